@@ -1,0 +1,22 @@
+//! Numbers and records that cross the boundary between a domain and its kernel.
+//!
+//! Both towers import this crate and nothing else of each other: the exokernel decodes what the LibOS encodes. It is
+//! data only. A [`Request`] goes down, one [`Reply`] comes back, and [`Upcall`]s arrive when the kernel has something
+//! to say. Each is one 64-byte record, at most [`PAYLOAD_BYTES`] of payload, and (where the home can move memory
+//! objects) up to two handles beside it. In the exokernel home the same six arguments travel in registers.
+//!
+//! The two types to meet first: [`Call`], the list of system calls with what each takes and returns, and [`Status`].
+//!
+//! Every field may hold anything: the records have no invalid bit pattern, and reading a number as a [`Call`],
+//! [`Status`] or [`UpcallKind`] is a checked conversion.
+#![no_std]
+
+mod call;
+mod record;
+mod status;
+mod upcall;
+
+pub use call::{Call, Role};
+pub use record::{Class, PAYLOAD_BYTES, RECORD_BYTES, Reply, Request, Upcall};
+pub use status::Status;
+pub use upcall::{Reason, UpcallKind};

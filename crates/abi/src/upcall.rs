@@ -1,0 +1,62 @@
+//! What the kernel says unasked.
+
+/// What an upcall says, and what its six values are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[repr(u32)]
+pub enum UpcallKind {
+    /// `(slot, kind, rights, trust, badge)`: another domain put a capability into this one's space.
+    Granted = 1,
+    /// `(binding, peer, trust, peer's terms, validity word, its value)` + one handle: somebody bound the other side of an
+    /// endpoint. `trust` is the lower of the two capabilities' trust: what a receiver may put in this sender. The pair is
+    /// valid as long as the validity word has that value. The handle tells when the peer's domain has ended (on Linux
+    /// a pidfd). Both sides get this, each with its own binding, peer number and word.
+    PeerJoined = 2,
+    /// `(binding, peer, bytes)` + one memory handle: the peer lets this side map memory that only the peer writes.
+    Shared = 3,
+    /// `(binding, peer, reason)`: a [`Reason`]. The pair's validity word has already changed.
+    PeerLeft = 4,
+    /// `(binding, peer, deadline)`: the capability behind a binding was revoked; it works until the deadline or until this
+    /// upcall is acknowledged, whichever is first. `peer` is all ones where the whole binding goes.
+    RevocationRequested = 5,
+    /// `(binding, slot, kind, object)`: taken by force after the deadline; the repossession vector, one upcall each.
+    Repossessed = 6,
+}
+
+/// Why a peer left.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[repr(u64)]
+pub enum Reason {
+    /// It ended the binding itself.
+    Unbound = 1,
+    /// Its domain ended.
+    Died = 2,
+    /// The authority behind one of the two bindings was revoked.
+    Revoked = 3,
+}
+
+impl UpcallKind {
+    /// The kind with this number, if there is one.
+    pub fn from_number(number: u32) -> Option<Self> {
+        Some(match number {
+            1 => Self::Granted,
+            2 => Self::PeerJoined,
+            3 => Self::Shared,
+            4 => Self::PeerLeft,
+            5 => Self::RevocationRequested,
+            6 => Self::Repossessed,
+            _ => return None,
+        })
+    }
+}
+
+impl Reason {
+    /// The reason with this number, if there is one.
+    pub fn from_number(number: u64) -> Option<Self> {
+        Some(match number {
+            1 => Self::Unbound,
+            2 => Self::Died,
+            3 => Self::Revoked,
+            _ => return None,
+        })
+    }
+}

@@ -1,0 +1,2 @@
+//! Capabilities: rights, trust, badges, capability spaces, derivation and revocation.
+#![no_std]

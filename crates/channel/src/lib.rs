@@ -1,0 +1,2 @@
+//! Typed channels over one-writer lanes in shared regions.
+#![no_std]

@@ -1,0 +1,1 @@
+//! The facade an application adds: one use of feuerbird::prelude.

@@ -1,0 +1,1 @@
+//! The Linux home: Machine and Gate over memfd, futex, pidfd and Unix sockets, and the supervisor.

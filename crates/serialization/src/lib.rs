@@ -1,0 +1,2 @@
+//! Raw, Cap'n Proto Lite and Cap'n Proto Full behind one trait, chosen by trust.
+#![no_std]

@@ -2,7 +2,7 @@
 
 use alloc::{sync::Arc, vec::Vec};
 
-use crate::{Region, WriteRegion, sync::AtomicU64};
+use crate::{Region, Words, WriteRegion, sync::AtomicU64};
 
 /// The writing half of a heap region. Not `Clone`: there is one writer.
 #[derive(Debug)]
@@ -62,8 +62,8 @@ impl Memory {
 // SAFETY: the Arc keeps the same memory alive, aligned by `Line`, and `HeapWriter` is the only way to write it.
 unsafe impl Region for HeapWriter {
     #[inline]
-    fn words(&self) -> &[AtomicU64] {
-        self.0.words()
+    fn words(&self) -> Words<'_> {
+        Words::new(self.0.words())
     }
 }
 
@@ -73,7 +73,7 @@ unsafe impl WriteRegion for HeapWriter {}
 // SAFETY: as above.
 unsafe impl Region for HeapReader {
     #[inline]
-    fn words(&self) -> &[AtomicU64] {
-        self.0.words()
+    fn words(&self) -> Words<'_> {
+        Words::new(self.0.words())
     }
 }

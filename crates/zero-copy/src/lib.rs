@@ -57,5 +57,5 @@ pub use error::{LayoutError, LoanError, ReleaseError};
 pub use heap::{HeapReader, HeapWriter, heap_region};
 pub use layout::{BufferId, PoolLayout, SizeClass};
 pub use pool::{Kept, Loan, Pool, ReaderId};
-pub use region::{Region, WriteRegion};
+pub use region::{Region, Words, WriteRegion};
 pub use returns::{ReturnReader, ReturnWriter};

@@ -1,6 +1,6 @@
 //! Memory with one writer, possibly not us.
 
-use crate::sync::{AtomicU64, Ordering};
+use crate::sync::{AtomicU64, Ordering, fence};
 
 /// Memory that somebody else may be writing at this very moment.
 ///
@@ -11,9 +11,8 @@ use crate::sync::{AtomicU64, Ordering};
 /// For as long as the value lives, [`words`](Self::words) returns the same readable memory, aligned to 64 bytes, that
 /// nobody unmaps or shrinks; and within this process it is written only through the one [`WriteRegion`] for it.
 pub unsafe trait Region: Send + Sync {
-    /// The whole memory as words. Load them `Relaxed` only: the memory may be mapped read-only
-    /// (see [`load_acquire`](crate::sync::load_acquire)).
-    fn words(&self) -> &[AtomicU64];
+    /// The whole memory as words that can be loaded and not stored.
+    fn words(&self) -> Words<'_>;
 
     /// Size in bytes, a multiple of 8.
     #[inline]
@@ -38,7 +37,7 @@ pub unsafe trait Region: Send + Sync {
     /// One relaxed load per word; a home may replace it with something faster.
     #[inline]
     fn copy_out(&self, offset: usize, into: &mut [u8]) {
-        let words = &self.words()[checked_words(offset, into.len(), self.len())];
+        let words = &self.words().0[checked_words(offset, into.len(), self.len())];
         let mut chunks = into.chunks_exact_mut(8);
         for (chunk, word) in chunks.by_ref().zip(words) {
             chunk.copy_from_slice(&word.load(Ordering::Relaxed).to_ne_bytes());
@@ -63,7 +62,63 @@ pub unsafe trait Region: Send + Sync {
         let _ = checked_words(offset, bytes, self.len());
         // SAFETY: the range was just checked to lie inside the words, which stay readable for the life of `self` (trait
         // contract); that nobody writes them meanwhile is the caller's duty, stated above.
-        unsafe { core::slice::from_raw_parts(self.words().as_ptr().cast::<u8>().add(offset), bytes) }
+        unsafe { core::slice::from_raw_parts(self.words().0.as_ptr().cast::<u8>().add(offset), bytes) }
+    }
+}
+
+/// Words of a region, to be loaded only: where a peer is the writer they are mapped read-only, and a store would trap.
+#[derive(Clone, Copy, Debug)]
+pub struct Words<'a>(&'a [AtomicU64]);
+
+impl<'a> Words<'a> {
+    /// Wraps the words of a region; for those who implement [`Region`].
+    #[inline]
+    pub fn new(words: &'a [AtomicU64]) -> Self {
+        Self(words)
+    }
+
+    /// How many words there are.
+    #[inline]
+    pub fn len(self) -> usize {
+        self.0.len()
+    }
+
+    /// Whether there are none.
+    #[inline]
+    pub fn is_empty(self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Reads one word. Orders nothing.
+    ///
+    /// # Panics
+    /// When there is no such word.
+    #[inline]
+    pub fn load(self, index: usize) -> u64 {
+        self.0[index].load(Ordering::Relaxed)
+    }
+
+    /// Reads one word, and makes everything its writer wrote before it visible.
+    ///
+    /// A relaxed load and an acquire fence instead of an acquire load: the language promises only for relaxed loads that
+    /// they work on memory that is mapped read-only.
+    ///
+    /// # Panics
+    /// When there is no such word.
+    #[inline]
+    pub fn load_acquire(self, index: usize) -> u64 {
+        let value = self.load(index);
+        fence(Ordering::Acquire);
+        value
+    }
+
+    /// The address of one word, for waiting on it.
+    ///
+    /// # Panics
+    /// When there is no such word.
+    #[inline]
+    pub fn address(self, index: usize) -> *const u64 {
+        (&raw const self.0[index]).cast()
     }
 }
 
@@ -73,13 +128,19 @@ pub unsafe trait Region: Send + Sync {
 /// As for [`Region`], and: the words may be written, and at most one value of this trait exists for the memory in the
 /// whole system, so that whoever holds it is the one writer.
 pub unsafe trait WriteRegion: Region {
+    /// The words, which we may store to.
+    #[inline]
+    fn writable(&self) -> &[AtomicU64] {
+        self.words().0
+    }
+
     /// Copies bytes in at `offset` (a multiple of 8). Bytes of the last word beyond `from` become zero.
     ///
     /// # Panics
     /// When the range is not inside the region or `offset` is odd.
     #[inline]
     fn copy_in(&self, offset: usize, from: &[u8]) {
-        let words = &self.words()[checked_words(offset, from.len(), self.len())];
+        let words = &self.writable()[checked_words(offset, from.len(), self.len())];
         for (chunk, word) in from.chunks(8).zip(words) {
             let mut bytes = [0; 8];
             bytes[..chunk.len()].copy_from_slice(chunk);
@@ -100,7 +161,7 @@ pub unsafe trait WriteRegion: Region {
     #[inline]
     unsafe fn bytes_mut(&self, offset: usize, bytes: usize) -> &mut [u8] {
         let _ = checked_words(offset, bytes, self.len());
-        let base = self.words().as_ptr().cast_mut().cast::<u8>();
+        let base = self.words().0.as_ptr().cast_mut().cast::<u8>();
         // SAFETY: the range was just checked to lie inside the words, which are writable (trait contract) and lie in
         // `UnsafeCell`s; that the slice is the only access is the caller's duty, stated above.
         unsafe { core::slice::from_raw_parts_mut(base.add(offset), bytes) }

@@ -7,17 +7,6 @@ pub use core::sync::atomic::{AtomicU64, Ordering, fence};
 #[cfg(loom)]
 pub use loom::sync::atomic::{AtomicU64, Ordering, fence};
 
-/// Reads a word that a peer writes, and everything the peer wrote before it.
-///
-/// A relaxed load and an acquire fence instead of an acquire load: the memory may be mapped read-only, and the language
-/// promises only for relaxed loads that they work there.
-#[inline]
-pub fn load_acquire(word: &AtomicU64) -> u64 {
-    let value = word.load(Ordering::Relaxed);
-    fence(Ordering::Acquire);
-    value
-}
-
 /// Orders what this side wrote before against what it reads next, seen from a side that runs a heavy barrier there.
 ///
 /// The cheap half of an asymmetric fence (Dice, Huang, Yang: "Asymmetric Dekker synchronization", 2001): the side that

@@ -148,11 +148,15 @@ impl Socket {
     /// # Errors
     /// `InvalidInput` when it is not a Unix socket of this kind.
     pub fn from_fd(fd: OwnedFd) -> io::Result<Self> {
-        let unix = sockopt::socket_domain(&fd)? == AddressFamily::UNIX;
-        if !unix || sockopt::socket_type(&fd)? != SocketType::SEQPACKET {
-            return Err(io::ErrorKind::InvalidInput.into());
-        }
+        Self::check(fd.as_fd())?;
         Self::with_credentials(fd)
+    }
+
+    /// Whether a descriptor is a Unix socket of this kind.
+    pub(super) fn check(fd: BorrowedFd<'_>) -> io::Result<()> {
+        let is_unix = sockopt::socket_domain(fd)? == AddressFamily::UNIX;
+        let is_ours = is_unix && sockopt::socket_type(fd)? == SocketType::SEQPACKET;
+        if is_ours { Ok(()) } else { Err(io::ErrorKind::InvalidInput.into()) }
     }
 
     pub(super) fn with_credentials(fd: OwnedFd) -> io::Result<Self> {

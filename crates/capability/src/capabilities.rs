@@ -284,3 +284,86 @@ impl<N: AsRef<[Node]> + AsMut<[Node]>, S: AsRef<[Space]> + AsMut<[Space]>> Capab
         space.held = push_front(self.nodes.as_mut(), space.held, index, Chain::Neighbours);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    //! Generations near their end, which only this crate can bring about.
+    #![allow(clippy::unwrap_used, reason = "a test may panic")]
+    extern crate std;
+
+    use super::*;
+    use crate::{Badge, Derivation, Object, ObjectKind, Range, Trust};
+    use std::vec;
+    use std::vec::Vec;
+
+    const ROOT: Capability = Capability {
+        object: Object { kind: ObjectKind::Endpoint, id: 1 },
+        rights: Rights::all(),
+        trust: Trust::KERNEL,
+        badge: Badge::NONE,
+        range: Range::EMPTY,
+    };
+    const ALL: Derivation = Derivation::new(Rights::all(), Trust::KERNEL);
+
+    fn system(nodes: usize) -> (Capabilities<Vec<Node>, Vec<Space>>, SpaceId) {
+        let mut system = Capabilities::new(vec![Node::EMPTY; nodes], vec![Space::EMPTY; 1]);
+        let space = system.create_space(8).unwrap();
+        (system, space)
+    }
+
+    #[test]
+    fn a_slot_retires_when_its_generation_saturates() {
+        let (mut system, space) = system(1);
+        system.nodes[0].generation = u32::MAX - 1;
+        let before = system.mint(space, ROOT).unwrap();
+        system.delete(space, before).unwrap();
+        let last = system.mint(space, ROOT).unwrap();
+        assert_eq!(last.generation, u32::MAX);
+        assert_eq!(system.move_within(space, last), Err(Error::WornOut));
+        assert!(system.lookup(space, last, Rights::all()).is_ok());
+        system.delete(space, last).unwrap();
+        assert_eq!(system.mint(space, ROOT), Err(Error::NodesFull));
+        assert_eq!(system.lookup(space, last, Rights::empty()), Err(Error::NoCapability));
+        assert_eq!(system.usage(space), Ok((0, 8)));
+        assert_eq!(system.verify(), Ok(()));
+    }
+
+    #[test]
+    fn a_worn_out_revoker_still_revokes() {
+        let (mut system, space) = system(4);
+        let slot = system.mint(space, ROOT).unwrap();
+        system.nodes[slot.index as usize].epoch = u64::MAX - 1;
+        let child = system.derive(space, slot, ALL).unwrap();
+        assert_eq!(system.revoke(space, slot), Ok(true));
+        assert_eq!(system.lookup(space, child, Rights::empty()), Err(Error::Revoked));
+        assert_eq!(system.derive(space, slot, ALL), Err(Error::WornOut));
+        assert_eq!(system.revoke(space, slot), Ok(false));
+        assert!(system.sweep(8, |_| ()).is_done);
+        assert_eq!(system.verify(), Ok(()));
+    }
+
+    #[test]
+    fn a_node_is_not_reborn_into_the_epoch_of_its_last_life() {
+        let (mut system, space) = system(3);
+        let slot = system.mint(space, ROOT).unwrap();
+        let middle = system.derive(space, slot, ALL).unwrap();
+        let child = system.derive(space, middle, ALL).unwrap();
+        system.revoke(space, slot).unwrap();
+        // The sweep has freed the parent and not yet the child, when the parent's node is used anew.
+        system.sweep(1, |finalised| assert_eq!(finalised.slot, middle));
+        let reborn = system.mint(space, ROOT).unwrap();
+        assert_eq!(reborn.index, middle.index);
+        assert_eq!(system.lookup(space, child, Rights::empty()), Err(Error::Revoked));
+        assert_eq!(system.verify(), Ok(()));
+    }
+
+    #[test]
+    fn a_space_retires_when_its_generation_saturates() {
+        let (mut system, space) = system(1);
+        system.destroy_space(space).unwrap();
+        system.spaces[0].generation = u32::MAX;
+        let last = system.create_space(1).unwrap();
+        system.destroy_space(last).unwrap();
+        assert_eq!(system.create_space(1), Err(Error::SpacesFull));
+    }
+}

@@ -1,2 +1,73 @@
 //! Raw, Cap'n Proto Lite and Cap'n Proto Full behind one trait, chosen by trust.
+//!
+//! What it is: a message is defined once and travels in one of three [`Layer`]s. Which one, the receiver's trust in the
+//! sender decides when a channel is bound. What it is not: a channel, or a way to read memory that a peer can still
+//! write: the bytes given to [`Message::decode`] do not change any more.
+//!
+//! The two types to meet first: the trait [`Message`] and a message, [`Plain`] for a value of fixed size or
+//! [`sample::SampleMessage`] for one with a schema.
+//!
+//! # Example
+//! ```
+//! use feuerbird_capability::Trust;
+//! use feuerbird_serialization::sample::{Sample, SampleMessage};
+//! use feuerbird_serialization::{Layer, Message};
+//! use zerocopy::IntoBytes;
+//!
+//! let layer = Layer::for_trust(Trust::USER);
+//! let sent = Sample { sequence: 1, producer: 7, sent_at: 0, digest: 42, payload: b"hello" };
+//!
+//! let mut buffer = [0_u64; 16]; // a multiple of 8, as the bytes of a channel are
+//! let length = SampleMessage::encode(&sent, layer, buffer.as_mut_bytes())?;
+//! let received = SampleMessage::decode(&buffer.as_bytes()[..length], layer)?;
+//! assert_eq!(received, sent);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! # What each layer guards against
+//! | | Raw | Lite | Full |
+//! |---|---|---|---|
+//! | for senders of trust | 0xE, 0xF | 0x8 to 0xD | 0x0 to 0x7 |
+//! | length shorter or longer than it says | refused | refused | refused |
+//! | pointer out of bounds | has none | refused | refused |
+//! | shared, cyclic or deep pointers, lists of nothing | has none | budget and depth limit | budget and depth limit |
+//! | far pointers, several segments | has none | refused | accepted, up to [`SEGMENTS_LIMIT`] |
+//! | capability and reserved pointers | has none | refused | refused |
+//! | accidental change | no | crc32c, unless switched off | no |
+//! | forged values, replay | no | no | no: that is for the program |
 #![no_std]
+#![forbid(unsafe_code)]
+
+mod checksum;
+mod error;
+mod full;
+mod identity;
+mod layer;
+mod lite;
+mod message;
+mod plain;
+mod pointer;
+mod raw;
+mod record;
+pub mod sample;
+mod segments;
+mod walk;
+
+pub use error::{DecodeError, EncodeError};
+pub use full::SEGMENTS_LIMIT;
+pub use identity::{Identity, Mismatch, Name};
+pub use layer::{Checksum, Format, Layer};
+pub use message::Message;
+pub use plain::{Plain, PlainValue};
+pub use walk::{DEPTH_LIMIT, TRAVERSAL_FACTOR};
+
+/// Generated from `schemas/sample.capnp`; the names of its modules are fixed by the generator.
+#[allow(missing_docs, unreachable_pub, unused_qualifications, dead_code, clippy::all)]
+mod sample_capnp {
+    include!(concat!(env!("OUT_DIR"), "/sample_capnp.rs"));
+}
+/// Generated from `schemas/plain.capnp`.
+#[allow(missing_docs, unreachable_pub, unused_qualifications, dead_code, clippy::all)]
+mod plain_capnp {
+    include!(concat!(env!("OUT_DIR"), "/plain_capnp.rs"));
+}

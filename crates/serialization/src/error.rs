@@ -1,0 +1,88 @@
+//! What can go wrong, sorted by blame.
+
+use core::fmt;
+
+/// Why a message could not be written. The caller's doing, or a buffer that is too small; nothing was sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum EncodeError {
+    /// The caller's buffer holds fewer bytes than the message needs. What was in the buffer is unspecified now.
+    BufferTooSmall {
+        /// How many bytes the message needs.
+        needed: usize,
+    },
+    /// The message is larger than the layer can say (512 MiB less a byte for a Cap'n Proto byte list).
+    TooLarge,
+}
+
+impl fmt::Display for EncodeError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::BufferTooSmall { needed } => {
+                write!(f, "the buffer is too small: {needed} bytes are needed")
+            }
+            Self::TooLarge => f.write_str("the message is larger than its layer can carry"),
+        }
+    }
+}
+
+impl core::error::Error for EncodeError {}
+
+/// Why received bytes are not a message. All but [`DecodeError::Misaligned`] are the sender's doing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum DecodeError {
+    // The caller's fault.
+    /// The bytes do not start at a multiple of 8.
+    Misaligned,
+
+    // The sender's fault.
+    /// There are fewer bytes than the message says, or too few for any message.
+    Truncated,
+    /// There are more bytes than the message says.
+    TrailingBytes,
+    /// The header names another format or other options than the binding has, or a reserved bit is set.
+    WrongFormat,
+    /// The checksum does not fit the bytes.
+    WrongChecksum,
+    /// There are more segments than are accepted.
+    TooManySegments,
+    /// A pointer leads outside of its segment, or to a segment that does not exist.
+    OutOfBounds,
+    /// A pointer of a kind that is not accepted here: far in Lite, capability, reserved, or a malformed landing pad.
+    WrongPointer,
+    /// Pointers are nested deeper than [`DEPTH_LIMIT`](crate::DEPTH_LIMIT).
+    TooDeep,
+    /// Reading everything once would visit far more than the message holds: shared or cyclic pointers, huge lists of nothing.
+    Amplified,
+    /// A field is not of the type that the schema gives it, or a value has the wrong size.
+    WrongType,
+    /// Our own check found no fault, but the `capnp` crate did.
+    Refused,
+}
+
+impl DecodeError {
+    /// Whether the sender is to blame, so that the binding should be given up.
+    pub const fn blames_peer(self) -> bool {
+        !matches!(self, Self::Misaligned)
+    }
+}
+
+impl fmt::Display for DecodeError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Misaligned => "the bytes do not start at a multiple of 8",
+            Self::Truncated => "the message ends too early",
+            Self::TrailingBytes => "there are bytes behind the end of the message",
+            Self::WrongFormat => "the header does not have the format of the binding",
+            Self::WrongChecksum => "the checksum does not fit the message",
+            Self::TooManySegments => "the message has too many segments",
+            Self::OutOfBounds => "a pointer leads outside of the message",
+            Self::WrongPointer => "a pointer is of a kind that is not accepted",
+            Self::TooDeep => "pointers are nested too deep",
+            Self::Amplified => "reading the message would visit far more than it holds",
+            Self::WrongType => "a field is not of the type in the schema",
+            Self::Refused => "the second reader refused the message",
+        })
+    }
+}
+
+impl core::error::Error for DecodeError {}

@@ -1,0 +1,128 @@
+//! The three layers, and which one a trust asks for.
+
+use core::fmt;
+
+use feuerbird_capability::{Band, Trust};
+
+/// How a message is laid out and how much of it is checked on receipt, from the least strict to the strictest.
+///
+/// The layer of a binding follows from the trust that the *receiver* puts in the sender; nothing in a message changes it.
+/// The numbers (0, 1, 2) are what crosses between programs and never change their meaning.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[repr(u8)]
+pub enum Layer {
+    /// The bytes are the value: only lengths are looked at.
+    Raw = 0,
+    /// One Cap'n Proto segment behind a 16-byte header, every pointer checked.
+    Lite = 1,
+    /// Any standard Cap'n Proto framing, every limit on, accepted only if two readers agree.
+    Full = 2,
+}
+
+impl Layer {
+    /// All layers, the least strict first.
+    pub const ALL: [Self; 3] = [Self::Raw, Self::Lite, Self::Full];
+
+    /// The layer for messages from a sender that the receiver trusts this far.
+    pub const fn for_trust(trust: Trust) -> Self {
+        match trust.band() {
+            Band::User => Self::Full,
+            Band::LibOs => Self::Lite,
+            Band::Kernel => Self::Raw,
+        }
+    }
+
+    /// The stricter of two layers: how a program's own wish is joined with what trust demands.
+    #[must_use]
+    pub const fn stricter(self, other: Self) -> Self {
+        if self.to_number() >= other.to_number() { self } else { other }
+    }
+
+    /// The stable number of this layer.
+    pub const fn to_number(self) -> u8 {
+        self as u8
+    }
+
+    /// The layer with this number, if there is one.
+    pub const fn from_number(number: u8) -> Option<Self> {
+        match number {
+            0 => Some(Self::Raw),
+            1 => Some(Self::Lite),
+            2 => Some(Self::Full),
+            _ => None,
+        }
+    }
+}
+
+impl fmt::Display for Layer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Raw => "Raw",
+            Self::Lite => "Cap'n Proto Lite",
+            Self::Full => "Cap'n Proto Full",
+        })
+    }
+}
+
+/// Whether Lite messages carry a crc32c of their body.
+///
+/// It finds accidents (a broken copy, a program that writes where it should not). It does not find forgery: whoever
+/// can write the message can write the checksum. The other layers carry none.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Checksum {
+    /// No checksum is written; a message that carries one is refused.
+    Off,
+    /// A crc32c is written; a message without one, or with a wrong one, is refused.
+    #[default]
+    Crc32c,
+}
+
+/// What both ends of a binding agreed on: the layer and its options. Every [`Layer`] is a format with the default options.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Format {
+    /// The layer.
+    pub layer: Layer,
+    /// Whether Lite messages carry a checksum.
+    pub checksum: Checksum,
+}
+
+impl From<Layer> for Format {
+    fn from(layer: Layer) -> Self {
+        Self { layer, checksum: Checksum::default() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_trust_has_the_layer_of_its_band() {
+        for level in 0..=0xF {
+            let layer = Layer::for_trust(Trust::new(level).unwrap());
+            let expected = match level {
+                0x0..=0x7 => Layer::Full,
+                0x8..=0xD => Layer::Lite,
+                _ => Layer::Raw,
+            };
+            assert_eq!(layer, expected, "trust {level:#x}");
+        }
+    }
+
+    #[test]
+    fn a_wish_only_makes_a_layer_stricter() {
+        for demanded in Layer::ALL {
+            for wished in Layer::ALL {
+                assert_eq!(demanded.stricter(wished), demanded.max(wished));
+            }
+        }
+    }
+
+    #[test]
+    fn numbers_name_layers_and_nothing_else_does() {
+        for layer in Layer::ALL {
+            assert_eq!(Layer::from_number(layer.to_number()), Some(layer));
+        }
+        assert!((3..=u8::MAX).all(|number| Layer::from_number(number).is_none()));
+    }
+}

@@ -1,0 +1,229 @@
+//! The check of every pointer before anything is read: eager, without a schema, without recursion.
+//!
+//! Every object must lie inside of its segment, and the sum of the sizes of all objects, each counted as often as it is
+//! pointed to, must stay within [`TRAVERSAL_FACTOR`] times the message. That bounds what any later reader can visit, and
+//! it bounds the walk itself: cycles and shared objects use up the budget.
+
+use crate::DecodeError;
+use crate::pointer::{BYTES, COMPOSITE, POINTERS, Pointer};
+use crate::segments::Segments;
+
+/// How deep pointers may be nested, the root being 1. Cap'n Proto's own default.
+pub const DEPTH_LIMIT: usize = 64;
+
+/// How many times the size of a message its objects may add up to. An honest message without lists of nothing needs 1.
+pub const TRAVERSAL_FACTOR: u64 = 4;
+
+/// Checks all pointers that can be reached from the root, the first word of segment 0.
+#[inline]
+pub(crate) fn check(segments: impl Segments) -> Result<(), DecodeError> {
+    let mut walk = Walk { segments, budget: segments.total().saturating_mul(TRAVERSAL_FACTOR) };
+    let Some(mut root) = walk.visit(0, 0)? else { return Ok(()) };
+    // Most messages end one level below the root, and need no stack.
+    while let Some(at) = root.next() {
+        if let Some(child) = walk.visit(root.segment, at)? {
+            walk.descend(child)?;
+        }
+    }
+    Ok(())
+}
+
+/// The pointers of one object that are still to be visited.
+///
+/// They lie in `elements + 1` runs of `pointers` words, with `data` words between the runs. All of them are inside of the
+/// segment: [`Walk::object`] has seen to that.
+#[derive(Clone, Copy)]
+struct Frame {
+    segment: u32,
+    /// The word of the next pointer.
+    at: u32,
+    /// Pointers left in this run.
+    left: u32,
+    /// Runs left behind this one.
+    elements: u32,
+    /// Words between two runs.
+    data: u16,
+    /// Pointers in each run behind this one.
+    pointers: u16,
+}
+
+impl Frame {
+    #[inline]
+    fn next(&mut self) -> Option<u32> {
+        if self.left == 0 {
+            self.elements = self.elements.checked_sub(1)?;
+            self.at += u32::from(self.data);
+            self.left = u32::from(self.pointers);
+        }
+        self.left -= 1;
+        self.at += 1;
+        Some(self.at - 1)
+    }
+}
+
+struct Walk<S> {
+    segments: S,
+    /// How many words may still be visited.
+    budget: u64,
+}
+
+impl<S: Segments> Walk<S> {
+    /// Visits everything below `first`, which is one level below the root.
+    #[inline(never)]
+    fn descend(&mut self, first: Frame) -> Result<(), DecodeError> {
+        let mut stack = [first; DEPTH_LIMIT - 1];
+        let mut depth = 1_usize;
+        while let Some(frame) = depth.checked_sub(1).and_then(|top| stack.get_mut(top)) {
+            let Some(at) = frame.next() else {
+                depth -= 1;
+                continue;
+            };
+            let segment = frame.segment;
+            if let Some(child) = self.visit(segment, at)? {
+                *stack.get_mut(depth).ok_or(DecodeError::TooDeep)? = child;
+                depth += 1;
+            }
+        }
+        Ok(())
+    }
+
+    /// Checks the pointer at a word and what it leads to; the frame is what is left to visit there.
+    #[inline]
+    fn visit(&mut self, segment: u32, at: u32) -> Result<Option<Frame>, DecodeError> {
+        match Pointer::from_word(self.word(segment, at)?) {
+            Pointer::Null => Ok(None),
+            Pointer::Far { double, at, segment } if S::FAR => self.far(double, segment, at),
+            pointer => self.object(segment, i64::from(at) + 1, pointer),
+        }
+    }
+
+    /// Follows a far pointer over its landing pad. Pads that lead to further pads, or whose tag says anything but what the
+    /// object is, are refused: the implementations in use do not agree on them.
+    #[cold]
+    fn far(&mut self, double: bool, segment: u32, at: u32) -> Result<Option<Frame>, DecodeError> {
+        let pad = Pointer::from_word(self.word(segment, at)?);
+        self.charge(1)?;
+        if !double {
+            return match pad {
+                Pointer::Null | Pointer::Far { .. } => Err(DecodeError::WrongPointer),
+                object => self.object(segment, i64::from(at) + 1, object),
+            };
+        }
+        let tag = Pointer::from_word(self.word(segment, at.checked_add(1).ok_or(DecodeError::OutOfBounds)?)?);
+        self.charge(1)?;
+        match (pad, tag) {
+            (
+                Pointer::Far { double: false, at, segment },
+                Pointer::Struct { offset: 0, .. } | Pointer::List { offset: 0, .. },
+            ) => self.object(segment, i64::from(at), tag),
+            _ => Err(DecodeError::WrongPointer),
+        }
+    }
+
+    /// Checks a struct or list whose pointer counts from word `base`.
+    #[inline]
+    fn object(&mut self, segment: u32, base: i64, pointer: Pointer) -> Result<Option<Frame>, DecodeError> {
+        match pointer {
+            Pointer::Struct { offset, data, pointers } => {
+                let words = u64::from(data) + u64::from(pointers);
+                let start = self.extent(segment, base, offset, words)?;
+                let frame = Frame {
+                    segment,
+                    at: start + u32::from(data),
+                    left: pointers.into(),
+                    elements: 0,
+                    data,
+                    pointers,
+                };
+                Ok((pointers > 0).then_some(frame))
+            }
+            Pointer::List { offset, element: COMPOSITE, count } => {
+                let start = self.extent(segment, base, offset, u64::from(count) + 1)?;
+                self.composite(segment, start, count)
+            }
+            Pointer::List { offset, element, count } => {
+                let start = self.extent(segment, base, offset, list_words(element, count))?;
+                match element {
+                    // Elements without a size: a loop over them costs, although there is nothing to see.
+                    0 => self.charge(count.into())?,
+                    POINTERS if count > 0 => {
+                        let frame =
+                            Frame { segment, at: start, left: count, elements: 0, data: 0, pointers: 0 };
+                        return Ok(Some(frame));
+                    }
+                    _ => {}
+                }
+                Ok(None)
+            }
+            Pointer::Null | Pointer::Far { .. } | Pointer::Other => Err(DecodeError::WrongPointer),
+        }
+    }
+
+    /// Checks a list of structs, whose tag is at `start` and whose elements take `words` words behind it.
+    fn composite(&mut self, segment: u32, start: u32, words: u32) -> Result<Option<Frame>, DecodeError> {
+        let Pointer::Struct { offset: elements, data, pointers } = self.tag(segment, start)? else {
+            return Err(DecodeError::WrongPointer);
+        };
+        let elements = u32::try_from(elements).map_err(|_| DecodeError::OutOfBounds)?;
+        let size = u64::from(data) + u64::from(pointers);
+        if size == 0 {
+            self.charge(elements.into())?;
+        }
+        if u64::from(elements) * size > u64::from(words) {
+            return Err(DecodeError::OutOfBounds);
+        }
+        if elements == 0 || pointers == 0 {
+            return Ok(None);
+        }
+        let at = start + 1 + u32::from(data);
+        Ok(Some(Frame { segment, at, left: pointers.into(), elements: elements - 1, data, pointers }))
+    }
+
+    /// The tag of a list of structs. Zero is a tag too: no elements, of no size.
+    fn tag(&self, segment: u32, at: u32) -> Result<Pointer, DecodeError> {
+        Ok(match Pointer::from_word(self.word(segment, at)?) {
+            Pointer::Null => Pointer::Struct { offset: 0, data: 0, pointers: 0 },
+            tag => tag,
+        })
+    }
+
+    /// The first word of an object of so many words, if all of it is inside of the segment and the budget.
+    #[inline]
+    fn extent(&mut self, segment: u32, base: i64, offset: i32, words: u64) -> Result<u32, DecodeError> {
+        let length = self.segments.words(segment).ok_or(DecodeError::OutOfBounds)?.len() as u64;
+        let start = u64::try_from(base + i64::from(offset)).map_err(|_| DecodeError::OutOfBounds)?;
+        if start > length || words > length - start {
+            return Err(DecodeError::OutOfBounds);
+        }
+        self.charge(words)?;
+        u32::try_from(start).map_err(|_| DecodeError::OutOfBounds)
+    }
+
+    #[inline]
+    fn charge(&mut self, words: u64) -> Result<(), DecodeError> {
+        self.budget = self.budget.checked_sub(words).ok_or(DecodeError::Amplified)?;
+        Ok(())
+    }
+
+    #[inline]
+    fn word(&self, segment: u32, at: u32) -> Result<u64, DecodeError> {
+        let words = self.segments.words(segment).ok_or(DecodeError::OutOfBounds)?;
+        let word = usize::try_from(at).ok().and_then(|at| words.get(at)).ok_or(DecodeError::OutOfBounds)?;
+        Ok(u64::from_le_bytes(*word))
+    }
+}
+
+/// How many words `count` elements take, for every code but [`COMPOSITE`].
+#[inline]
+const fn list_words(element: u8, count: u32) -> u64 {
+    let count = count as u64;
+    let bits = match element {
+        0 => 0,
+        1 => count,
+        BYTES => return count.div_ceil(8),
+        3 => count * 16,
+        4 => count * 32,
+        _ => count * 64,
+    };
+    bits.div_ceil(64)
+}

@@ -1,5 +1,7 @@
 //! Hostile messages are refused and leak nothing. One test, because it counts the descriptors of its process.
 
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
+
 use std::{
     fs::{self, File},
     io::IoSlice,

@@ -1,5 +1,7 @@
 //! Waiting works between mappings, also read-only ones, and a wrong address is only an error.
 
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
+
 use std::{
     os::fd::AsFd,
     ptr,
@@ -9,7 +11,7 @@ use std::{
 };
 
 use feuerbird_hosted::os::{
-    futex::{MAX_WORDS, Waited, wait, wait_any, wake, wake_all},
+    futex::{MAX_WORDS, Waited, wait, wait_any, wake_all},
     membarrier,
     memory::{ReaderMemory, WriterMemory},
 };
@@ -99,12 +101,6 @@ fn wrong_address_is_an_error() {
     for address in [ptr::null(), 64 as *const u32, odd] {
         assert!(wait(address, 0, SHORT).is_err());
         assert!(wait_any(&[(address, 0)], SHORT).is_err());
-        assert!(
-            wake(address, 1).is_err()
-                || address.is_null()
-                || !address.is_aligned()
-                || wake(address, 1).unwrap() == 0
-        );
     }
 }
 

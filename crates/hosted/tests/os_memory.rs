@@ -1,5 +1,7 @@
 //! Memory has one writer and does not shrink, and a reader finds out when a peer's does not keep to that.
 
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
+
 use std::{
     fs::{self, File, OpenOptions},
     io::{self, Write},
@@ -133,7 +135,7 @@ fn memory_without_all_seals_is_refused() {
         assert!(ReaderMemory::map(fd.as_fd(), BYTES).is_err());
     }
     // Nobody at all writes any more: at least as good.
-    let frozen = made_with(ALL - SealFlags::FUTURE_WRITE | SealFlags::WRITE);
+    let frozen = made_with((ALL - SealFlags::FUTURE_WRITE) | SealFlags::WRITE);
     assert_eq!(check_sealed(frozen.as_fd(), BYTES), Ok(()));
 }
 

@@ -1,5 +1,7 @@
 //! Messages arrive whole, with their sender, or not at all.
 
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
+
 use std::{
     fs, io,
     io::{Read, Write},

@@ -1,5 +1,7 @@
 //! Clock, affinity and signals.
 
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
+
 use std::{process, thread, time::Duration};
 
 use feuerbird_hosted::os::{

@@ -312,6 +312,11 @@ mod tests {
     }
 
     #[test]
+    fn a_node_is_as_large_as_the_readme_says() {
+        assert_eq!(size_of::<Node>(), 104);
+    }
+
+    #[test]
     fn a_slot_retires_when_its_generation_saturates() {
         let (mut system, space) = system(1);
         system.nodes[0].generation = u32::MAX - 1;

@@ -35,25 +35,29 @@ pub enum Call {
     /// `(bytes)` + one memory handle -> `(slot)`. The memory must be of that size and writable by the caller only, for
     /// ever: the home checks it and refuses otherwise. The capability has map-read and no map-write.
     RegisterRegion = 9,
-    /// `(slot)` -> `(bytes)` + one memory handle, which can be mapped for reading. Needs `MAP_READ`.
+    /// `(slot)` -> `(bytes)` + one memory handle, which can be mapped for reading. Needs `MAP_READ` on
+    /// the whole of the region: the handle cannot be narrower than the memory.
     MapRegion = 10,
     /// `(slot, role, terms)` + contract as payload -> `(binding, trust, endpoint's terms, validity word, its value)`.
     /// `role` is a [`Role`]; needs `SEND` or `RECEIVE`. The first binding fixes the endpoint's contract; a later one that
     /// differs gets [`Status::ContractMismatch`](crate::Status::ContractMismatch) and the endpoint's contract as payload.
-    /// `terms` is an opaque word that the peers of this binding will see.
+    /// The contract has at most [`CONTRACT_BYTES`](crate::CONTRACT_BYTES). `terms` is an opaque word that the peers of this
+    /// binding will see. The validity word is the binding's own: it changes when the binding ends.
     Bind = 11,
     /// `(binding, peer, region slot)`. Lets one peer of a binding map a region for reading; the peer gets
-    /// [`UpcallKind::Shared`](crate::UpcallKind::Shared).
+    /// [`UpcallKind::Shared`](crate::UpcallKind::Shared). Needs `MAP_READ` on the whole of a region that the caller itself
+    /// registered.
     Share = 12,
     /// `(binding)`. Ends a binding; its peers get [`UpcallKind::PeerLeft`](crate::UpcallKind::PeerLeft).
     Unbind = 13,
-    /// `(upcall sequence)`. Says that the caller has acted on an upcall that waits for it.
+    /// `(upcall sequence)`. Says that the caller has acted on an upcall that waits for it, which is
+    /// [`UpcallKind::RevocationRequested`](crate::UpcallKind::RevocationRequested): the binding ends now.
     Acknowledge = 14,
     /// `(trust)` -> `(domain slot)`, and in homes that start programs one handle: the new domain's end of its gate.
     /// The capability has all rights.
     CreateDomain = 15,
-    /// `(slot, first sequence)` -> `(next sequence, records lost before the first returned, records)` + records as
-    /// payload. Needs `INSPECT` on an audit capability.
+    /// `(slot, first sequence)` -> `(next sequence, records lost before the first returned, records)` +
+    /// [`AuditRecord`](crate::AuditRecord)s as payload. Needs `INSPECT` on an audit capability.
     ReadAudit = 16,
     /// `(domain slot)`. Ends a domain by force and takes back all it held. Needs `REVOKE`.
     DestroyDomain = 17,

@@ -11,12 +11,14 @@
 //! [`Status`] or [`UpcallKind`] is a checked conversion.
 #![no_std]
 
+mod audit;
 mod call;
 mod record;
 mod status;
 mod upcall;
 
+pub use audit::{AuditKind, AuditRecord};
 pub use call::{Call, Role};
-pub use record::{Class, PAYLOAD_BYTES, RECORD_BYTES, Reply, Request, Upcall};
+pub use record::{CONTRACT_BYTES, Class, PAYLOAD_BYTES, RECORD_BYTES, Reply, Request, Upcall};
 pub use status::Status;
 pub use upcall::{Reason, UpcallKind};

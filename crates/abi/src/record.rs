@@ -10,6 +10,9 @@ pub const RECORD_BYTES: usize = 64;
 /// The largest payload that may follow a record, in bytes.
 pub const PAYLOAD_BYTES: usize = 960;
 
+/// The largest contract that an endpoint can have, in bytes.
+pub const CONTRACT_BYTES: usize = 256;
+
 /// What a record is, in its first word, so that one stream can carry all three.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u32)]

@@ -36,9 +36,9 @@ pub enum Status {
     SlotsFull = 32,
     /// The kernel has no room for another object.
     ObjectsFull = 33,
-    /// The domain's quota of memory is used up.
+    /// One of the domain's quotas is used up: of memory, or of objects of one kind.
     QuotaExceeded = 34,
-    /// The domain is ending.
+    /// The domain is ending, or has ended.
     DomainGone = 35,
 
     /// The peer broke the protocol.

@@ -18,7 +18,8 @@ pub enum UpcallKind {
     /// `(binding, peer, deadline)`: the capability behind a binding was revoked; it works until the deadline or until this
     /// upcall is acknowledged, whichever is first. `peer` is all ones where the whole binding goes.
     RevocationRequested = 5,
-    /// `(binding, slot, kind, object)`: taken by force after the deadline; the repossession vector, one upcall each.
+    /// `(binding, slot, kind, object)`: taken by force; the repossession vector, one upcall each. `binding` is all ones
+    /// for a revoked capability that no binding was made with.
     Repossessed = 6,
 }
 

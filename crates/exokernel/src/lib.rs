@@ -1,2 +1,16 @@
 //! The mechanisms of the exokernel: domains, regions, endpoints, bindings, system calls and audit, over one small Machine trait.
 #![no_std]
+#![forbid(unsafe_code)]
+
+mod domain;
+pub mod fake;
+mod kernel;
+mod limits;
+mod machine;
+mod outcome;
+
+pub use domain::DomainId;
+pub use kernel::Kernel;
+pub use limits::Limits;
+pub use machine::Machine;
+pub use outcome::{Answer, Outcome, Payload};

@@ -1,0 +1,54 @@
+//! How large the kernel's tables are.
+
+/// How large the kernel's tables are. Nothing grows after construction.
+///
+/// All that is "per domain" is charged to the domain that asks, so that one domain can use up its own share and
+/// nobody else's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Domains at one time.
+    pub domains: u32,
+    /// Capabilities in one domain's space.
+    pub slots_per_domain: u32,
+    /// Endpoints that one domain has created and that are still in use.
+    pub endpoints_per_domain: u32,
+    /// Regions that one domain has registered.
+    pub regions_per_domain: u32,
+    /// Bytes in all regions of one domain.
+    pub region_bytes_per_domain: u64,
+    /// Bindings that one domain has.
+    pub bindings_per_domain: u32,
+    /// Validity words of one domain: one for each binding and one for each peer of each binding.
+    pub words_per_domain: u32,
+    /// Revocations of one domain that have not been answered.
+    pub revocations_per_domain: u32,
+    /// Domains that one domain has created and that still exist.
+    pub children_per_domain: u32,
+    /// Records in the audit ring.
+    pub audit_records: u32,
+    /// Steps of unfinished work (a capability swept, a pair ended) that one call may do on the side. At least 1.
+    pub steps_per_call: u32,
+}
+
+impl Limits {
+    /// Enough for tests and demonstrations: a few megabytes of tables.
+    pub const SMALL: Self = Self {
+        domains: 64,
+        slots_per_domain: 256,
+        endpoints_per_domain: 64,
+        regions_per_domain: 64,
+        region_bytes_per_domain: 1 << 32,
+        bindings_per_domain: 64,
+        words_per_domain: 256,
+        revocations_per_domain: 8,
+        children_per_domain: 48,
+        audit_records: 4096,
+        steps_per_call: 512,
+    };
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self::SMALL
+    }
+}

@@ -1,0 +1,59 @@
+//! What the kernel needs from the machine below it.
+
+use feuerbird_abi::{Reply, Status, Upcall};
+
+use crate::DomainId;
+
+/// What the kernel needs from the machine below it: a clock, memory that can be handed over, and ways to reach a domain.
+///
+/// Implemented by each home (Linux processes, page tables) and by [`fake::FakeMachine`](crate::fake::FakeMachine). The
+/// kernel decides who may do what; the machine only carries it out and must not second-guess it.
+///
+/// What the kernel expects:
+/// * No method calls back into the kernel, blocks on a domain, or panics for anything a domain did. A domain that does
+///   not take its upcalls is the machine's to end (it reports it by [`Kernel::domain_died`](crate::Kernel::domain_died)
+///   afterwards).
+/// * What one domain is told arrives in the order of the calls, and after the validity words that changed before it.
+/// * After [`destroy_domain`](Self::destroy_domain) the kernel says nothing more about that domain.
+pub trait Machine {
+    /// A thing that can be passed to a domain beside a record: memory, a death notice, a gate. Cheap to clone.
+    type Handle: Clone;
+
+    /// The monotonic clock, in nanoseconds.
+    fn now_ns(&self) -> u64;
+
+    /// Makes room for a domain that another one asked for, and returns that domain's end of its gate where the home
+    /// passes gates on.
+    ///
+    /// Not called for domains that the home itself brings in by [`Kernel::boot_domain`](crate::Kernel::boot_domain) or
+    /// [`Kernel::adopt_domain`](crate::Kernel::adopt_domain).
+    ///
+    /// # Errors
+    /// A status below 64; the domain is then forgotten.
+    fn create_domain(&mut self, domain: DomainId) -> Result<Option<Self::Handle>, Status>;
+
+    /// Ends a domain: stops it if it still runs, and frees what the machine kept for it. Called once for each domain.
+    fn destroy_domain(&mut self, domain: DomainId);
+
+    /// The memory of a domain's validity words, for reading: [`Limits::words_per_domain`](crate::Limits) words, zero at
+    /// first, writable by the machine only.
+    fn validity_words(&self, domain: DomainId) -> Option<Self::Handle>;
+
+    /// Something that tells another domain when this one has ended, where the home has such a thing.
+    fn death_notice(&self, domain: DomainId) -> Option<Self::Handle>;
+
+    /// Writes one validity word of a domain and wakes whoever sleeps on it.
+    fn set_validity(&mut self, domain: DomainId, word: u32, value: u32);
+
+    /// Whether memory has this size and can be written by `domain` only, and neither grow nor shrink, for ever.
+    ///
+    /// # Errors
+    /// [`Status::NotSealed`], [`Status::BadArgument`] for another size, [`Status::NoHandle`] for another sort of handle.
+    fn check_sealed(&self, domain: DomainId, memory: &Self::Handle, bytes: u64) -> Result<(), Status>;
+
+    /// Tells a domain something unasked.
+    fn upcall(&mut self, domain: DomainId, upcall: &Upcall, handle: Option<&Self::Handle>);
+
+    /// Answers a request that [`Kernel::dispatch`](crate::Kernel::dispatch) left pending.
+    fn reply(&mut self, domain: DomainId, reply: &Reply);
+}

@@ -12,7 +12,7 @@ use proptest::test_runner::{Config, TestRunner};
 
 use model::{Model, programs};
 
-const STEPS: usize = 100_000;
+const STEPS: usize = 50_000;
 const LENGTH: usize = 256;
 
 #[test]

@@ -19,16 +19,17 @@ pub(crate) const fn size<const D: usize>(bytes: usize) -> usize {
     record::size::<D>(bytes).saturating_add(8)
 }
 
-/// Writes a record, in one segment, and says how long the message is.
+/// Writes a record in one segment, as [`record::write`] does, and says how long the message is.
 #[inline]
 pub(crate) fn write<const D: usize>(
-    data: [u64; D],
-    bytes: &[u8],
+    bytes: usize,
     out: &mut [u8],
+    fill: impl FnOnce(&mut [u8]) -> [u64; D],
 ) -> Result<usize, EncodeError> {
-    let needed = size::<D>(bytes.len());
+    record::fits(bytes)?;
+    let needed = size::<D>(bytes);
     let out = out.get_mut(..needed).ok_or(EncodeError::BufferTooSmall { needed })?;
-    lite::write_framed(data, bytes, out)?;
+    lite::write_framed(bytes, out, fill)?;
     Ok(needed)
 }
 

@@ -29,33 +29,35 @@ pub(crate) const fn size<const D: usize>(bytes: usize) -> usize {
     record::size::<D>(bytes).saturating_add(HEADER)
 }
 
-/// Writes a record and says how long the message is.
+/// Writes a record, as [`record::write`] does, and says how long the message is.
 #[inline]
 pub(crate) fn write<const D: usize>(
-    data: [u64; D],
-    bytes: &[u8],
+    bytes: usize,
     checksum: Checksum,
     out: &mut [u8],
+    fill: impl FnOnce(&mut [u8]) -> [u64; D],
 ) -> Result<usize, EncodeError> {
-    let needed = size::<D>(bytes.len());
+    record::fits(bytes)?;
+    let needed = size::<D>(bytes);
     let too_small = EncodeError::BufferTooSmall { needed };
     let out = out.get_mut(..needed).ok_or(too_small)?;
     let (header, framed) = out.split_first_chunk_mut::<8>().ok_or(too_small)?;
-    write_framed(data, bytes, framed)?;
+    write_framed(bytes, framed, fill)?;
     *header = first_word(checksum, framed).to_le_bytes();
     Ok(needed)
 }
 
-/// Writes a record as the only segment of a message in standard framing. `framed` has exactly the right length.
+/// Writes a record as the only segment of a message in standard framing. `framed` has exactly the right
+/// length, and `bytes` [`record::fits`].
 #[inline]
 pub(crate) fn write_framed<const D: usize>(
-    data: [u64; D],
-    bytes: &[u8],
+    bytes: usize,
     framed: &mut [u8],
+    fill: impl FnOnce(&mut [u8]) -> [u64; D],
 ) -> Result<(), EncodeError> {
-    let too_small = EncodeError::BufferTooSmall { needed: size::<D>(bytes.len()) - 8 };
+    let too_small = EncodeError::BufferTooSmall { needed: size::<D>(bytes) - 8 };
     let (table, segment) = framed.split_first_chunk_mut::<8>().ok_or(too_small)?;
-    record::write(segment, data, bytes)?;
+    record::write(segment, bytes, fill)?;
     // The record was written, so its size in words fits: at most 2^26 and a few.
     *table = ((segment.len() as u64 / 8) << 32).to_le_bytes();
     Ok(())

@@ -80,10 +80,15 @@ impl<T: PlainValue> Message for Plain<T> {
     #[inline]
     fn encode(value: &T, format: impl Into<Format>, out: &mut [u8]) -> Result<usize, EncodeError> {
         let format = format.into();
+        let bytes = value.as_bytes();
+        let fill = |out: &mut [u8]| {
+            out.copy_from_slice(bytes);
+            []
+        };
         match format.layer {
-            Layer::Raw => raw::write(value, &[], out),
-            Layer::Lite => lite::write([], value.as_bytes(), format.checksum, out),
-            Layer::Full => full::write([], value.as_bytes(), out),
+            Layer::Raw => raw::write(0, out, |_| *value),
+            Layer::Lite => lite::write(bytes.len(), format.checksum, out, fill),
+            Layer::Full => full::write(bytes.len(), out, fill),
         }
     }
 

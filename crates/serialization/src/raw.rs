@@ -4,18 +4,23 @@ use zerocopy::{FromBytes, Immutable, IntoBytes};
 
 use crate::{DecodeError, EncodeError};
 
-/// Writes a value and the bytes behind it, and says how long that is.
+/// Writes a value and so many bytes behind it, and says how long that is. `fill` writes the bytes where they lie, then
+/// gives the value.
 #[inline]
-pub(crate) fn write<T>(value: &T, bytes: &[u8], out: &mut [u8]) -> Result<usize, EncodeError>
+pub(crate) fn write<T>(
+    bytes: usize,
+    out: &mut [u8],
+    fill: impl FnOnce(&mut [u8]) -> T,
+) -> Result<usize, EncodeError>
 where
     T: IntoBytes + Immutable,
 {
-    let needed = size_of::<T>().saturating_add(bytes.len());
+    let needed = size_of::<T>().saturating_add(bytes);
     let too_small = EncodeError::BufferTooSmall { needed };
     let out = out.get_mut(..needed).ok_or(too_small)?;
     let (head, tail) = out.split_at_mut_checked(size_of::<T>()).ok_or(too_small)?;
+    let value = fill(tail);
     head.copy_from_slice(value.as_bytes());
-    tail.copy_from_slice(bytes);
     Ok(needed)
 }
 

@@ -17,31 +17,35 @@ use crate::{DecodeError, EncodeError};
 
 /// How many bytes the segment of a record with `D` words of data takes.
 pub(crate) const fn size<const D: usize>(bytes: usize) -> usize {
-    (D + 2) * 8 + bytes.saturating_add(7) / 8 * 8
+    bytes.div_ceil(8).saturating_add(D + 2).saturating_mul(8)
 }
 
-/// Writes a record as the only segment of a message into `segment`, which has exactly [`size`] bytes.
+/// Refuses more bytes than a list pointer can say.
+#[inline]
+pub(crate) const fn fits(bytes: usize) -> Result<(), EncodeError> {
+    if bytes <= COUNT_MAX { Ok(()) } else { Err(EncodeError::TooLarge) }
+}
+
+/// Writes a record as the only segment of a message into `segment`, which has exactly [`size`] bytes; `bytes` [`fits`].
+///
+/// `fill` writes the bytes where they lie, then says what the data section holds.
 #[inline]
 pub(crate) fn write<const D: usize>(
     segment: &mut [u8],
-    data: [u64; D],
-    bytes: &[u8],
+    bytes: usize,
+    fill: impl FnOnce(&mut [u8]) -> [u64; D],
 ) -> Result<(), EncodeError> {
-    let too_small = EncodeError::BufferTooSmall { needed: size::<D>(bytes.len()) };
-    if bytes.len() > COUNT_MAX {
-        return Err(EncodeError::TooLarge);
-    }
+    let too_small = EncodeError::BufferTooSmall { needed: size::<D>(bytes) };
     let (head, tail) = segment.split_at_mut_checked((D + 2) * 8).ok_or(too_small)?;
-    let (words, _) = head.as_chunks_mut::<8>();
+    let (body, padding) = tail.split_at_mut_checked(bytes).ok_or(too_small)?;
+    let data = fill(body);
+    padding.fill(0);
     let root = Pointer::struct_word(0, D as u16, 1);
-    let list = Pointer::bytes_word(bytes.len() as u32);
+    let list = Pointer::bytes_word(bytes as u32);
     let values = core::iter::once(root).chain(data).chain(core::iter::once(list));
-    for (word, value) in words.iter_mut().zip(values) {
+    for (word, value) in head.as_chunks_mut::<8>().0.iter_mut().zip(values) {
         *word = value.to_le_bytes();
     }
-    let (body, padding) = tail.split_at_mut_checked(bytes.len()).ok_or(too_small)?;
-    body.copy_from_slice(bytes);
-    padding.fill(0);
     Ok(())
 }
 

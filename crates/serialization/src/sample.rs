@@ -58,6 +58,40 @@ pub const fn encoded_size(payload: usize, layer: Layer) -> usize {
     }
 }
 
+/// Writes a sample whose payload is made where it lies, so that it is copied nowhere: `out` may be a loaned buffer.
+///
+/// `fill` gets the place of the payload, which holds whatever was in `out` before, overwrites all of it, and returns the
+/// other fields; the payload it returns is not looked at. The result is that of [`Message::encode`].
+///
+/// # Errors
+/// [`EncodeError::BufferTooSmall`] or [`EncodeError::TooLarge`]; `fill` was not called then.
+#[inline]
+pub fn encode_in_place<'a>(
+    payload: usize,
+    format: impl Into<Format>,
+    out: &mut [u8],
+    fill: impl FnOnce(&mut [u8]) -> Sample<'a>,
+) -> Result<usize, EncodeError> {
+    let format = format.into();
+    match format.layer {
+        Layer::Raw => {
+            let length = u32::try_from(payload).map_err(|_| EncodeError::TooLarge)?;
+            raw::write(payload, out, |place| header(fill(place), length))
+        }
+        Layer::Lite => lite::write(payload, format.checksum, out, |place| words(fill(place))),
+        Layer::Full => full::write(payload, out, |place| words(fill(place))),
+    }
+}
+
+fn header(view: Sample<'_>, length: u32) -> Header {
+    let Sample { sequence, producer, sent_at, digest, payload: _ } = view;
+    Header { sequence, sent_at, digest, producer, length }
+}
+
+fn words(view: Sample<'_>) -> [u64; DATA] {
+    [view.sequence, view.producer.into(), view.sent_at, view.digest]
+}
+
 impl Message for SampleMessage {
     const IDENTITY: Identity = Identity::of::<Header>("feuerbird.Sample", SCHEMA, LAYOUT);
 
@@ -70,12 +104,10 @@ impl Message for SampleMessage {
 
     #[inline]
     fn encode(view: &Sample<'_>, format: impl Into<Format>, out: &mut [u8]) -> Result<usize, EncodeError> {
-        let format = format.into();
-        match format.layer {
-            Layer::Raw => raw::write(&header(view)?, view.payload, out),
-            Layer::Lite => lite::write(words(view), view.payload, format.checksum, out),
-            Layer::Full => full::write(words(view), view.payload, out),
-        }
+        encode_in_place(view.payload.len(), format, out, |payload| {
+            payload.copy_from_slice(view.payload);
+            Sample { payload: &[], ..*view }
+        })
     }
 
     #[inline]
@@ -90,16 +122,6 @@ impl Message for SampleMessage {
             }
         }
     }
-}
-
-fn header(view: &Sample<'_>) -> Result<Header, EncodeError> {
-    let &Sample { sequence, producer, sent_at, digest, payload } = view;
-    let length = u32::try_from(payload.len()).map_err(|_| EncodeError::TooLarge)?;
-    Ok(Header { sequence, sent_at, digest, producer, length })
-}
-
-fn words(view: &Sample<'_>) -> [u64; DATA] {
-    [view.sequence, view.producer.into(), view.sent_at, view.digest]
 }
 
 #[inline]

@@ -11,7 +11,7 @@ use std::{
 
 use feuerbird_hosted::os::socket::{ReceiveError, Socket};
 use rustix::{
-    net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags, sendmsg},
+    net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags, sendmsg, sockopt::set_socket_passcred},
     process::{Resource, Rlimit, getrlimit, setrlimit},
 };
 
@@ -58,6 +58,14 @@ fn hostile_messages_are_refused_without_a_leak() {
     assert_eq!(open_descriptors(), before + 2);
     drop(message);
     assert_eq!(open_descriptors(), before);
+
+    // Without credentials there is room for more descriptors than a message has: they are closed all the same.
+    set_socket_passcred(&ours, false).unwrap();
+    set_socket_passcred(&hostile, false).unwrap();
+    send_raw(&hostile, &[1; 64], &fds[..3]);
+    assert_eq!(ours.try_receive().unwrap_err(), ReceiveError::DescriptorsLost);
+    assert_eq!(open_descriptors(), before);
+    set_socket_passcred(&ours, true).unwrap();
 
     full_table_is_an_error(&hostile, &ours);
     assert_eq!(open_descriptors(), before);

@@ -58,6 +58,15 @@ const REFUSED: &[Probe] = &[
     ("link", || fs::hard_link("/nonexistent", "/nowhere")),
     ("truncate", || call(libc::SYS_truncate, [c"/dev/null".as_ptr() as usize, 0, 0, 0, 0])),
     ("chmod", || call(libc::SYS_fchmodat, [0, c"/nonexistent".as_ptr() as usize, 0, 0, 0])),
+    ("make a TCP socket", || {
+        call(libc::SYS_socket, [libc::AF_INET as usize, libc::SOCK_STREAM as usize, 0, 0, 0])
+    }),
+    ("make a UNIX socket", || {
+        call(libc::SYS_socket, [libc::AF_UNIX as usize, libc::SOCK_STREAM as usize, 0, 0, 0])
+    }),
+    ("make a packet socket", || {
+        call(libc::SYS_socket, [libc::AF_PACKET as usize, libc::SOCK_RAW as usize, 0, 0, 0])
+    }),
     ("connect over TCP", || TcpStream::connect("127.0.0.1:1").map(drop)),
     ("listen on TCP", || TcpListener::bind("127.0.0.1:0").map(drop)),
     ("bind UDP", || UdpSocket::bind("127.0.0.1:0").map(drop)),
@@ -69,13 +78,13 @@ const REFUSED: &[Probe] = &[
     ("signal a thread", || call(libc::SYS_tkill, [parent(), 0, 0, 0, 0])),
     ("queue a signal", || call(libc::SYS_rt_sigqueueinfo, [parent(), 0, 0, 0, 0])),
     ("open a pidfd", || call(libc::SYS_pidfd_open, [parent(), 0, 0, 0, 0])),
-    ("trace the parent", || call(libc::SYS_ptrace, [libc::PTRACE_ATTACH as usize, parent(), 0, 0, 0])),
+    ("trace the parent", || call(libc::SYS_ptrace, [libc::PTRACE_SEIZE as usize, parent(), 0, 0, 0])),
     ("be traced", || call(libc::SYS_ptrace, [libc::PTRACE_TRACEME as usize, 0, 0, 0, 0])),
     ("write the parent's memory", || call(libc::SYS_process_vm_writev, [parent(), 0, 0, 0, 0])),
     ("read the parent's memory", || call(libc::SYS_process_vm_readv, [parent(), 0, 0, 0, 0])),
     ("limit the parent", || {
         let limit = [0_u64; 2];
-        call(libc::SYS_prlimit64, [parent(), libc::RLIMIT_CPU as usize, limit.as_ptr() as usize, 0, 0])
+        call(libc::SYS_prlimit64, [parent(), libc::RLIMIT_CORE as usize, limit.as_ptr() as usize, 0, 0])
     }),
     ("pin the parent", || call(libc::SYS_sched_setaffinity, [parent(), 0, 0, 0, 0])),
     ("outlive the parent", || call(libc::SYS_prctl, [libc::PR_SET_PDEATHSIG as usize, 0, 0, 0, 0])),

@@ -47,7 +47,8 @@ fn program() {
             gate.send(&[strangers.count() as u8; 64], &[], &[]).unwrap();
         }
         "supervisor" => {
-            let (child, _gate) = start("sleeper");
+            let (child, childs_gate) = start("sleeper");
+            childs_gate.receive_timeout(LONG).unwrap(); // from now on it does nothing but sleep
             gate.send(&[0; 64], &child.id().to_ne_bytes(), &[]).unwrap();
             thread::sleep(LONG);
         }

@@ -8,12 +8,17 @@ use crate::{Region, Words, WriteRegion, sync::AtomicU64};
 #[derive(Debug)]
 pub struct HeapWriter(Memory);
 
-/// A reading half of a heap region.
-#[derive(Clone, Debug)]
+/// The reading half of a heap region.
+#[derive(Debug)]
 pub struct HeapReader(Memory);
 
 /// Makes zeroed memory of at least `bytes` bytes (rounded up to 64) with its one writer and a reader.
-pub fn heap_region(bytes: usize) -> (HeapWriter, HeapReader) {
+///
+/// # Safety
+/// Both halves live in one process, where a read that races with a write in place is undefined behaviour. The reader
+/// reads a buffer only from when it was published until it is released. A lane or a pool that is given its halves keeps
+/// to that by itself; so does code that reads and writes on one thread.
+pub unsafe fn heap_region(bytes: usize) -> (HeapWriter, HeapReader) {
     let memory = Memory::zeroed(bytes.div_ceil(64));
     (HeapWriter(memory.clone()), HeapReader(memory))
 }

@@ -24,8 +24,9 @@
 //! use feuerbird_zero_copy::{heap_region, Pool, PoolLayout, ReaderId, Region, SizeClass};
 //!
 //! let layout = PoolLayout::new(0, &[SizeClass::new(256, 8)])?;
-//! let (writer, reader_view) = heap_region(layout.end());
-//! let mut pool = Pool::new(writer, layout, 8);
+//! // SAFETY: this program reads what it published, on one thread.
+//! let (writer, reader_view) = unsafe { heap_region(layout.end()) };
+//! let mut pool = Pool::new(writer, layout, 8)?;
 //! let reader: ReaderId = pool.add_reader().expect("a fresh pool has room for a reader");
 //!
 //! let mut loan = pool.loan(5)?;
@@ -55,7 +56,7 @@ pub mod sync;
 pub use counters::Counters;
 pub use error::{LayoutError, LoanError, ReleaseError};
 pub use heap::{HeapReader, HeapWriter, heap_region};
-pub use layout::{BufferId, PoolLayout, SizeClass};
+pub use layout::{BufferId, MAX_CLASSES, PoolLayout, SizeClass};
 pub use pool::{Kept, Loan, Pool, ReaderId};
 pub use region::{Region, Words, WriteRegion};
 pub use returns::{ReturnReader, ReturnWriter};

@@ -1,0 +1,382 @@
+//! The reading end of a lane.
+
+use feuerbird_zero_copy::{
+    BufferId, Region, ReturnWriter, WriteRegion,
+    sync::{Ordering, fence, light_fence},
+};
+
+use crate::{
+    AttachError, Ended, Home, Lie, Overflow, PollError, Standing, Terms, Validity, Watched,
+    layout::{CLOSED_WORD, HEAD_WORD, Half, LaneLayout, SLEEPING_WORD, Stamp},
+    producer::check_header,
+};
+
+/// The reading end of a lane from one producer.
+///
+/// What the peer may change meanwhile: its own region, every bit. A message is taken by copying it into private memory
+/// ([`take_into`](Self::take_into)), or read in place ([`borrow`](Self::borrow)) where the peer is trusted not to touch what it
+/// has published.
+#[derive(Debug)]
+pub struct Consumer<H: Home> {
+    home: H,
+    layout: LaneLayout,
+    own: H::Writer,
+    returns: ReturnWriter,
+    peer: H::Reader,
+    validity: Validity<H::Reader>,
+    life: Option<H::Life>,
+    /// Messages taken; the next one's index.
+    head: u64,
+    /// The sleep of the peer's that a wake was already spent on, and where the lane stood when it was first seen.
+    woken: u64,
+    full_at: (u64, u64),
+    sleeps: u64,
+    light: bool,
+    in_place: bool,
+    missed: u64,
+    wakes: u64,
+}
+
+/// Where the next message lies, by what was read once and checked.
+#[derive(Clone, Copy, Debug)]
+struct Place {
+    stamp: Stamp,
+    start: usize,
+    bytes: usize,
+    buffer: Option<BufferId>,
+}
+
+impl<H: Home> Consumer<H> {
+    /// Attaches to a producer. `own` was prepared and is fresh otherwise; `peer` is the producer's half.
+    ///
+    /// # Errors
+    /// [`AttachError`] where either half does not fit the terms.
+    pub fn attach(
+        home: H,
+        terms: Terms,
+        own: H::Writer,
+        peer: H::Reader,
+        validity: Validity<H::Reader>,
+        life: Option<H::Life>,
+    ) -> Result<Self, AttachError> {
+        let layout = LaneLayout::new(terms);
+        if own.len() < layout.consumer_bytes() {
+            return Err(AttachError::RegionTooSmall);
+        }
+        check_header(&peer, &layout, Half::Producer)?;
+        let (offset, places) = layout.returns();
+        Ok(Self {
+            light: home.has_heavy_barrier(),
+            home,
+            layout,
+            own,
+            returns: ReturnWriter::new(offset, places),
+            peer,
+            validity,
+            life,
+            head: 0,
+            woken: 0,
+            full_at: (0, 0),
+            sleeps: 0,
+            in_place: false,
+            missed: 0,
+            wakes: 0,
+        })
+    }
+
+    /// Lets [`borrow`](Self::borrow) read in place.
+    ///
+    /// # Safety
+    /// Whoever granted the capability behind this lane vouches that the producer runs the loan discipline: it never writes
+    /// a message from its publication until it is taken. With trust 0x8 and up that is what trust means.
+    pub unsafe fn trust_producer(&mut self) {
+        self.in_place = self.layout.terms().policy() == Overflow::Wait;
+    }
+
+    /// Whether messages are read in place.
+    pub fn reads_in_place(&self) -> bool {
+        self.in_place
+    }
+
+    /// Copies the next message to `into` and takes it; `None` where there is none now. Returns its length.
+    ///
+    /// The bytes may be anything the producer wrote at any time, but they no longer change.
+    ///
+    /// # Errors
+    /// Why the lane ended, or [`PollError::PeerMisbehaved`].
+    ///
+    /// # Panics
+    /// When `into` is shorter than the terms' largest message.
+    pub fn take_into(&mut self, into: &mut [u8]) -> Result<Option<usize>, PollError> {
+        assert!(into.len() >= self.layout.message_bytes(), "room for the largest message");
+        // Each round of a ring that drops its oldest, the message was overwritten once more: bounded, so that a producer
+        // that only ever overwrites cannot hold the consumer here.
+        for _ in 0..64 {
+            let Some(place) = self.poll()? else { return Ok(None) };
+            self.peer.copy_out(place.start, &mut into[..place.bytes]);
+            if self.is_overwritten(place) {
+                continue;
+            }
+            self.advance(place.buffer);
+            return Ok(Some(place.bytes));
+        }
+        Ok(None)
+    }
+
+    /// The next message in place, taken when the value is dropped; `None` where there is none now.
+    ///
+    /// # Errors
+    /// Why the lane ended, or [`PollError::PeerMisbehaved`].
+    ///
+    /// # Panics
+    /// Where nobody vouched for the producer ([`trust_producer`](Self::trust_producer)).
+    #[cfg(not(loom))]
+    #[inline]
+    pub fn borrow(&mut self) -> Result<Option<Borrowed<'_, H>>, PollError> {
+        assert!(self.in_place, "reading in place needs a trusted producer");
+        Ok(self.poll()?.map(|place| Borrowed { consumer: self, place }))
+    }
+
+    /// How many messages were taken.
+    pub fn taken(&self) -> u64 {
+        self.head
+    }
+
+    /// How many messages were overwritten before they were taken.
+    pub fn missed(&self) -> u64 {
+        self.missed
+    }
+
+    /// How many system calls went into waking the peer.
+    pub fn wakes(&self) -> u64 {
+        self.wakes
+    }
+
+    /// The largest message, in bytes.
+    pub fn message_bytes(&self) -> usize {
+        self.layout.message_bytes()
+    }
+
+    /// Looks at the peer's life with a system call. For whoever waits: the end shows at the next look for a message.
+    pub fn check_alive(&mut self) {
+        if let Some(life) = &self.life
+            && self.home.is_dead(life)
+        {
+            self.validity.end(Ended::Died);
+        }
+    }
+
+    /// Says that the consumer goes to sleep, so that the producer wakes it. Follow with one [`Home::heavy_barrier`] for all
+    /// lanes, then look again with [`has_message`](Self::has_message).
+    pub fn begin_sleep(&mut self) {
+        self.sleeps = (self.sleeps + 1) | 1;
+        self.own.writable()[SLEEPING_WORD].store(self.sleeps, Ordering::SeqCst);
+    }
+
+    /// Says that the consumer is awake.
+    pub fn end_sleep(&mut self) {
+        self.sleeps += 1;
+        self.own.writable()[SLEEPING_WORD].store(self.sleeps, Ordering::Relaxed);
+    }
+
+    /// Whether something is there to look at: a message, a lie or the end.
+    #[inline]
+    pub fn has_message(&self) -> bool {
+        let stamp = Stamp(self.peer.words().load(self.layout.stamp_word(self.head)));
+        stamp.turn() != self.lap_before() || self.peer.words().load(CLOSED_WORD) != 0 || !self.validity.is_valid()
+    }
+
+    /// What to wait on for a message.
+    pub fn watched(&self) -> Watched {
+        let address = self.peer.words().address(self.layout.stamp_word(self.head));
+        Watched { address, seen: self.lap_before() }
+    }
+
+    /// The pair's validity.
+    pub fn validity(&self) -> &Validity<H::Reader> {
+        &self.validity
+    }
+
+    /// Looks for the next message.
+    #[inline]
+    fn poll(&mut self) -> Result<Option<Place>, PollError> {
+        if !self.validity.is_valid() && self.validity.standing() != Standing::Over(Ended::Died) {
+            return self.ended();
+        }
+        // Pairs with the release store in `Producer::announce`.
+        let stamp = Stamp(self.peer.words().load_acquire(self.layout.stamp_word(self.head)));
+        if stamp.turn() != Stamp::turn_of(self.head) {
+            return self.nothing(stamp);
+        }
+        self.place(stamp).map(Some)
+    }
+
+    /// Checks what a stamp says, against private constants only.
+    #[inline]
+    fn place(&self, stamp: Stamp) -> Result<Place, PollError> {
+        let bytes = stamp.bytes();
+        let slot = self.layout.slot_bytes(self.head);
+        if bytes > self.layout.message_bytes() {
+            return Err(PollError::PeerMisbehaved(Lie::Length));
+        }
+        if stamp.is_pooled() {
+            let id = BufferId(self.peer.words().load(slot / 8) as u32);
+            let start = self.layout.pooled(id, bytes).ok_or(PollError::PeerMisbehaved(Lie::Buffer))?;
+            return Ok(Place { stamp, start, bytes, buffer: Some(id) });
+        }
+        if bytes > self.layout.inline_bytes() {
+            return Err(PollError::PeerMisbehaved(Lie::Length));
+        }
+        Ok(Place { stamp, start: slot, bytes, buffer: None })
+    }
+
+    /// What a stamp means that is not the next message's.
+    #[inline]
+    fn nothing(&mut self, stamp: Stamp) -> Result<Option<Place>, PollError> {
+        if stamp.turn() == self.lap_before() {
+            if self.full_at.0 != 0 {
+                self.wake_producer_if_asleep(0);
+            }
+            return self.empty();
+        }
+        if self.layout.terms().policy() == Overflow::Wait {
+            return Err(PollError::PeerMisbehaved(Lie::Stamp));
+        }
+        self.skip(stamp);
+        Ok(None)
+    }
+
+    /// An empty lane: is it at its end?
+    #[inline]
+    fn empty(&mut self) -> Result<Option<Place>, PollError> {
+        if self.peer.words().load(CLOSED_WORD) == 0 && self.validity.is_valid() {
+            return Ok(None);
+        }
+        // The last message may have come between the two looks.
+        fence(Ordering::Acquire);
+        let stamp = Stamp(self.peer.words().load_acquire(self.layout.stamp_word(self.head)));
+        if stamp.turn() == Stamp::turn_of(self.head) {
+            return self.place(stamp).map(Some);
+        }
+        self.wake_producer_if_asleep(0);
+        match self.validity.standing() {
+            Standing::Over(Ended::Revoked) => Err(PollError::Revoked),
+            Standing::Ending => Ok(None),
+            Standing::Over(_) | Standing::Valid => Err(PollError::Disconnected),
+        }
+    }
+
+    /// A lane whose pair is over, other than by death.
+    #[cold]
+    fn ended(&mut self) -> Result<Option<Place>, PollError> {
+        match self.validity.standing() {
+            Standing::Over(Ended::Revoked) => Err(PollError::Revoked),
+            // Closed on purpose: what was published before is still there to be taken.
+            Standing::Over(Ended::Unbound) => {
+                let stamp = Stamp(self.peer.words().load_acquire(self.layout.stamp_word(self.head)));
+                if stamp.turn() == Stamp::turn_of(self.head) { self.place(stamp).map(Some) } else { Err(PollError::Disconnected) }
+            }
+            _ => Ok(None),
+        }
+    }
+
+    /// Skips what was overwritten: to the oldest message that the ring can still hold.
+    #[cold]
+    fn skip(&mut self, stamp: Stamp) {
+        let ahead = stamp.turn().wrapping_sub(Stamp::turn_of(self.head));
+        // A busy stamp, or nonsense: look again later.
+        if ahead == 0 || ahead >= 0x4000_0000 {
+            return;
+        }
+        let oldest = (u64::from(ahead) + 1).saturating_sub(self.layout.depth()).max(1);
+        self.head += oldest;
+        self.missed += oldest;
+        self.own.writable()[HEAD_WORD].store(self.head, Ordering::Release);
+    }
+
+    /// Whether a message was being replaced while it was copied; always false where producers wait.
+    #[inline]
+    fn is_overwritten(&self, place: Place) -> bool {
+        if self.layout.terms().policy() == Overflow::Wait {
+            return false;
+        }
+        // Pairs with the release fence in `Claim::replace`: a byte of the new message brings the busy stamp with it.
+        fence(Ordering::Acquire);
+        self.peer.words().load(self.layout.stamp_word(self.head)) != place.stamp.0
+    }
+
+    /// Takes the message at `head`: gives its place back, and wakes the producer if it waits for room.
+    #[inline]
+    fn advance(&mut self, buffer: Option<BufferId>) {
+        if let Some(id) = buffer {
+            self.returns.push(&self.own, id);
+        }
+        self.head += 1;
+        // Pairs with the acquire load in `Producer::look_at_head`.
+        self.own.writable()[HEAD_WORD].store(self.head, Ordering::Release);
+        light_fence(self.light);
+        self.wake_producer_if_asleep(self.layout.depth() / 4);
+    }
+
+    /// Wakes a sleeping producer once `room` messages were taken since its sleep was noticed. Not for each message: a
+    /// producer that wakes for one place is back asleep at once.
+    #[inline]
+    fn wake_producer_if_asleep(&mut self, room: u64) {
+        let sleep = self.peer.words().load(SLEEPING_WORD);
+        if sleep & 1 == 1 && sleep != self.woken {
+            self.consider_waking(sleep, room);
+        }
+    }
+
+    #[cold]
+    fn consider_waking(&mut self, sleep: u64, room: u64) {
+        if self.full_at.0 != sleep {
+            self.full_at = (sleep, self.head);
+        }
+        if self.head - self.full_at.1 >= room {
+            self.woken = sleep;
+            self.full_at.0 = 0;
+            self.wakes += 1;
+            self.home.wake(self.own.words().address(HEAD_WORD));
+        }
+    }
+
+    #[inline]
+    fn lap_before(&self) -> u32 {
+        if self.head < self.layout.depth() { 0 } else { Stamp::turn_of(self.head - self.layout.depth()) }
+    }
+}
+
+impl<H: Home> Drop for Consumer<H> {
+    fn drop(&mut self) {
+        self.own.writable()[CLOSED_WORD].store(1, Ordering::Release);
+        light_fence(self.light);
+        if self.peer.words().load(SLEEPING_WORD) & 1 == 1 {
+            self.home.wake(self.own.words().address(HEAD_WORD));
+        }
+    }
+}
+
+/// A message where it lies. Taken, and its place given back, when dropped.
+#[derive(Debug)]
+pub struct Borrowed<'c, H: Home> {
+    consumer: &'c mut Consumer<H>,
+    place: Place,
+}
+
+impl<H: Home> Borrowed<'_, H> {
+    /// The message's bytes, eight-byte aligned.
+    #[cfg(not(loom))]
+    #[inline]
+    pub fn bytes(&self) -> &[u8] {
+        // SAFETY: `place` was checked to lie inside the producer's region; the producer is vouched for not to write a
+        // published message before it is taken (`trust_producer`), which happens in `drop`.
+        unsafe { self.consumer.peer.bytes(self.place.start, self.place.bytes) }
+    }
+}
+
+impl<H: Home> Drop for Borrowed<'_, H> {
+    fn drop(&mut self) {
+        self.consumer.advance(self.place.buffer);
+    }
+}

@@ -1,0 +1,466 @@
+//! The writing end of a lane.
+//!
+//! A bounded single-producer ring after Lamport ("Specifying concurrent program modules", 1983), with two differences that
+//! distrust demands: each side's words lie in memory that only that side can write, and a message announces itself by the
+//! turn in its own slot (as in Vyukov's bounded queue), so that a small message and its announcement are one cache line.
+
+use feuerbird_zero_copy::{
+    BufferId, Counters, Kept, LoanError, Pool, ReaderId, Region, ReturnReader, WriteRegion,
+    sync::{Ordering, fence, light_fence},
+};
+use zerocopy::{FromBytes, IntoBytes};
+
+use crate::{
+    AttachError, ClaimError, Ended, Home, Lie, Overflow, PollError, Standing, Terms, Validity, Watched,
+    buffer::Buffer,
+    layout::{CLOSED_WORD, HEAD_WORD, Half, LaneHeader, LaneLayout, SLEEPING_WORD, Stamp},
+};
+
+/// Writes the constants at the start of our half of a lane. Once, before the peer maps it.
+///
+/// # Errors
+/// [`AttachError::RegionTooSmall`].
+pub fn prepare(region: &impl WriteRegion, layout: &LaneLayout, half: Half) -> Result<(), AttachError> {
+    let needed = match half {
+        Half::Producer => layout.producer_bytes(),
+        Half::Consumer => layout.consumer_bytes(),
+    };
+    if region.len() < needed {
+        return Err(AttachError::RegionTooSmall);
+    }
+    region.copy_in(0, layout.header(half).as_bytes());
+    if let (Half::Producer, Some(pool)) = (half, layout.pool()) {
+        pool.write_header(region);
+    }
+    Ok(())
+}
+
+/// Compares the constants of the peer's half with what the terms demand. Once; nothing is taken from them.
+pub(crate) fn check_header(region: &impl Region, layout: &LaneLayout, half: Half) -> Result<(), AttachError> {
+    let lie = AttachError::PeerMisbehaved(Lie::Header);
+    let needed = match half {
+        Half::Producer => layout.producer_bytes(),
+        Half::Consumer => layout.consumer_bytes(),
+    };
+    if region.len() < needed {
+        return Err(lie);
+    }
+    let mut seen = [0; size_of::<LaneHeader>()];
+    region.copy_out(0, &mut seen);
+    if LaneHeader::read_from_bytes(&seen) != Ok(layout.header(half)) {
+        return Err(lie);
+    }
+    match (half, layout.pool()) {
+        (Half::Producer, Some(pool)) => pool.check(region).map_err(|_| lie),
+        _ => Ok(()),
+    }
+}
+
+/// The writing end of a lane to one consumer.
+///
+/// What the peer may change meanwhile: its own region, every bit. The producer reads from it where the consumer is
+/// (checked against what was sent), whether it sleeps or has closed (hints), and which buffers it returns (judged by the
+/// pool).
+#[derive(Debug)]
+pub struct Producer<H: Home> {
+    home: H,
+    layout: LaneLayout,
+    memory: Memory<H::Writer>,
+    peer: H::Reader,
+    validity: Validity<H::Reader>,
+    life: Option<H::Life>,
+    /// Messages published; the next one's index.
+    tail: u64,
+    /// What the consumer was last seen to have taken; never above `tail`.
+    head: u64,
+    /// The sleep of the peer's that a wake was already spent on.
+    woken: u64,
+    sleeps: u64,
+    light: bool,
+    scratch: Buffer,
+    dropped: u64,
+    wakes: u64,
+}
+
+#[derive(Debug)]
+enum Memory<W> {
+    Slots(W),
+    Pooled { pool: Pool<W>, reader: ReaderId, returns: ReturnReader },
+}
+
+impl<W: WriteRegion> Memory<W> {
+    #[inline]
+    fn region(&self) -> &W {
+        match self {
+            Self::Slots(region) => region,
+            Self::Pooled { pool, .. } => pool.region(),
+        }
+    }
+}
+
+impl<H: Home> Producer<H> {
+    /// Attaches to a consumer. `own` was [`prepare`]d and is fresh otherwise; `peer` is the consumer's half.
+    ///
+    /// # Errors
+    /// [`AttachError`] where either half does not fit the terms.
+    pub fn attach(
+        home: H,
+        terms: Terms,
+        own: H::Writer,
+        peer: H::Reader,
+        validity: Validity<H::Reader>,
+        life: Option<H::Life>,
+    ) -> Result<Self, AttachError> {
+        let layout = LaneLayout::new(terms);
+        if own.len() < layout.producer_bytes() {
+            return Err(AttachError::RegionTooSmall);
+        }
+        check_header(&peer, &layout, Half::Consumer)?;
+        let memory = match layout.pool() {
+            None => Memory::Slots(own),
+            Some(pool) => {
+                let mut pool =
+                    Pool::new(own, *pool, pool.buffers()).map_err(|_| AttachError::RegionTooSmall)?;
+                let reader = pool.add_reader().expect("a fresh pool has room for a reader");
+                let (offset, places) = layout.returns();
+                Memory::Pooled { pool, reader, returns: ReturnReader::new(offset, places) }
+            }
+        };
+        let scratch = if terms.policy() == Overflow::DropOldest { layout.message_bytes() } else { 0 };
+        Ok(Self {
+            light: home.has_heavy_barrier(),
+            home,
+            layout,
+            memory,
+            peer,
+            validity,
+            life,
+            tail: 0,
+            head: 0,
+            woken: 0,
+            sleeps: 0,
+            scratch: Buffer::with_capacity(scratch),
+            dropped: 0,
+            wakes: 0,
+        })
+    }
+
+    /// Claims room for a message of at most `bytes` bytes.
+    ///
+    /// # Errors
+    /// [`ClaimError`].
+    ///
+    /// # Cost
+    /// A few private words and one or two of the peer's cache lines that stay unchanged; the peer's position is read again
+    /// only when the lane looks full.
+    #[inline]
+    pub fn claim(&mut self, bytes: usize) -> Result<Claim<'_, H>, ClaimError> {
+        self.check_open().map_err(ClaimError::Ended)?;
+        if bytes > self.layout.message_bytes() {
+            return Err(ClaimError::TooLarge);
+        }
+        if self.layout.terms().policy() == Overflow::DropOldest {
+            self.make_room().map_err(ClaimError::Ended)?;
+        } else if !self.has_room().map_err(ClaimError::Ended)? {
+            return Err(ClaimError::Full);
+        }
+        let kept = if bytes > self.layout.inline_bytes() { Some(self.take_buffer(bytes)?) } else { None };
+        Ok(Claim { bytes, kept, producer: self })
+    }
+
+    /// Whether there is room for a message now.
+    ///
+    /// # Errors
+    /// [`PollError::PeerMisbehaved`] where the peer's position cannot be.
+    #[inline]
+    pub fn has_room(&mut self) -> Result<bool, PollError> {
+        if self.tail - self.head < self.layout.depth() {
+            return Ok(true);
+        }
+        self.look_at_head()?;
+        Ok(self.tail - self.head < self.layout.depth())
+    }
+
+    /// How many messages were published and not yet taken, as last seen after looking again.
+    ///
+    /// # Errors
+    /// [`PollError::PeerMisbehaved`] where the peer's position cannot be.
+    pub fn untaken(&mut self) -> Result<u64, PollError> {
+        self.look_at_head()?;
+        Ok(self.tail - self.head)
+    }
+
+    /// How many messages were published so far.
+    pub fn published(&self) -> u64 {
+        self.tail
+    }
+
+    /// How many messages were overwritten before they were taken, as far as is known.
+    pub fn dropped(&self) -> u64 {
+        self.dropped
+    }
+
+    /// How many system calls went into waking the peer.
+    pub fn wakes(&self) -> u64 {
+        self.wakes
+    }
+
+    /// What the pool counted, where messages are large enough for one.
+    pub fn pool_counters(&self) -> Option<Counters> {
+        match &self.memory {
+            Memory::Slots(_) => None,
+            Memory::Pooled { pool, .. } => Some(pool.counters()),
+        }
+    }
+
+    /// Looks at validity, and at the peer's life with a system call. For whoever waits.
+    ///
+    /// # Errors
+    /// Why the lane ended.
+    pub fn check_alive(&mut self) -> Result<(), PollError> {
+        if let Some(life) = &self.life
+            && self.home.is_dead(life)
+        {
+            self.validity.end(Ended::Died);
+        }
+        self.check_open()
+    }
+
+    /// Copies messages that were published and not taken, oldest first, to `take`; for a lane that ended. Returns how
+    /// many there were.
+    pub fn recover(&mut self, mut take: impl FnMut(&[u8])) -> u64 {
+        // A peer that lied about its position has taken what it was last believed to have taken.
+        let _ = self.look_at_head();
+        let mut bytes = Buffer::with_capacity(self.layout.message_bytes());
+        let oldest = self.head.max(self.tail.saturating_sub(self.layout.depth()));
+        for index in oldest..self.tail {
+            let region = self.memory.region();
+            let stamp = Stamp(region.words().load(self.layout.stamp_word(index)));
+            let slot = self.layout.slot_bytes(index);
+            let start = if stamp.is_pooled() {
+                let id = BufferId(region.words().load(slot / 8) as u32);
+                self.layout.pooled(id, stamp.bytes())
+            } else {
+                Some(slot)
+            };
+            let start = start.expect("only this producer writes its stamps");
+            region.copy_out(start, &mut bytes.bytes_mut()[..stamp.bytes()]);
+            take(&bytes.bytes()[..stamp.bytes()]);
+        }
+        self.head = self.tail;
+        self.tail - oldest
+    }
+
+    /// Takes back every buffer, for a lane that ended; returns how many are still out after that, which is a bug here.
+    pub fn reclaim(&mut self) -> u32 {
+        match &mut self.memory {
+            Memory::Slots(_) => 0,
+            Memory::Pooled { pool, reader, .. } => {
+                pool.remove_reader(*reader);
+                pool.in_flight()
+            }
+        }
+    }
+
+    /// Says that the producer goes to sleep, so that the consumer wakes it when there is room. Follow with one
+    /// [`Home::heavy_barrier`] for all lanes, then look again with [`has_room`](Self::has_room).
+    pub fn begin_sleep(&mut self) {
+        self.sleeps = (self.sleeps + 1) | 1;
+        self.memory.region().writable()[SLEEPING_WORD].store(self.sleeps, Ordering::SeqCst);
+    }
+
+    /// Says that the producer is awake.
+    pub fn end_sleep(&mut self) {
+        self.sleeps += 1;
+        self.memory.region().writable()[SLEEPING_WORD].store(self.sleeps, Ordering::Relaxed);
+    }
+
+    /// What to wait on for room.
+    pub fn watched(&self) -> Watched {
+        Watched { address: self.peer.words().address(HEAD_WORD), seen: self.head as u32 }
+    }
+
+    /// The pair's validity.
+    pub fn validity(&self) -> &Validity<H::Reader> {
+        &self.validity
+    }
+
+    #[inline]
+    fn check_open(&self) -> Result<(), PollError> {
+        if self.validity.is_valid() && self.peer.words().load(CLOSED_WORD) == 0 {
+            return Ok(());
+        }
+        match self.validity.standing() {
+            Standing::Over(Ended::Revoked) => Err(PollError::Revoked),
+            Standing::Ending => Err(PollError::Ending),
+            Standing::Over(_) | Standing::Valid => Err(PollError::Disconnected),
+        }
+    }
+
+    #[inline(never)]
+    fn look_at_head(&mut self) -> Result<(), PollError> {
+        // Pairs with the release store in `Consumer::advance`: the slots below it were read before.
+        let head = self.peer.words().load_acquire(HEAD_WORD);
+        // A slow consumer of a ring that drops its oldest stands behind what was dropped; nobody stands ahead of the tail.
+        let backwards = head < self.head && self.layout.terms().policy() == Overflow::Wait;
+        if backwards || head > self.tail {
+            return Err(PollError::PeerMisbehaved(Lie::Head));
+        }
+        self.head = self.head.max(head);
+        Ok(())
+    }
+
+    /// Frees the oldest slot of a ring that drops its oldest.
+    fn make_room(&mut self) -> Result<(), PollError> {
+        if !self.has_room()? {
+            self.head += 1;
+            self.dropped += 1;
+        }
+        Ok(())
+    }
+
+    /// Takes a pool buffer, after hearing what the peer returned if there seems to be none.
+    #[inline]
+    fn take_buffer(&mut self, bytes: usize) -> Result<Kept, ClaimError> {
+        let Memory::Pooled { pool, reader, returns } = &mut self.memory else { return Err(ClaimError::TooLarge) };
+        if let Ok(loan) = pool.loan(bytes) {
+            return Ok(loan.keep());
+        }
+        for _ in 0..self.layout.depth() {
+            let lie = ClaimError::Ended(PollError::PeerMisbehaved(Lie::Return));
+            let Some(id) = returns.pop(&self.peer).map_err(|_| lie)? else { break };
+            pool.release(*reader, id).map_err(|_| lie)?;
+        }
+        match pool.loan(bytes) {
+            Ok(loan) => Ok(loan.keep()),
+            Err(LoanError::TooLarge) => Err(ClaimError::TooLarge),
+            Err(_) => Err(ClaimError::Full),
+        }
+    }
+
+    /// Announces message `tail`, whose bytes are in place, and wakes the consumer if it sleeps.
+    #[inline]
+    fn announce(&mut self, stamp: Stamp) {
+        let word = &self.memory.region().writable()[self.layout.stamp_word(self.tail)];
+        // Pairs with the acquire load in `Consumer::poll`: the bytes were written before.
+        word.store(stamp.0, Ordering::Release);
+        self.tail += 1;
+        light_fence(self.light);
+        let sleep = self.peer.words().load(SLEEPING_WORD);
+        if sleep & 1 == 1 && sleep != self.woken {
+            self.wake(sleep);
+        }
+    }
+
+    #[cold]
+    fn wake(&mut self, sleep: u64) {
+        self.woken = sleep;
+        self.wakes += 1;
+        self.home.wake(self.memory.region().words().address(self.layout.stamp_word(self.tail - 1)));
+    }
+}
+
+impl<H: Home> Drop for Producer<H> {
+    fn drop(&mut self) {
+        self.memory.region().writable()[CLOSED_WORD].store(1, Ordering::Release);
+        light_fence(self.light);
+        if self.peer.words().load(SLEEPING_WORD) & 1 == 1 {
+            self.home.wake(self.memory.region().words().address(self.layout.stamp_word(self.tail)));
+        }
+    }
+}
+
+/// Room for one message. Dropped without being published, it goes back.
+#[derive(Debug)]
+pub struct Claim<'p, H: Home> {
+    producer: &'p mut Producer<H>,
+    bytes: usize,
+    kept: Option<Kept>,
+}
+
+impl<H: Home> Claim<'_, H> {
+    /// The room claimed, in place: eight-byte aligned, holding whatever was there before.
+    #[cfg(not(loom))]
+    #[inline]
+    pub fn bytes_mut(&mut self) -> &mut [u8] {
+        if self.producer.layout.terms().policy() == Overflow::DropOldest {
+            return &mut self.producer.scratch.bytes_mut()[..self.bytes];
+        }
+        let (start, bytes) = (self.start(), self.bytes);
+        // SAFETY: the consumer in this process, if it is in this process, reads a slot only after its stamp, and a buffer
+        // only after the stamp that names it (`Consumer::poll`); this slot's stamp is that of a lap before until
+        // `announce`, because `has_room` saw that the consumer is past it; a buffer is taken from the free list, to which
+        // it came when the consumer returned it. The claim borrows the producer, so there is no second slice.
+        unsafe { self.producer.memory.region().bytes_mut(start, bytes) }
+    }
+
+    /// Copies bytes in and publishes them.
+    ///
+    /// # Panics
+    /// When there are more than were claimed.
+    #[inline]
+    pub fn publish_copy(self, from: &[u8]) {
+        assert!(from.len() <= self.bytes, "more bytes than were claimed");
+        if self.producer.layout.terms().policy() == Overflow::DropOldest {
+            self.replace(from.len(), |region, start, _| region.copy_in(start, from));
+            return;
+        }
+        self.producer.memory.region().copy_in(self.start(), from);
+        self.publish(from.len());
+    }
+
+    /// Publishes the first `bytes` bytes.
+    ///
+    /// # Panics
+    /// When more than were claimed.
+    #[inline]
+    pub fn publish(mut self, bytes: usize) {
+        assert!(bytes <= self.bytes, "more bytes than were claimed");
+        let producer = &mut *self.producer;
+        if producer.layout.terms().policy() == Overflow::DropOldest {
+            self.replace(bytes, |region, start, scratch| region.copy_in(start, scratch));
+            return;
+        }
+        let index = producer.tail;
+        let Some(kept) = self.kept.take() else { return producer.announce(Stamp::new(index, bytes, false)) };
+        let Memory::Pooled { pool, reader, .. } = &mut producer.memory else { return };
+        let id = pool.publish_kept(&kept, *reader).expect("the quota is the number of buffers");
+        pool.discard(kept);
+        let slot = producer.layout.slot_bytes(index);
+        pool.region().writable()[slot / 8].store(u64::from(id.0), Ordering::Relaxed);
+        producer.announce(Stamp::new(index, bytes, true));
+    }
+
+    /// Replaces a slot that the consumer may be reading: a sequence lock, the turn being the sequence (Boehm, "Can seqlocks
+    /// get along with programming language memory models?", 2012).
+    fn replace(mut self, bytes: usize, fill: impl FnOnce(&H::Writer, usize, &[u8])) {
+        let kept = self.kept.take();
+        debug_assert!(kept.is_none(), "rings that drop their oldest have no pool");
+        let producer = &mut *self.producer;
+        let index = producer.tail;
+        let region = producer.memory.region();
+        region.writable()[producer.layout.stamp_word(index)].store(Stamp::busy(index).0, Ordering::Relaxed);
+        // Whoever sees a byte of the new message sees the busy stamp when it looks again.
+        fence(Ordering::Release);
+        fill(region, producer.layout.slot_bytes(index), &producer.scratch.bytes()[..bytes.min(producer.scratch.bytes().len())]);
+        producer.announce(Stamp::new(index, bytes, false));
+    }
+
+    fn start(&self) -> usize {
+        match &self.kept {
+            None => self.producer.layout.slot_bytes(self.producer.tail),
+            Some(kept) => {
+                let place = self.producer.layout.pool().and_then(|pool| pool.offset(kept.id()));
+                place.expect("a kept buffer came from this layout's free list")
+            }
+        }
+    }
+}
+
+impl<H: Home> Drop for Claim<'_, H> {
+    fn drop(&mut self) {
+        if let (Some(kept), Memory::Pooled { pool, .. }) = (self.kept.take(), &mut self.producer.memory) {
+            pool.discard(kept);
+        }
+    }
+}

@@ -1,0 +1,343 @@
+//! The typed receiving endpoint: many lanes, one API.
+
+use alloc::{sync::Arc, vec::Vec};
+use core::marker::PhantomData;
+
+use crossbeam_queue::SegQueue;
+use feuerbird_capability::Trust;
+use feuerbird_serialization::{Layer, Message};
+
+use crate::{
+    Consumer, Ended, Home, PollError, ReceiverStatistics, RecvError, SLICE_NS, Standing, Terms, Validity, Watched,
+    buffer::Buffer,
+    local::LocalReceiver,
+    wait::{Backoff, MAX_WATCHED},
+};
+
+/// How many messages of one lane are taken before the next lane's turn.
+const BURST: u32 = 32;
+
+/// A lane from one sender, with the layer that its binding calls for.
+#[derive(Debug)]
+pub struct LaneIn<H: Home> {
+    consumer: Consumer<H>,
+    layer: Layer,
+}
+
+impl<H: Home> LaneIn<H> {
+    /// A lane whose sender this domain's binding trusts so far. Trust decides the layer and whether messages may be read in
+    /// place; `terms` may ask for a stricter layer.
+    pub fn new(mut consumer: Consumer<H>, trust: Trust, terms: Terms) -> Self {
+        let layer = Layer::for_trust(trust).stricter(terms.layer());
+        if layer == Layer::Raw {
+            // SAFETY: Raw is the layer of trust 0xE and 0xF only, the kernel's trusted base, which was vouched for when its
+            // capability was granted: a producer of this trust runs the loan discipline.
+            unsafe { consumer.trust_producer() };
+        }
+        Self { consumer, layer }
+    }
+
+    /// The layer its messages travel in.
+    pub fn layer(&self) -> Layer {
+        self.layer
+    }
+}
+
+/// Receives messages of one type from any of the senders.
+#[derive(Debug)]
+pub struct Receiver<T, H: Home> {
+    home: H,
+    route: Route<T, H>,
+    spins: u32,
+    statistics: ReceiverStatistics,
+    types: PhantomData<fn() -> T>,
+}
+
+#[derive(Debug)]
+enum Route<T, H: Home> {
+    Lanes(Lanes<H>),
+    Local(LocalReceiver<T, H>),
+}
+
+#[derive(Debug)]
+struct Lanes<H: Home> {
+    binding: Validity<H::Reader>,
+    arriving: Arc<SegQueue<LaneIn<H>>>,
+    lanes: Vec<LaneIn<H>>,
+    at: usize,
+    burst: u32,
+    /// Private memory that messages are copied into before they are checked.
+    copy: Buffer,
+    last: Option<PollError>,
+}
+
+impl<T: Message, H: Home> Receiver<T, H> {
+    /// A receiver whose lanes arrive through `arriving` as senders join; it works while `binding` is valid.
+    pub fn new(home: H, binding: Validity<H::Reader>, arriving: Arc<SegQueue<LaneIn<H>>>) -> Self {
+        let copy = Buffer::default();
+        let lanes = Lanes { binding, arriving, lanes: Vec::new(), at: 0, burst: 0, copy, last: None };
+        Self::with_route(home, Route::Lanes(lanes))
+    }
+
+    pub(crate) fn local(home: H, local: LocalReceiver<T, H>) -> Self {
+        Self::with_route(home, Route::Local(local))
+    }
+
+    fn with_route(home: H, route: Route<T, H>) -> Self {
+        let statistics = ReceiverStatistics::default();
+        Self { home, route, spins: Backoff::DEFAULT_SPINS, statistics, types: PhantomData }
+    }
+
+    /// Chooses how often to look before sleeping; 0 sleeps at once.
+    pub fn set_spins(&mut self, spins: u32) {
+        self.spins = spins;
+    }
+
+    /// Waits for a message and hands it to `handler`.
+    ///
+    /// # Errors
+    /// [`RecvError`]. [`RecvError::Disconnected`] only after every sender that ever joined has gone and all that they left
+    /// was taken; a receiver that nobody has joined yet waits.
+    ///
+    /// # Cost
+    /// No system call and no allocation while messages are there.
+    #[inline]
+    pub fn recv<R>(&mut self, handler: impl FnOnce(T::View<'_>) -> R) -> Result<R, RecvError> {
+        self.recv_timeout(u64::MAX, handler)
+    }
+
+    /// Waits for a message, but not longer than `timeout_ns` nanoseconds.
+    ///
+    /// # Errors
+    /// [`RecvError::DeadlinePassed`], and as for [`recv`](Self::recv).
+    #[inline]
+    pub fn recv_timeout<R>(
+        &mut self,
+        timeout_ns: u64,
+        handler: impl FnOnce(T::View<'_>) -> R,
+    ) -> Result<R, RecvError> {
+        let mut handler = Some(handler);
+        match self.attempt(&mut handler) {
+            Err(RecvError::Empty) => self.recv_waiting(timeout_ns, handler),
+            result => result,
+        }
+    }
+
+    /// Hands a message to `handler` if one is there.
+    ///
+    /// # Errors
+    /// [`RecvError::Empty`], and as for [`recv`](Self::recv).
+    #[inline]
+    pub fn try_recv<R>(&mut self, handler: impl FnOnce(T::View<'_>) -> R) -> Result<R, RecvError> {
+        self.attempt(&mut Some(handler))
+    }
+
+    /// How many senders are there.
+    pub fn senders(&mut self) -> usize {
+        match &mut self.route {
+            Route::Local(_) => 1,
+            Route::Lanes(lanes) => {
+                lanes.accept();
+                lanes.lanes.len()
+            }
+        }
+    }
+
+    /// The strictest layer among the lanes; `None` where nobody has joined.
+    pub fn layer(&mut self) -> Option<Layer> {
+        match &mut self.route {
+            Route::Local(_) => Some(Layer::Raw),
+            Route::Lanes(lanes) => {
+                lanes.accept();
+                lanes.lanes.iter().map(LaneIn::layer).reduce(Layer::stricter)
+            }
+        }
+    }
+
+    /// What happened so far.
+    pub fn statistics(&self) -> ReceiverStatistics {
+        let mut statistics = self.statistics;
+        if let Route::Lanes(lanes) = &self.route {
+            lanes.lanes.iter().for_each(|lane| account(&mut statistics, &lane.consumer));
+        }
+        statistics
+    }
+
+    #[inline]
+    fn attempt<R, F: FnOnce(T::View<'_>) -> R>(&mut self, handler: &mut Option<F>) -> Result<R, RecvError> {
+        match &mut self.route {
+            Route::Local(local) => local.attempt(handler, &mut self.statistics),
+            Route::Lanes(lanes) => lanes.attempt::<T, R, F>(handler, &mut self.statistics),
+        }
+    }
+
+    #[cold]
+    fn recv_waiting<R, F: FnOnce(T::View<'_>) -> R>(
+        &mut self,
+        timeout_ns: u64,
+        mut handler: Option<F>,
+    ) -> Result<R, RecvError> {
+        let deadline = self.home.now_ns().saturating_add(timeout_ns);
+        let mut backoff = Backoff::new(self.spins);
+        loop {
+            if !backoff.spin(&self.home) {
+                let now = self.home.now_ns();
+                if now >= deadline {
+                    return Err(RecvError::DeadlinePassed);
+                }
+                self.sleep((deadline - now).min(SLICE_NS));
+            }
+            match self.attempt(&mut handler) {
+                Err(RecvError::Empty) => {}
+                result => return result,
+            }
+        }
+    }
+
+    fn sleep(&mut self, timeout_ns: u64) {
+        self.statistics.sleeps += 1;
+        match &mut self.route {
+            Route::Local(local) => local.sleep(timeout_ns),
+            Route::Lanes(lanes) => lanes.sleep(&self.home, timeout_ns),
+        }
+    }
+}
+
+impl<H: Home> Lanes<H> {
+    #[inline]
+    fn attempt<T: Message, R, F: FnOnce(T::View<'_>) -> R>(
+        &mut self,
+        handler: &mut Option<F>,
+        statistics: &mut ReceiverStatistics,
+    ) -> Result<R, RecvError> {
+        if !self.arriving.is_empty() {
+            self.accept();
+        }
+        let mut looked = 0;
+        while looked < self.lanes.len() {
+            if self.at >= self.lanes.len() || self.burst == 0 {
+                self.turn();
+            }
+            let lane = &mut self.lanes[self.at];
+            match deliver::<T, H, R, F>(lane, &mut self.copy, handler, statistics) {
+                Ok(Some(result)) => {
+                    self.burst -= 1;
+                    return result;
+                }
+                Ok(None) => {
+                    looked += 1;
+                    self.burst = 0;
+                }
+                Err(error) => self.remove(self.at, error, statistics)?,
+            }
+        }
+        Err(self.nothing())
+    }
+
+    #[inline]
+    fn turn(&mut self) {
+        self.at = if self.at + 1 < self.lanes.len() { self.at + 1 } else { 0 };
+        self.burst = BURST;
+    }
+
+    /// Nothing anywhere: will there ever be something?
+    #[inline]
+    fn nothing(&mut self) -> RecvError {
+        if !self.lanes.is_empty() {
+            return RecvError::Empty;
+        }
+        if self.binding.standing() == Standing::Over(Ended::Revoked) {
+            return RecvError::Revoked;
+        }
+        match self.last {
+            Some(error) if self.arriving.is_empty() => error.into(),
+            _ => RecvError::Empty,
+        }
+    }
+
+    #[cold]
+    fn accept(&mut self) {
+        while let Some(lane) = self.arriving.pop() {
+            self.copy.grow_to(lane.consumer.message_bytes());
+            self.lanes.push(lane);
+        }
+    }
+
+    /// Ends a lane. That its peer lied is told at once, and once.
+    #[cold]
+    fn remove(
+        &mut self,
+        index: usize,
+        error: PollError,
+        statistics: &mut ReceiverStatistics,
+    ) -> Result<(), RecvError> {
+        let lane = self.lanes.swap_remove(index);
+        account(statistics, &lane.consumer);
+        if let PollError::PeerMisbehaved(_) = error {
+            statistics.misbehaved += 1;
+            self.last = Some(PollError::Disconnected);
+            return Err(error.into());
+        }
+        self.last = Some(error);
+        Ok(())
+    }
+
+    fn sleep(&mut self, home: &H, timeout_ns: u64) {
+        self.lanes.iter_mut().for_each(|lane| lane.consumer.begin_sleep());
+        home.heavy_barrier();
+        if !self.lanes.iter().any(|lane| lane.consumer.has_message()) && self.arriving.is_empty() {
+            let mut words = [Watched { address: core::ptr::null(), seen: 0 }; MAX_WATCHED];
+            let watched = words.iter_mut().zip(&self.lanes).map(|(word, lane)| *word = lane.consumer.watched()).count();
+            home.wait(&words[..watched], timeout_ns);
+        }
+        for lane in &mut self.lanes {
+            lane.consumer.end_sleep();
+            if !lane.consumer.has_message() {
+                lane.consumer.check_alive();
+            }
+        }
+    }
+}
+
+fn account<H: Home>(statistics: &mut ReceiverStatistics, consumer: &Consumer<H>) {
+    statistics.missed += consumer.missed();
+    statistics.wakes += consumer.wakes();
+}
+
+/// Hands the next message of a lane to the handler: in place where the sender is trusted, else from a private copy.
+#[inline]
+#[allow(clippy::type_complexity)] // the outer result is the lane's, the inner one the message's
+fn deliver<T: Message, H: Home, R, F: FnOnce(T::View<'_>) -> R>(
+    lane: &mut LaneIn<H>,
+    copy: &mut Buffer,
+    handler: &mut Option<F>,
+    statistics: &mut ReceiverStatistics,
+) -> Result<Option<Result<R, RecvError>>, PollError> {
+    #[cfg(not(loom))]
+    if lane.consumer.reads_in_place() {
+        let Some(borrowed) = lane.consumer.borrow()? else { return Ok(None) };
+        statistics.copies_avoided += 1;
+        return Ok(Some(open::<T, R, F>(lane.layer, borrowed.bytes(), handler, statistics)));
+    }
+    let Some(bytes) = lane.consumer.take_into(copy.bytes_mut())? else { return Ok(None) };
+    statistics.copies_made += 1;
+    Ok(Some(open::<T, R, F>(lane.layer, &copy.bytes()[..bytes], handler, statistics)))
+}
+
+/// Checks stable bytes as their layer demands and hands the message over.
+#[inline]
+pub(crate) fn open<T: Message, R, F: FnOnce(T::View<'_>) -> R>(
+    layer: Layer,
+    bytes: &[u8],
+    handler: &mut Option<F>,
+    statistics: &mut ReceiverStatistics,
+) -> Result<R, RecvError> {
+    let view = T::decode(bytes, layer).map_err(|error| {
+        statistics.malformed += 1;
+        RecvError::Malformed(error)
+    })?;
+    statistics.messages += 1;
+    statistics.bytes += bytes.len() as u64;
+    let handler = handler.take().expect("a handler is spent by the call that returns its result");
+    Ok(handler(view))
+}

@@ -1,0 +1,457 @@
+//! The typed sending endpoint: many lanes, one API.
+
+use alloc::{collections::VecDeque, sync::Arc, vec::Vec};
+use core::marker::PhantomData;
+
+use crossbeam_queue::SegQueue;
+use feuerbird_serialization::{Layer, Message};
+
+use crate::{
+    ClaimError, Ended, Home, PollError, Producer, SLICE_NS, SendError, SenderStatistics, Standing, Validity, Watched,
+    buffer::Buffer,
+    local::LocalSender,
+    wait::{Backoff, MAX_WATCHED},
+};
+
+/// What [`Sender::send`] does when every lane is full. Lanes that drop their oldest are never full.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum WhenFull {
+    /// Waits, but not longer than this many nanoseconds.
+    Block {
+        /// The longest wait.
+        timeout_ns: u64,
+    },
+    /// Returns [`SendError::Full`] at once; the message is still the caller's.
+    Return,
+}
+
+/// A lane to one receiver, with the layer that its binding calls for.
+#[derive(Debug)]
+pub struct LaneOut<H: Home> {
+    producer: Producer<H>,
+    layer: Layer,
+}
+
+impl<H: Home> LaneOut<H> {
+    /// A lane that carries `layer`.
+    pub fn new(producer: Producer<H>, layer: Layer) -> Self {
+        Self { producer, layer }
+    }
+
+    /// The layer its messages travel in.
+    pub fn layer(&self) -> Layer {
+        self.layer
+    }
+}
+
+/// Sends messages of one type; each goes to one of the receivers, in turn, among those that have room.
+///
+/// Messages that a receiver leaves behind when it ends go to another one: nothing is lost while a receiver is left, and
+/// nothing arrives twice, because a receiver's position says what it took.
+#[derive(Debug)]
+pub struct Sender<T, H: Home> {
+    home: H,
+    route: Route<T, H>,
+    when_full: WhenFull,
+    spins: u32,
+    statistics: SenderStatistics,
+    types: PhantomData<fn(T)>,
+}
+
+#[derive(Debug)]
+enum Route<T, H: Home> {
+    Lanes(Lanes<H>),
+    Local(LocalSender<T, H>),
+}
+
+#[derive(Debug)]
+struct Lanes<H: Home> {
+    binding: Validity<H::Reader>,
+    arriving: Arc<SegQueue<LaneOut<H>>>,
+    lanes: Vec<LaneOut<H>>,
+    next: usize,
+    /// Encoded messages that ended lanes left behind, oldest first.
+    backlog: VecDeque<(Layer, Vec<u8>)>,
+    /// Why the last lane went, once there was one.
+    last: Option<PollError>,
+    buffers_lost: u64,
+}
+
+impl<T: Message, H: Home> Sender<T, H> {
+    /// A sender whose lanes arrive through `arriving` as receivers join; it works while `binding` is valid.
+    pub fn new(home: H, binding: Validity<H::Reader>, arriving: Arc<SegQueue<LaneOut<H>>>) -> Self {
+        let lanes = Lanes {
+            binding,
+            arriving,
+            lanes: Vec::new(),
+            next: 0,
+            backlog: VecDeque::new(),
+            last: None,
+            buffers_lost: 0,
+        };
+        Self::with_route(home, Route::Lanes(lanes))
+    }
+
+    pub(crate) fn local(home: H, local: LocalSender<T, H>) -> Self {
+        Self::with_route(home, Route::Local(local))
+    }
+
+    fn with_route(home: H, route: Route<T, H>) -> Self {
+        Self {
+            home,
+            route,
+            when_full: WhenFull::Block { timeout_ns: u64::MAX },
+            spins: Backoff::DEFAULT_SPINS,
+            statistics: SenderStatistics::default(),
+            types: PhantomData,
+        }
+    }
+
+    /// Chooses what happens when every lane is full. At first: wait as long as a receiver lives.
+    pub fn set_when_full(&mut self, policy: WhenFull) {
+        self.when_full = policy;
+    }
+
+    /// Chooses how often to look before sleeping; 0 sleeps at once.
+    pub fn set_spins(&mut self, spins: u32) {
+        self.spins = spins;
+    }
+
+    /// Sends one message.
+    ///
+    /// # Errors
+    /// [`SendError`]; the message is still the caller's. [`SendError::Disconnected`] only after every receiver that ever
+    /// joined has gone; a sender that nobody has joined yet waits as for a full channel.
+    ///
+    /// # Cost
+    /// No system call and no allocation while receivers keep up; one wake where the chosen receiver sleeps.
+    #[inline]
+    pub fn send(&mut self, message: &T::View<'_>) -> Result<(), SendError> {
+        match self.try_send(message) {
+            Err(SendError::Full) if matches!(self.when_full, WhenFull::Block { .. }) => self.send_waiting(message),
+            result => result,
+        }
+    }
+
+    /// Sends one message if a lane has room now.
+    ///
+    /// # Errors
+    /// [`SendError::Full`] where none has, or none is there yet; otherwise as for [`send`](Self::send).
+    #[inline]
+    pub fn try_send(&mut self, message: &T::View<'_>) -> Result<(), SendError> {
+        let bytes = match &mut self.route {
+            Route::Local(local) => local.try_send(message)?,
+            Route::Lanes(lanes) => lanes.try_send::<T>(message, &mut self.statistics)?,
+        };
+        self.statistics.messages += 1;
+        self.statistics.bytes += bytes as u64;
+        Ok(())
+    }
+
+    /// Waits until everything sent was taken, giving what dead receivers left to living ones.
+    ///
+    /// # Errors
+    /// [`SendError::DeadlinePassed`], or [`SendError::Disconnected`] where messages are left and nobody to take them.
+    pub fn finish(&mut self, timeout_ns: u64) -> Result<(), SendError> {
+        let deadline = self.home.now_ns().saturating_add(timeout_ns);
+        let mut backoff = Backoff::new(self.spins);
+        loop {
+            match &mut self.route {
+                Route::Local(local) => {
+                    if local.is_drained() {
+                        return Ok(());
+                    }
+                }
+                Route::Lanes(lanes) => {
+                    if lanes.is_drained::<T>(&mut self.statistics)? {
+                        return Ok(());
+                    }
+                }
+            }
+            if self.home.now_ns() >= deadline {
+                return Err(SendError::DeadlinePassed);
+            }
+            if backoff.spin(&self.home) {
+                continue;
+            }
+            // Nobody wakes a sender that waits for the last message to be taken: a look every tenth of a slice.
+            self.home.wait(&[], SLICE_NS / 10);
+            if let Route::Lanes(lanes) = &mut self.route {
+                lanes.check_alive::<T>(&mut self.statistics);
+            }
+        }
+    }
+
+    /// How many receivers are there.
+    pub fn receivers(&mut self) -> usize {
+        match &mut self.route {
+            Route::Local(_) => 1,
+            Route::Lanes(lanes) => {
+                lanes.accept();
+                lanes.lanes.len()
+            }
+        }
+    }
+
+    /// The strictest layer among the lanes; `None` where nobody has joined.
+    pub fn layer(&mut self) -> Option<Layer> {
+        match &mut self.route {
+            Route::Local(_) => Some(Layer::Raw),
+            Route::Lanes(lanes) => {
+                lanes.accept();
+                lanes.lanes.iter().map(LaneOut::layer).reduce(Layer::stricter)
+            }
+        }
+    }
+
+    /// How many messages are published and not taken.
+    pub fn depth(&mut self) -> u64 {
+        match &mut self.route {
+            Route::Local(local) => local.depth(),
+            Route::Lanes(lanes) => lanes.lanes.iter_mut().map(|lane| lane.producer.untaken().unwrap_or(0)).sum(),
+        }
+    }
+
+    /// Pool buffers that could not be taken back from lanes that ended. Anything but 0 is a bug here.
+    pub fn buffers_lost(&self) -> u64 {
+        match &self.route {
+            Route::Local(_) => 0,
+            Route::Lanes(lanes) => lanes.buffers_lost,
+        }
+    }
+
+    /// What happened so far.
+    pub fn statistics(&self) -> SenderStatistics {
+        let mut statistics = self.statistics;
+        if let Route::Lanes(lanes) = &self.route {
+            lanes.lanes.iter().for_each(|lane| account(&mut statistics, &lane.producer));
+        }
+        statistics
+    }
+
+    #[cold]
+    fn send_waiting(&mut self, message: &T::View<'_>) -> Result<(), SendError> {
+        let WhenFull::Block { timeout_ns } = self.when_full else { return Err(SendError::Full) };
+        let deadline = self.home.now_ns().saturating_add(timeout_ns);
+        let mut backoff = Backoff::new(self.spins);
+        self.statistics.waits += 1;
+        loop {
+            if !backoff.spin(&self.home) {
+                let now = self.home.now_ns();
+                if now >= deadline {
+                    return Err(SendError::DeadlinePassed);
+                }
+                self.sleep((deadline - now).min(SLICE_NS));
+            }
+            match self.try_send(message) {
+                Err(SendError::Full) => {}
+                result => return result,
+            }
+        }
+    }
+
+    fn sleep(&mut self, timeout_ns: u64) {
+        match &mut self.route {
+            Route::Local(local) => local.sleep(timeout_ns),
+            Route::Lanes(lanes) => {
+                lanes.sleep(&self.home, timeout_ns);
+                lanes.check_alive::<T>(&mut self.statistics);
+            }
+        }
+    }
+}
+
+impl<H: Home> Lanes<H> {
+    #[inline]
+    fn try_send<T: Message>(
+        &mut self,
+        message: &T::View<'_>,
+        statistics: &mut SenderStatistics,
+    ) -> Result<usize, SendError> {
+        if !self.arriving.is_empty() {
+            self.accept();
+        }
+        if !self.backlog.is_empty() {
+            self.flush::<T>(statistics)?;
+        }
+        let mut tried = 0;
+        while tried < self.lanes.len() {
+            let index = if self.next < self.lanes.len() { self.next } else { 0 };
+            self.next = index + 1;
+            match publish::<T, H>(&mut self.lanes[index], message) {
+                Ok(bytes) => return Ok(bytes),
+                Err(Refusal::Full) => tried += 1,
+                Err(Refusal::Ended(error)) => {
+                    self.remove(index, error, statistics);
+                    if !self.backlog.is_empty() {
+                        self.flush::<T>(statistics)?;
+                    }
+                }
+                Err(Refusal::Caller(error)) => return Err(error),
+            }
+        }
+        Err(self.no_room())
+    }
+
+    /// Nobody took it: is somebody left who could?
+    #[cold]
+    fn no_room(&mut self) -> SendError {
+        if self.binding.standing() == Standing::Over(Ended::Revoked) {
+            return SendError::Revoked;
+        }
+        match self.last {
+            Some(error) if self.lanes.is_empty() && self.arriving.is_empty() => error.into(),
+            _ => SendError::Full,
+        }
+    }
+
+    #[cold]
+    fn accept(&mut self) {
+        while let Some(lane) = self.arriving.pop() {
+            self.lanes.push(lane);
+        }
+    }
+
+    /// Ends a lane: what its receiver left goes to the backlog, its buffers come back.
+    #[cold]
+    fn remove(&mut self, index: usize, error: PollError, statistics: &mut SenderStatistics) {
+        let mut lane = self.lanes.swap_remove(index);
+        // What was published under a revoked capability is not published again: its receiver was the one addressed.
+        let layer = lane.layer;
+        lane.producer.recover(|bytes| self.backlog.push_back((layer, bytes.to_vec())));
+        self.buffers_lost += u64::from(lane.producer.reclaim());
+        account(statistics, &lane.producer);
+        statistics.misbehaved += u64::from(matches!(error, PollError::PeerMisbehaved(_)));
+        self.last = Some(error);
+    }
+
+    /// Publishes the backlog to whoever has room.
+    #[cold]
+    fn flush<T: Message>(&mut self, statistics: &mut SenderStatistics) -> Result<(), SendError> {
+        while let Some((layer, bytes)) = self.backlog.front() {
+            let mut placed = false;
+            for index in 0..self.lanes.len() {
+                if republish::<T, H>(&mut self.lanes[index], *layer, bytes) {
+                    placed = true;
+                    break;
+                }
+            }
+            if !placed {
+                return Err(self.no_room());
+            }
+            statistics.redelivered += 1;
+            self.backlog.pop_front();
+        }
+        Ok(())
+    }
+
+    fn is_drained<T: Message>(&mut self, statistics: &mut SenderStatistics) -> Result<bool, SendError> {
+        self.accept();
+        match self.flush::<T>(statistics) {
+            Ok(()) => {}
+            Err(SendError::Full) => return Ok(false),
+            Err(error) => {
+                statistics.undelivered = self.backlog.len() as u64;
+                return Err(error);
+            }
+        }
+        let mut index = 0;
+        while index < self.lanes.len() {
+            match self.lanes[index].producer.untaken() {
+                Ok(0) => index += 1,
+                Ok(_) => return Ok(false),
+                Err(error) => self.remove(index, error, statistics),
+            }
+        }
+        Ok(self.backlog.is_empty())
+    }
+
+    /// Looks whether peers still live, and ends the lanes of those that do not.
+    fn check_alive<T: Message>(&mut self, statistics: &mut SenderStatistics) {
+        let mut index = 0;
+        while index < self.lanes.len() {
+            match self.lanes[index].producer.check_alive() {
+                Ok(()) | Err(PollError::Ending) => index += 1,
+                Err(error) => self.remove(index, error, statistics),
+            }
+        }
+    }
+
+    fn sleep(&mut self, home: &H, timeout_ns: u64) {
+        self.lanes.iter_mut().for_each(|lane| lane.producer.begin_sleep());
+        home.heavy_barrier();
+        let ready = |lane: &mut LaneOut<H>| lane.producer.has_room() != Ok(false);
+        if !self.lanes.iter_mut().any(ready) && self.arriving.is_empty() {
+            let mut words = [Watched { address: core::ptr::null(), seen: 0 }; MAX_WATCHED];
+            let watched = words.iter_mut().zip(&self.lanes).map(|(word, lane)| *word = lane.producer.watched()).count();
+            home.wait(&words[..watched], timeout_ns);
+        }
+        self.lanes.iter_mut().for_each(|lane| lane.producer.end_sleep());
+    }
+}
+
+/// Adds what an ending or living lane counted.
+fn account<H: Home>(statistics: &mut SenderStatistics, producer: &Producer<H>) {
+    statistics.dropped += producer.dropped();
+    statistics.wakes += producer.wakes();
+    match producer.pool_counters() {
+        Some(pool) => statistics.pool.add(&pool),
+        None => {
+            statistics.pool.loans += producer.published();
+            statistics.pool.published += producer.published();
+            statistics.pool.copies_avoided += producer.published();
+        }
+    }
+}
+
+enum Refusal {
+    Full,
+    Ended(PollError),
+    Caller(SendError),
+}
+
+impl From<ClaimError> for Refusal {
+    fn from(error: ClaimError) -> Self {
+        match error {
+            // Not usable, and why is not known yet: passed over, like a full one.
+            ClaimError::Full | ClaimError::Ended(PollError::Ending) => Self::Full,
+            ClaimError::Ended(error) => Self::Ended(error),
+            ClaimError::TooLarge => Self::Caller(SendError::TooLarge),
+        }
+    }
+}
+
+/// Encodes a message in place, in the lane's own layer.
+#[cfg(not(loom))]
+#[inline]
+fn publish<T: Message, H: Home>(lane: &mut LaneOut<H>, message: &T::View<'_>) -> Result<usize, Refusal> {
+    let mut claim = lane.producer.claim(T::encoded_bound(message, lane.layer))?;
+    let bytes = T::encode(message, lane.layer, claim.bytes_mut())
+        .map_err(|error| Refusal::Caller(SendError::Unencodable(error)))?;
+    claim.publish(bytes);
+    Ok(bytes)
+}
+
+#[cfg(loom)]
+fn publish<T: Message, H: Home>(lane: &mut LaneOut<H>, message: &T::View<'_>) -> Result<usize, Refusal> {
+    let bound = T::encoded_bound(message, lane.layer);
+    let claim = lane.producer.claim(bound)?;
+    let mut buffer = Buffer::with_capacity(bound);
+    let bytes = T::encode(message, lane.layer, &mut buffer.bytes_mut()[..bound])
+        .map_err(|error| Refusal::Caller(SendError::Unencodable(error)))?;
+    claim.publish_copy(&buffer.bytes()[..bytes]);
+    Ok(bytes)
+}
+
+/// Publishes encoded bytes again, translated where the lane speaks another layer. Whether it could.
+fn republish<T: Message, H: Home>(lane: &mut LaneOut<H>, layer: Layer, bytes: &[u8]) -> bool {
+    if lane.layer == layer {
+        return lane.producer.claim(bytes.len()).map(|claim| claim.publish_copy(bytes)).is_ok();
+    }
+    let mut aligned = Buffer::with_capacity(bytes.len());
+    aligned.bytes_mut()[..bytes.len()].copy_from_slice(bytes);
+    match T::decode(&aligned.bytes()[..bytes.len()], layer) {
+        Ok(message) => publish::<T, H>(lane, &message).is_ok(),
+        Err(_) => false,
+    }
+}

@@ -1,0 +1,84 @@
+//! Whether a pair of bindings still holds.
+
+use alloc::sync::Arc;
+use core::sync::atomic::{AtomicU8, Ordering};
+
+use feuerbird_zero_copy::Region;
+
+/// Why a pair ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Ended {
+    /// The peer closed its side.
+    Unbound = 1,
+    /// The peer's domain ended.
+    Died = 2,
+    /// The authority behind the pair was revoked.
+    Revoked = 3,
+}
+
+/// How a pair stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Standing {
+    /// It holds.
+    Valid,
+    /// It ended, and why is not known here yet: nothing may be done with it.
+    Ending,
+    /// It ended.
+    Over(Ended),
+}
+
+/// A pair's validity: a word that only the kernel side writes, and the reason, which it tells later.
+///
+/// One relaxed load per look. The word is what makes a revocation take effect in every domain at once, without its help.
+#[derive(Debug)]
+pub struct Validity<R> {
+    word: Option<(Arc<R>, usize, u32)>,
+    reason: Arc<AtomicU8>,
+}
+
+impl<R: Region> Validity<R> {
+    /// Valid as long as the low half of word `index` of `table` is `value`. `None` where there is no such word.
+    pub fn new(table: Arc<R>, index: usize, value: u32) -> Option<Self> {
+        (index < table.words().len()).then(|| Self { word: Some((table, index, value)), reason: Arc::default() })
+    }
+
+    /// Valid until [`end`](Self::end) is called: for both sides in one domain.
+    pub fn unconditional() -> Self {
+        Self { word: None, reason: Arc::default() }
+    }
+
+    /// A second view of the same pair, for whoever hears the kernel.
+    pub fn share(&self) -> Self {
+        Self { word: self.word.clone(), reason: Arc::clone(&self.reason) }
+    }
+
+    /// Tells why the pair ended. The first reason stays.
+    pub fn end(&self, reason: Ended) {
+        let _ = self.reason.compare_exchange(0, reason as u8, Ordering::AcqRel, Ordering::Relaxed);
+    }
+
+    /// Whether the pair holds.
+    #[inline]
+    pub fn is_valid(&self) -> bool {
+        let holds = match &self.word {
+            Some((table, index, value)) => table.words().load(*index) as u32 == *value,
+            None => true,
+        };
+        holds && self.reason.load(Ordering::Relaxed) == 0
+    }
+
+    /// How the pair stands.
+    #[inline]
+    pub fn standing(&self) -> Standing {
+        if self.is_valid() {
+            return Standing::Valid;
+        }
+        match self.reason.load(Ordering::Acquire) {
+            0 => Standing::Ending,
+            1 => Standing::Over(Ended::Unbound),
+            2 => Standing::Over(Ended::Died),
+            _ => Standing::Over(Ended::Revoked),
+        }
+    }
+}

@@ -1,0 +1,122 @@
+//! What this domain knows of its bindings, and how lanes grow on them.
+
+use alloc::{collections::BTreeMap, sync::Arc};
+
+use crossbeam_queue::SegQueue;
+use feuerbird_abi::Role;
+use feuerbird_capability::Trust;
+use feuerbird_channel::{
+    Consumer, Ended, Home, LaneIn, LaneOut, Producer, Terms, Validity,
+    layout::{Half, LaneLayout},
+    prepare,
+};
+use feuerbird_serialization::Layer;
+
+use crate::{Error, Gate};
+
+/// Where finished lanes go: the endpoint's owner takes them from there.
+pub(crate) enum Lanes<H: Home> {
+    Out(Arc<SegQueue<LaneOut<H>>>),
+    In(Arc<SegQueue<LaneIn<H>>>),
+}
+
+/// One binding of this domain.
+pub(crate) struct Binding<G: Gate> {
+    pub(crate) terms: Terms,
+    pub(crate) lanes: Lanes<G::Home>,
+    pub(crate) validity: Validity<Reader<G>>,
+    pairs: BTreeMap<u64, Pair<G>>,
+}
+
+type Reader<G> = <<G as Gate>::Home as Home>::Reader;
+type Writer<G> = <<G as Gate>::Home as Home>::Writer;
+type Life<G> = <<G as Gate>::Home as Home>::Life;
+
+/// One peer on the other side.
+struct Pair<G: Gate> {
+    validity: Validity<Reader<G>>,
+    stage: Stage<G>,
+}
+
+/// A lane needs our memory and the peer's; either may be first.
+enum Stage<G: Gate> {
+    Ours { trust: Trust, peer_layer: Layer, own: Writer<G>, life: Option<Life<G>> },
+    Attached,
+}
+
+impl<G: Gate> Binding<G> {
+    pub(crate) fn new(terms: Terms, lanes: Lanes<G::Home>, validity: Validity<Reader<G>>) -> Self {
+        Self { terms, lanes, validity, pairs: BTreeMap::new() }
+    }
+
+    pub(crate) fn role(&self) -> Role {
+        match self.lanes {
+            Lanes::Out(_) => Role::Sender,
+            Lanes::In(_) => Role::Receiver,
+        }
+    }
+
+    /// A peer joined: lays out our half of the lane. Returns the handle to share.
+    pub(crate) fn join(
+        &mut self,
+        gate: &G,
+        peer: u64,
+        trust: Trust,
+        peer_layer: Layer,
+        validity: Validity<Reader<G>>,
+        life: Option<Life<G>>,
+    ) -> Result<(usize, G::Handle), Error> {
+        let layout = LaneLayout::new(self.terms);
+        let (half, bytes) = match self.role() {
+            Role::Sender => (Half::Producer, layout.producer_bytes()),
+            Role::Receiver => (Half::Consumer, layout.consumer_bytes()),
+        };
+        let bytes = bytes.next_multiple_of(PAGE_BYTES);
+        let (own, handle) = gate.make_memory(bytes).ok_or(Error::OutOfMemory)?;
+        prepare(&own, &layout, half)?;
+        self.pairs.insert(peer, Pair { validity, stage: Stage::Ours { trust, peer_layer, own, life } });
+        Ok((bytes, handle))
+    }
+
+    /// The peer's memory came: attaches the lane.
+    pub(crate) fn attach(&mut self, gate: &G, peer: u64, theirs: Reader<G>) -> Result<(), Error> {
+        let Some(pair) = self.pairs.get_mut(&peer) else { return Ok(()) };
+        let Stage::Ours { trust, peer_layer, own, life } = core::mem::replace(&mut pair.stage, Stage::Attached) else {
+            return Ok(());
+        };
+        // Both sides reckon the layer from what the kernel told both: trust, and what each asked for beyond it.
+        let terms = self.terms.at_least(peer_layer);
+        let layer = Layer::for_trust(trust).stricter(terms.layer());
+        let validity = pair.validity.share();
+        match &self.lanes {
+            Lanes::Out(queue) => {
+                let producer = Producer::attach(gate.home(), self.terms, own, theirs, validity, life)?;
+                queue.push(LaneOut::new(producer, layer));
+            }
+            Lanes::In(queue) => {
+                let consumer = Consumer::attach(gate.home(), self.terms, own, theirs, validity, life)?;
+                queue.push(LaneIn::new(consumer, trust, terms));
+            }
+        }
+        Ok(())
+    }
+
+    /// A peer left.
+    pub(crate) fn leave(&mut self, peer: u64, reason: Ended) {
+        if let Some(pair) = self.pairs.remove(&peer) {
+            pair.validity.end(reason);
+        }
+    }
+
+    /// The binding itself is gone.
+    pub(crate) fn end(&mut self, reason: Ended) {
+        self.validity.end(reason);
+        for pair in self.pairs.values() {
+            pair.validity.end(reason);
+        }
+        self.pairs.clear();
+    }
+}
+
+/// Memory objects are whole pages.
+pub(crate) const PAGE_BYTES: usize = 4096;

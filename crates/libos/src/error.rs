@@ -1,0 +1,72 @@
+//! What can go wrong, sorted by blame.
+
+use core::fmt;
+
+use feuerbird_abi::Status;
+use feuerbird_channel::{AttachError, TermsError};
+use feuerbird_serialization::Mismatch;
+
+use crate::GateError;
+
+/// Why an operation of a domain failed.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Error {
+    /// The kernel refused: its status says whose fault.
+    Refused(Status),
+    /// The endpoint carries another message type; this is the first thing that differs.
+    TypeMismatch(Mismatch),
+    /// The endpoint's terms are not those of a channel.
+    Terms(TermsError),
+    /// No memory.
+    OutOfMemory,
+    /// Nothing came before the deadline.
+    DeadlinePassed,
+    /// The kernel is gone.
+    KernelGone,
+    /// The kernel answered something that is no answer: it is broken, or we are.
+    Garbled,
+    /// A lane could not be attached.
+    Attach(AttachError),
+    /// A peer's memory is not of the promised size, or is not sealed.
+    PeerMemory,
+}
+
+impl From<GateError> for Error {
+    fn from(error: GateError) -> Self {
+        match error {
+            GateError::Refused(status, _) => Self::Refused(status),
+            GateError::Closed => Self::KernelGone,
+            GateError::Garbled => Self::Garbled,
+        }
+    }
+}
+
+impl From<TermsError> for Error {
+    fn from(error: TermsError) -> Self {
+        Self::Terms(error)
+    }
+}
+
+impl From<AttachError> for Error {
+    fn from(error: AttachError) -> Self {
+        Self::Attach(error)
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Refused(status) => write!(f, "the kernel refused: {status}"),
+            Self::TypeMismatch(mismatch) => write!(f, "the endpoint carries another type: {mismatch}"),
+            Self::Terms(error) => error.fmt(f),
+            Self::OutOfMemory => f.write_str("there is no memory for a region"),
+            Self::DeadlinePassed => f.write_str("nothing came before the deadline"),
+            Self::KernelGone => f.write_str("the supervisor is gone"),
+            Self::Garbled => f.write_str("the supervisor answered something that is no answer"),
+            Self::Attach(error) => error.fmt(f),
+            Self::PeerMemory => f.write_str("the peer's memory is not sealed, or not of the promised size"),
+        }
+    }
+}
+
+impl core::error::Error for Error {}

@@ -1,0 +1,64 @@
+//! The way into the kernel, whatever the kernel is.
+
+use feuerbird_abi::{Reply, Request, Status};
+use feuerbird_channel::Home;
+
+/// A reply with what came beside it.
+#[derive(Debug)]
+pub struct Answer<T> {
+    /// The reply; its status is `Ok`.
+    pub reply: Reply,
+    /// How many bytes of payload were written to the caller's buffer.
+    pub payload: usize,
+    /// A memory object or another handle, where the call gives one.
+    pub handle: Option<T>,
+}
+
+/// Why a call through a gate failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum GateError {
+    /// The kernel said no. The payload length of a contract mismatch comes along.
+    Refused(Status, usize),
+    /// The kernel, or the way to it, is gone.
+    Closed,
+    /// The kernel answered something that is no answer.
+    Garbled,
+}
+
+/// One domain's way into its kernel: the system calls, and the memory that they need.
+pub trait Gate: Send + Sync + 'static {
+    /// How channels wait, wake and look after their peers here.
+    type Home: Home;
+    /// What names a memory object or a process on its way through the gate.
+    type Handle: Send;
+
+    /// Makes one system call and waits for its reply. A payload of the reply goes to `payload_out`.
+    ///
+    /// # Errors
+    /// [`GateError`]; a status other than `Ok` is [`GateError::Refused`].
+    fn call(
+        &self,
+        request: Request,
+        payload: &[u8],
+        handle: Option<Self::Handle>,
+        payload_out: &mut [u8],
+    ) -> Result<Answer<Self::Handle>, GateError>;
+
+    /// How channels of this domain run.
+    fn home(&self) -> Self::Home;
+
+    /// Makes zeroed memory of exactly `bytes` bytes that only this domain can write, and a handle to pass it on.
+    ///
+    /// # Errors
+    /// `None` where there is no memory for it.
+    fn make_memory(&self, bytes: usize) -> Option<(<Self::Home as Home>::Writer, Self::Handle)>;
+
+    /// Maps another domain's memory of `bytes` bytes for reading.
+    ///
+    /// # Errors
+    /// `None` where it is not of that size, or could be shrunk or written behind our back.
+    fn map_memory(&self, handle: Self::Handle, bytes: usize) -> Option<<Self::Home as Home>::Reader>;
+
+    /// What tells that another domain has ended.
+    fn life(&self, handle: Self::Handle) -> <Self::Home as Home>::Life;
+}

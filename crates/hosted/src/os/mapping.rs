@@ -9,7 +9,7 @@ use std::{
 
 use rustix::mm::{MapFlags, ProtFlags, mmap, munmap};
 
-/// From this size on `rep movsb` beats a loop of words (1 KiB: 49 cycles against 70; 64 KiB: 3 042 against 5 079).
+/// From this size on `rep movsb` is as fast as a loop of words, and soon faster (1 KiB: 43 cycles against 70).
 const STRING_COPY_BYTES: usize = 256;
 
 /// Memory mapped shared, unmapped on drop.
@@ -74,8 +74,12 @@ impl Mapping {
             return unsafe { copy_string(self.base.as_ptr().add(offset), into.as_mut_ptr(), into.len()) };
         }
         let words = &self.words()[offset / 8..];
-        for (chunk, word) in into.chunks_mut(8).zip(words) {
-            chunk.copy_from_slice(&word.load(Ordering::Relaxed).to_ne_bytes()[..chunk.len()]);
+        let (chunks, rest) = into.as_chunks_mut();
+        for (chunk, word) in chunks.iter_mut().zip(words) {
+            *chunk = word.load(Ordering::Relaxed).to_ne_bytes();
+        }
+        if let (false, Some(last)) = (rest.is_empty(), words.get(chunks.len())) {
+            rest.copy_from_slice(&last.load(Ordering::Relaxed).to_ne_bytes()[..rest.len()]);
         }
     }
 
@@ -92,10 +96,14 @@ impl Mapping {
             unsafe { copy_string(from.as_ptr(), self.base.as_ptr().add(offset), whole) };
         }
         let words = &self.words()[(offset + whole) / 8..];
-        for (chunk, word) in from[whole..].chunks(8).zip(words) {
+        let (chunks, rest) = from[whole..].as_chunks();
+        for (chunk, word) in chunks.iter().zip(words) {
+            word.store(u64::from_ne_bytes(*chunk), Ordering::Relaxed);
+        }
+        if let (false, Some(last)) = (rest.is_empty(), words.get(chunks.len())) {
             let mut bytes = [0; 8];
-            bytes[..chunk.len()].copy_from_slice(chunk);
-            word.store(u64::from_ne_bytes(bytes), Ordering::Relaxed);
+            bytes[..rest.len()].copy_from_slice(rest);
+            last.store(u64::from_ne_bytes(bytes), Ordering::Relaxed);
         }
     }
 

@@ -9,7 +9,7 @@ use std::{
 
 use rustix::mm::{MapFlags, ProtFlags, mmap, munmap};
 
-/// From this size on `rep movsb` is as fast as a loop of words, and soon faster (1 KiB: 43 cycles against 70).
+/// From this size on `rep movsb` is as fast as a loop of words (both about 22 cycles), and beyond it faster.
 const STRING_COPY_BYTES: usize = 256;
 
 /// Memory mapped shared, unmapped on drop.

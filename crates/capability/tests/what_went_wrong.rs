@@ -227,6 +227,7 @@ fn exclusive_children_are_disjoint_and_shared_ones_may_overlap() {
     let memory = system.mint(a, frames()).unwrap();
     let low = system.grant(a, memory, b, ALL.with_range(first)).unwrap();
     assert_eq!(system.derive(a, memory, ALL.with_range(second)), Err(Error::Overlap));
+    assert_eq!(system.derive(a, memory, ALL.with_range(Range::new(3, 1))), Err(Error::Overlap));
     assert_eq!(system.derive(a, memory, ALL.with_range(Range::new(4, 0))), Err(Error::EmptyRange));
     assert_eq!(system.copy(a, memory), Err(Error::Exclusive));
     let high = system.derive(a, memory, ALL.with_range(rest)).unwrap();

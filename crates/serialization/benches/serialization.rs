@@ -58,7 +58,7 @@ fn serialization(criterion: &mut Criterion) {
 }
 
 fn memcpy(group: &mut BenchmarkGroup<'_, WallTime>, payload: &[u8]) {
-    let mut out = vec![0; payload.len()];
+    let mut out = payload.to_vec();
     group.bench_function("memcpy (limit)", |bencher| {
         bencher.iter(|| black_box(&mut out[..]).copy_from_slice(black_box(payload)));
     });

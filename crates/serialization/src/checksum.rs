@@ -1,7 +1,7 @@
 //! crc32c (Castagnoli): the checksum of Lite messages.
 //!
 //! With the feature `hardware-crc` the processor's instructions do it, where it has any. Without, the tables of
-//! "slicing-by-8" (Kounavis and Berry, Intel, 2005) give the same result at one to two bytes a cycle.
+//! "slicing-by-16", after Kounavis and Berry (Intel, 2005), give the same result.
 
 /// The checksum of `bytes`.
 #[cfg(feature = "hardware-crc")]
@@ -19,10 +19,10 @@ pub(crate) fn crc32c(bytes: &[u8]) -> u32 {
 const POLYNOMIAL: u32 = 0x82F6_3B78;
 
 /// `TABLES[n][b]`: what byte `b` contributes when `n` more bytes follow it.
-static TABLES: [[u32; 256]; 8] = tables();
+static TABLES: [[u32; 256]; 16] = tables();
 
-const fn tables() -> [[u32; 256]; 8] {
-    let mut tables = [[0; 256]; 8];
+const fn tables() -> [[u32; 256]; 16] {
+    let mut tables = [[0; 256]; 16];
     let mut byte = 0;
     while byte < 256 {
         let mut crc = byte as u32;
@@ -35,7 +35,7 @@ const fn tables() -> [[u32; 256]; 8] {
         byte += 1;
     }
     let mut more = 1;
-    while more < 8 {
+    while more < 16 {
         let mut byte = 0;
         while byte < 256 {
             let before = tables[more - 1][byte];
@@ -49,14 +49,13 @@ const fn tables() -> [[u32; 256]; 8] {
 
 #[cfg_attr(feature = "hardware-crc", allow(dead_code))]
 fn by_tables(bytes: &[u8]) -> u32 {
-    let (words, rest) = bytes.as_chunks::<8>();
+    let (pieces, rest) = bytes.as_chunks::<16>();
     let mut crc = !0_u32;
-    for word in words {
-        let word = (u64::from_le_bytes(*word) ^ u64::from(crc)).to_le_bytes();
-        crc = 0;
-        for (byte, table) in word.iter().zip(TABLES.iter().rev()) {
-            crc ^= table[usize::from(*byte)];
-        }
+    for piece in pieces {
+        let mut piece = u128::from_le_bytes(*piece);
+        piece ^= u128::from(crc);
+        let contributions = piece.to_le_bytes().into_iter().zip(TABLES.iter().rev());
+        crc = contributions.fold(0, |crc, (byte, table)| crc ^ table[usize::from(byte)]);
     }
     for byte in rest {
         crc = (crc >> 8) ^ TABLES[0][usize::from(crc as u8 ^ byte)];

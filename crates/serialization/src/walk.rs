@@ -48,7 +48,7 @@ struct Frame {
 }
 
 impl Frame {
-    #[inline]
+    #[inline(always)]
     fn next(&mut self) -> Option<u32> {
         if self.left == 0 {
             self.elements = self.elements.checked_sub(1)?;
@@ -88,7 +88,7 @@ impl<S: Segments> Walk<S> {
     }
 
     /// Checks the pointer at a word and what it leads to; the frame is what is left to visit there.
-    #[inline]
+    #[inline(always)]
     fn visit(&mut self, segment: u32, at: u32) -> Result<Option<Frame>, DecodeError> {
         match Pointer::from_word(self.word(segment, at)?) {
             Pointer::Null => Ok(None),
@@ -121,7 +121,7 @@ impl<S: Segments> Walk<S> {
     }
 
     /// Checks a struct or list whose pointer counts from word `base`.
-    #[inline]
+    #[inline(always)]
     fn object(&mut self, segment: u32, base: i64, pointer: Pointer) -> Result<Option<Frame>, DecodeError> {
         match pointer {
             Pointer::Struct { offset, data, pointers } => {
@@ -160,6 +160,7 @@ impl<S: Segments> Walk<S> {
     }
 
     /// Checks a list of structs, whose tag is at `start` and whose elements take `words` words behind it.
+    #[inline(never)]
     fn composite(&mut self, segment: u32, start: u32, words: u32) -> Result<Option<Frame>, DecodeError> {
         let Pointer::Struct { offset: elements, data, pointers } = self.tag(segment, start)? else {
             return Err(DecodeError::WrongPointer);
@@ -188,7 +189,7 @@ impl<S: Segments> Walk<S> {
     }
 
     /// The first word of an object of so many words, if all of it is inside of the segment and the budget.
-    #[inline]
+    #[inline(always)]
     fn extent(&mut self, segment: u32, base: i64, offset: i32, words: u64) -> Result<u32, DecodeError> {
         let length = self.segments.words(segment).ok_or(DecodeError::OutOfBounds)?.len() as u64;
         let start = u64::try_from(base + i64::from(offset)).map_err(|_| DecodeError::OutOfBounds)?;
@@ -199,13 +200,13 @@ impl<S: Segments> Walk<S> {
         u32::try_from(start).map_err(|_| DecodeError::OutOfBounds)
     }
 
-    #[inline]
+    #[inline(always)]
     fn charge(&mut self, words: u64) -> Result<(), DecodeError> {
         self.budget = self.budget.checked_sub(words).ok_or(DecodeError::Amplified)?;
         Ok(())
     }
 
-    #[inline]
+    #[inline(always)]
     fn word(&self, segment: u32, at: u32) -> Result<u64, DecodeError> {
         let words = self.segments.words(segment).ok_or(DecodeError::OutOfBounds)?;
         let word = usize::try_from(at).ok().and_then(|at| words.get(at)).ok_or(DecodeError::OutOfBounds)?;

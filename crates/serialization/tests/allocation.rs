@@ -1,4 +1,5 @@
 //! No message costs an allocation, in any layer, sent or received, accepted or refused.
+#![allow(clippy::unwrap_used)] // functions that tests share count as no tests
 
 mod common;
 

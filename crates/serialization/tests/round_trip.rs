@@ -1,4 +1,5 @@
 //! What is sent arrives, in every layer, and other readers and writers of Cap'n Proto understand it.
+#![allow(clippy::unwrap_used)] // functions that tests share count as no tests
 
 mod common;
 

@@ -1,1 +1,20 @@
-//! benches
+//! Compares FeuerBird with its limits and its rivals: same machine, same run, pinned, payload touched by both sides.
+//!
+//! What it is: the parts of the program `compare`. What it is not: an API for anybody else, or the place of a crate's own
+//! benches. A [`case::Case`] is what a comparison consists of, [`groups`] lists them, [`link::Link`] is the small face behind which
+//! every transport stands, [`links`] has one file per transport, and [`raw`] is the only file with unsafe code.
+#![deny(unsafe_code)] // not forbid: `raw` allows it for itself
+
+pub mod case;
+pub mod groups;
+pub mod interrupt;
+pub mod link;
+pub mod links;
+pub mod machine;
+pub mod measure;
+pub mod peer;
+pub mod raw;
+pub mod row;
+pub mod smoke;
+pub mod statistics;
+pub mod transport;

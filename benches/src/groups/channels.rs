@@ -1,0 +1,133 @@
+//! Channels in one process: uncontended in one thread, and between two pinned threads.
+
+use std::hint::black_box;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use crate::case::{Case, Subject, link_case_name, size_name};
+use crate::link::{Incoming, Link, LinkError, Outgoing, Spinning};
+use crate::links::limit::{Ends, one_ring};
+use crate::links::threads::{Crossbeam, Kind, Queue, Rtrb, Std};
+use crate::machine::{Machine, pin};
+use crate::measure::{Pattern, Plan, answer, measure};
+use crate::raw::cycles;
+use crate::row::Unit;
+use crate::statistics::Summary;
+
+/// Every case of this file.
+pub fn cases() -> Vec<Case> {
+    let uncontended = [uncontended_case::<1>(), uncontended_case::<8>()];
+    let trips = [Plan::new(Pattern::RoundTrip, 8), Plan::new(Pattern::RoundTrip, 64)];
+    let one_way = [Plan::new(Pattern::OneWay, 8), Plan::new(Pattern::OneWay, 64)];
+    let batches = [Plan::new(Pattern::Batches, 8), Plan::new(Pattern::Batches, 64)];
+    let threads = [trips, one_way].concat().into_iter().map(|plan| case(plan, rivals(plan)));
+    // Only rtrb has a way to publish many at once.
+    let batches = batches.map(|plan| case(plan, vec![between::<Rtrb>(plan)]));
+    uncontended.into_iter().chain(threads).chain(batches).collect()
+}
+
+fn uncontended_case<const N: usize>() -> Case {
+    Case {
+        name: format!("uncontended send + receive {}", size_name(8 * N)),
+        unit: Unit::Cycles,
+        ours: vec![],
+        limit: Subject::new("limit ring", |_, budget| {
+            let (outgoing, incoming) = one_ring(8 * N)?;
+            uncontended::<N>(outgoing, incoming, budget)
+        }),
+        rivals: vec![alone::<Rtrb, N>(), alone::<Queue, N>(), alone::<Crossbeam, N>(), alone::<Std, N>()],
+    }
+}
+
+fn alone<K: Kind, const N: usize>() -> Subject {
+    Subject::new(K::NAME, |_, budget| {
+        let (outgoing, incoming) = K::channel::<N>();
+        uncontended::<N>(outgoing, incoming, budget)
+    })
+}
+
+/// Cycles of sending one message and receiving it in the same thread.
+///
+/// # Errors
+/// [`LinkError`].
+pub fn uncontended<const N: usize>(
+    mut outgoing: impl Outgoing,
+    mut incoming: impl Incoming,
+    budget: Duration,
+) -> Result<f64, LinkError> {
+    const BATCH: u64 = 256;
+    let mut samples = Vec::new();
+    let (mut stamp, since) = (1_u64, Instant::now());
+    while samples.is_empty() || since.elapsed() < budget {
+        let (mut good, start) = (true, cycles());
+        for _ in 0..BATCH {
+            good &= outgoing.try_send(black_box(stamp))?;
+            good &= incoming.try_receive()? == Some(stamp.wrapping_mul(N as u64));
+            stamp += 1;
+        }
+        samples.push((cycles() - start) as f64 / BATCH as f64);
+        if !good {
+            return Err(LinkError::Altered);
+        }
+    }
+    Summary::of(&mut samples).map(|summary| summary.median).ok_or(LinkError::Stalled)
+}
+
+fn case(plan: Plan, rivals: Vec<Subject>) -> Case {
+    Case {
+        name: link_case_name(plan, ", two threads"),
+        unit: if plan.pattern == Pattern::RoundTrip { Unit::Cycles } else { Unit::Messages },
+        ours: vec![],
+        limit: Subject::new("limit ring", move |machine, budget| {
+            let (fd, first) = Ends::create(plan.bytes)?;
+            let second = Ends::attach(fd, plan.bytes)?;
+            between_threads(machine, first.spinning(), second.spinning(), plan, budget)
+        }),
+        rivals,
+    }
+}
+
+fn rivals(plan: Plan) -> Vec<Subject> {
+    vec![between::<Rtrb>(plan), between::<Queue>(plan), between::<Crossbeam>(plan), between::<Std>(plan)]
+}
+
+fn between<K: Kind>(plan: Plan) -> Subject {
+    Subject::new(K::NAME, move |machine, budget| match plan.bytes {
+        8 => two_channels::<K, 1>(machine, plan, budget),
+        _ => two_channels::<K, 8>(machine, plan, budget),
+    })
+}
+
+fn two_channels<K: Kind, const N: usize>(
+    machine: &Machine,
+    plan: Plan,
+    budget: Duration,
+) -> Result<f64, LinkError> {
+    assert_eq!(plan.bytes, 8 * N);
+    let (to_second, from_first) = K::channel::<N>();
+    let (to_first, from_second) = K::channel::<N>();
+    let first = Spinning { outgoing: to_second, incoming: from_second };
+    let second = Spinning { outgoing: to_first, incoming: from_first };
+    between_threads(machine, first, second, plan, budget)
+}
+
+/// Measures between this thread and a new one, each pinned to its CPU.
+///
+/// # Errors
+/// [`LinkError`] of either side.
+pub fn between_threads(
+    machine: &Machine,
+    mut first: impl Link,
+    mut second: impl Link + Send + 'static,
+    plan: Plan,
+    budget: Duration,
+) -> Result<f64, LinkError> {
+    let cpu = machine.second_cpu;
+    let answering = thread::spawn(move || {
+        pin(cpu)?;
+        answer(&mut second, plan)
+    });
+    let summary = measure(&mut first, plan, budget);
+    answering.join().map_err(|_| LinkError::Disconnected)??;
+    summary.map(|summary| summary.median)
+}

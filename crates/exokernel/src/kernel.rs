@@ -1,23 +1,75 @@
 //! The kernel as its home sees it.
 
-use feuerbird_abi::{Request, Status};
-use feuerbird_capability::{Slot, Trust};
+use alloc::vec::Vec;
 
-use crate::{DomainId, Limits, Machine, Outcome};
+use feuerbird_abi::{AuditKind, Request, Status};
+use feuerbird_capability::{
+    Badge, Capabilities, Capability, Node, Object, ObjectKind, Range, Rights, Slot, Space, Trust,
+};
+
+use crate::audit::{AuditRing, Event};
+use crate::binding::{Binding, Pair};
+use crate::domain::{Domain, DomainId};
+use crate::object::{Endpoint, Region};
+use crate::revocation::Revocation;
+use crate::table::{Id, List, Table};
+use crate::words::Words;
+use crate::{Limits, Machine, Outcome};
 
 /// All state of one kernel, over one machine.
 ///
 /// # Locking
 /// None: one call at a time. A home with several threads or processors puts it behind its own lock.
 pub struct Kernel<M: Machine> {
-    machine: M,
-    limits: Limits,
+    pub(crate) machine: M,
+    pub(crate) limits: Limits,
+    pub(crate) capabilities: Capabilities<Vec<Node>, Vec<Space>>,
+    /// By the index of a slot: the bindings made with the capability in it.
+    pub(crate) made_with: Vec<List>,
+    pub(crate) domains: Table<Domain>,
+    /// By the index of a space: whose it is.
+    pub(crate) space_holders: Vec<DomainId>,
+    pub(crate) words: Words,
+    pub(crate) endpoints: Table<Endpoint>,
+    pub(crate) regions: Table<Region<M::Handle>>,
+    pub(crate) bindings: Table<Binding>,
+    pub(crate) pairs: Table<Pair>,
+    pub(crate) revocations: Table<Revocation>,
+    /// The revocation on whose account the sweep finds capabilities.
+    pub(crate) sweeping: Option<Id>,
+    /// Bindings whose pairs are being ended.
+    pub(crate) doomed: List,
+    /// Domains that are being taken down.
+    pub(crate) ending: List,
+    pub(crate) audit: AuditRing,
 }
 
 impl<M: Machine> Kernel<M> {
-    /// A kernel without domains.
+    /// A kernel without domains. All tables are allocated here.
     pub fn new(machine: M, limits: Limits) -> Self {
-        Self { machine, limits }
+        let times = |per_domain: u32| limits.domains.saturating_mul(per_domain);
+        let slots = times(limits.slots_per_domain) as usize;
+        let nodes = alloc::vec![Node::EMPTY; slots];
+        let spaces = alloc::vec![Space::EMPTY; limits.domains as usize];
+        Self {
+            machine,
+            limits,
+            capabilities: Capabilities::new(nodes, spaces),
+            made_with: alloc::vec![List::EMPTY; slots],
+            domains: Table::new(limits.domains),
+            space_holders: alloc::vec![DomainId(0); limits.domains as usize],
+            words: Words::new(limits.domains, limits.words_per_domain),
+            endpoints: Table::new(times(limits.endpoints_per_domain)),
+            regions: Table::new(times(limits.regions_per_domain)),
+            bindings: Table::new(times(limits.bindings_per_domain)),
+            // Each pair takes a word on each side, so this many there can be at most.
+            pairs: Table::new(times(limits.words_per_domain).div_ceil(2)),
+            revocations: Table::new(times(limits.revocations_per_domain)),
+            sweeping: None,
+            doomed: List::EMPTY,
+            ending: List::EMPTY,
+            audit: AuditRing::new(limits.audit_records),
+        }
     }
 
     /// The machine below.
@@ -35,29 +87,57 @@ impl<M: Machine> Kernel<M> {
         &self.limits
     }
 
-    /// Makes a domain that nobody asked for: the first one, with capabilities for itself and for the audit log.
+    /// The audit log, for the home to read. Domains read it by [`Call::ReadAudit`](feuerbird_abi::Call::ReadAudit).
+    pub fn audit(&self) -> &AuditRing {
+        &self.audit
+    }
+
+    /// Whether a domain exists and is not ending.
+    pub fn is_alive(&self, domain: DomainId) -> bool {
+        self.alive(domain).is_ok()
+    }
+
+    /// What a domain holds, in no promised order; nothing for one that is gone.
+    pub fn held(&self, domain: DomainId) -> impl Iterator<Item = (Slot, Capability)> + '_ {
+        let space = self.alive(domain).ok().map(|it| it.space);
+        space.and_then(|space| self.capabilities.held(space).ok()).into_iter().flatten()
+    }
+
+    /// Makes a domain that nobody asked for: the first one, with capabilities for itself and for the audit log. The
+    /// machine is not called: the home has this domain in hand already.
     ///
     /// # Errors
     /// [`Status::ObjectsFull`], [`Status::SlotsFull`].
     pub fn boot_domain(&mut self, trust: Trust) -> Result<DomainId, Status> {
-        let _ = trust;
-        todo!()
+        let domain = self.make_domain(None, trust)?;
+        let audit = Object { kind: ObjectKind::Audit, id: 1 };
+        let minted = self.mint(domain, whole(audit, Rights::all(), trust));
+        if let Err(status) = minted {
+            self.forget_domain(domain);
+            return Err(status);
+        }
+        self.log_domain(domain, None);
+        let minted = minted.unwrap_or(Slot::NULL);
+        self.log_minted(domain, minted);
+        Ok(domain)
     }
 
     /// Makes a domain that the home brings in (a program that connected), as if `parent` had created it: the slot names
-    /// it in the parent's space.
+    /// it in the parent's space. The machine is not called: the home has this domain in hand already.
     ///
     /// # Errors
     /// As [`Call::CreateDomain`](feuerbird_abi::Call::CreateDomain).
     pub fn adopt_domain(&mut self, parent: DomainId, trust: Trust) -> Result<(DomainId, Slot), Status> {
-        let _ = (parent, trust);
-        todo!()
+        self.new_child(parent, trust, |_, _| Ok(())).map(|(domain, slot, ())| (domain, slot))
     }
 
     /// Carries out one system call of `caller`.
     ///
-    /// Any request is allowed: what it may not do is refused in the reply. May leave work to [`tick`](Self::tick): see
-    /// [`next_deadline`](Self::next_deadline).
+    /// Any request is allowed: what it may not do is refused in the reply. Upcalls may be made before this returns, also
+    /// to the caller. May leave work to [`tick`](Self::tick): see [`next_deadline`](Self::next_deadline).
+    ///
+    /// # Cost
+    /// Bounded by the limits, whatever the request.
     pub fn dispatch(
         &mut self,
         caller: DomainId,
@@ -65,32 +145,59 @@ impl<M: Machine> Kernel<M> {
         payload: &[u8],
         handle: Option<M::Handle>,
     ) -> Outcome<M::Handle> {
-        let _ = (caller, request, payload, handle);
-        todo!()
+        self.serve(caller, request, payload, handle)
     }
 
     /// Ends a domain that has died by itself. Idempotent; a domain that is gone already is ignored.
     pub fn domain_died(&mut self, domain: DomainId) {
-        let _ = domain;
-        todo!()
+        if self.is_alive(domain) {
+            self.end_domain(domain, None);
+            self.work(self.machine.now_ns());
+        }
     }
 
     /// Does what is due at `now_ns`, a bounded part of it, and returns when to call again, as
     /// [`next_deadline`](Self::next_deadline).
     pub fn tick(&mut self, now_ns: u64) -> Option<u64> {
-        let _ = now_ns;
-        todo!()
+        self.work(now_ns);
+        self.next_deadline()
     }
 
     /// When [`tick`](Self::tick) has to be called next, in nanoseconds of the machine's clock. 0: at once, because work
     /// was left. `None`: not before another call.
     pub fn next_deadline(&self) -> Option<u64> {
-        todo!()
+        if self.is_quiet() { self.earliest_deadline() } else { Some(0) }
     }
 
-    /// Whether a domain exists and is not ending.
-    pub fn is_alive(&self, domain: DomainId) -> bool {
-        let _ = domain;
-        todo!()
+    /// The domain, unless it is gone or going.
+    pub(crate) fn alive(&self, domain: DomainId) -> Result<&Domain, Status> {
+        self.domains.get(domain.id()).filter(|it| !it.is_ending).ok_or(Status::DomainGone)
     }
+
+    /// As [`alive`](Self::alive), to change it.
+    pub(crate) fn alive_mut(&mut self, domain: DomainId) -> Result<&mut Domain, Status> {
+        self.domains.get_mut(domain.id()).filter(|it| !it.is_ending).ok_or(Status::DomainGone)
+    }
+
+    /// Puts a capability out of nothing into a domain's space.
+    pub(crate) fn mint(&mut self, domain: DomainId, capability: Capability) -> Result<Slot, Status> {
+        let space = self.alive(domain)?.space;
+        self.capabilities.mint(space, capability).map_err(crate::calls::status)
+    }
+
+    pub(crate) fn log(&mut self, event: Event) {
+        self.audit.append(self.machine.now_ns(), &event);
+    }
+
+    /// Writes down a capability that was minted for its holder.
+    pub(crate) fn log_minted(&mut self, domain: DomainId, slot: Slot) {
+        if let Ok(capability) = self.capability(domain, slot) {
+            self.log(Event::new(AuditKind::Minted, None, domain).about(slot, &capability));
+        }
+    }
+}
+
+/// A capability for all of an object without parts.
+pub(crate) fn whole(object: Object, rights: Rights, trust: Trust) -> Capability {
+    Capability { object, rights, trust, badge: Badge::NONE, range: Range::EMPTY }
 }

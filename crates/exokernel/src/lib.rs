@@ -2,13 +2,24 @@
 #![no_std]
 #![forbid(unsafe_code)]
 
+extern crate alloc;
+
+mod audit;
+mod binding;
+mod calls;
 mod domain;
 pub mod fake;
 mod kernel;
 mod limits;
 mod machine;
+mod object;
 mod outcome;
+mod revocation;
+mod table;
+mod words;
+mod work;
 
+pub use audit::AuditRing;
 pub use domain::DomainId;
 pub use kernel::Kernel;
 pub use limits::Limits;

@@ -20,6 +20,8 @@ pub struct Limits {
     pub bindings_per_domain: u32,
     /// Validity words of one domain: one for each binding and one for each peer of each binding.
     pub words_per_domain: u32,
+    /// Peers of one binding. Whoever would be one more is not paired with it.
+    pub peers_per_binding: u32,
     /// Revocations of one domain that have not been answered.
     pub revocations_per_domain: u32,
     /// Domains that one domain has created and that still exist.
@@ -34,12 +36,13 @@ impl Limits {
     /// Enough for tests and demonstrations: a few megabytes of tables.
     pub const SMALL: Self = Self {
         domains: 64,
-        slots_per_domain: 256,
+        slots_per_domain: 512,
         endpoints_per_domain: 64,
-        regions_per_domain: 64,
+        regions_per_domain: 256,
         region_bytes_per_domain: 1 << 32,
         bindings_per_domain: 64,
         words_per_domain: 256,
+        peers_per_binding: 64,
         revocations_per_domain: 8,
         children_per_domain: 48,
         audit_records: 4096,

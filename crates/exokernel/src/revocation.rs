@@ -1,0 +1,276 @@
+//! Visible revocation, then the abort protocol.
+//!
+//! Revoking makes every descendant unusable at once, in the capability spaces. What was bound with one of them before is
+//! found by the sweep: its holder is told and may let go by itself until the deadline, then it is taken by force. The
+//! revocation is answered when nothing hangs on it any more.
+//!
+//! Two revocations can meet. One that revokes the revoker of another (or is the same one asked for again) must not be
+//! answered before that other is complete, and its deadline holds for both: it *absorbs* the other. The same goes for one
+//! that comes while the sweep is still busy with another, because the sweep cannot tell whose descendant it finds. A
+//! revocation whose revoker is deleted, or whose domain ends, has nobody left who would grant time: it is due at once.
+
+use feuerbird_abi::{AuditKind, Reply, Status, UpcallKind};
+use feuerbird_capability::{Cause, Finalised, Rights, Ticket};
+
+use crate::audit::Event;
+use crate::binding::{Chain, Ending, State};
+use crate::calls::{Asked, Values, status};
+use crate::table::{Id, List};
+use crate::{DomainId, Kernel, Machine};
+
+/// What stands for "no binding" or "the whole binding" in an upcall.
+const ALL_ONES: u64 = u64::MAX;
+
+/// One revocation that is not complete.
+pub(crate) struct Revocation {
+    requester: DomainId,
+    /// Of the request, for the reply.
+    sequence: u64,
+    /// The capability whose descendants it revokes.
+    pub(crate) revoker: Ticket,
+    deadline: u64,
+    /// The revocation that waits for this one.
+    absorbed_by: Option<Id>,
+    /// How many it has absorbed that are not complete.
+    waits_for: u32,
+    /// Bindings whose holders still have time.
+    pending: List,
+    /// Bindings that are not gone, those with time included.
+    outstanding: u32,
+    revoked: u64,
+    forced: u64,
+    answer: How,
+}
+
+/// How a revocation will be answered.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum How {
+    /// By the dispatch that began it.
+    AtOnce,
+    /// By the machine's `reply`.
+    Later,
+}
+
+impl<M: Machine> Kernel<M> {
+    /// Makes everything derived from a slot unusable. The rest is [`work`](Self::work).
+    pub(crate) fn begin_revocation(
+        &mut self,
+        asked: &Asked<'_, M::Handle>,
+        sequence: u64,
+    ) -> Result<Id, Status> {
+        let (caller, slot, deadline) = (asked.caller, asked.slot(0), asked.arguments[1]);
+        let domain = self.alive(caller)?;
+        let space = domain.space;
+        let (capability, revoker) = self.capabilities.ticket(space, slot, Rights::REVOKE).map_err(status)?;
+        if domain.charges.revocations >= self.limits.revocations_per_domain {
+            return Err(Status::QuotaExceeded);
+        }
+        let id = self.revocations.insert(Revocation {
+            requester: caller,
+            sequence,
+            revoker,
+            deadline,
+            absorbed_by: None,
+            waits_for: 0,
+            pending: List::EMPTY,
+            outstanding: 0,
+            revoked: 0,
+            forced: 0,
+            answer: How::AtOnce,
+        });
+        let id = id.ok_or(Status::ObjectsFull)?;
+        self.alive_mut(caller)?.charges.revocations += 1;
+        // Cannot fail: the ticket says so.
+        let _ = self.capabilities.revoke(space, slot);
+        let event = Event::new(AuditKind::RevocationBegan, Some(caller), caller);
+        self.log(event.about(slot, &capability).with(deadline));
+        self.absorb_others(id, &revoker);
+        Ok(id)
+    }
+
+    /// Makes a new revocation wait for those it concerns.
+    fn absorb_others(&mut self, new: Id, revoker: &Ticket) {
+        for index in 0..self.revocations.capacity() {
+            let Some(other) = self.revocations.id_at(index) else { continue };
+            let Some(found) = self.revocations.get(other) else { continue };
+            if found.revoker == *revoker || !self.capabilities.is_live(&found.revoker) {
+                self.absorb(other, new);
+            }
+        }
+        match self.sweeping {
+            Some(busy) => self.absorb(busy, new),
+            None => self.sweeping = Some(new),
+        }
+    }
+
+    /// Makes `new` wait for `other`, or for whatever waits for that already.
+    fn absorb(&mut self, other: Id, new: Id) {
+        let root = self.last_absorber(other);
+        if root == new {
+            return;
+        }
+        if let Some(root) = self.revocations.get_mut(root) {
+            root.absorbed_by = Some(new);
+        }
+        if let Some(new) = self.revocations.get_mut(new) {
+            new.waits_for += 1;
+        }
+    }
+
+    fn absorbers(&self, id: Id) -> impl Iterator<Item = Id> {
+        core::iter::successors(Some(id), |&id| self.revocations.get(id)?.absorbed_by)
+    }
+
+    fn last_absorber(&self, id: Id) -> Id {
+        self.absorbers(id).last().unwrap_or(id)
+    }
+
+    /// When the time of a revocation's holders is over: the earliest deadline of those that wait for it.
+    fn due(&self, id: Id) -> u64 {
+        let deadlines = self.absorbers(id).filter_map(|id| Some(self.revocations.get(id)?.deadline));
+        deadlines.min().unwrap_or(0)
+    }
+
+    /// The earliest deadline of a holder who has not let go.
+    pub(crate) fn earliest_deadline(&self) -> Option<u64> {
+        let waiting = self.revocations.iter().filter(|(_, it)| !it.pending.is_empty());
+        waiting.map(|(id, _)| self.due(id)).min()
+    }
+
+    /// A revocation whose revoker is gone has nobody left who would grant time.
+    pub(crate) fn hurry_orphaned_revocations(&mut self) {
+        let capabilities = &self.capabilities;
+        for (_, revocation) in self.revocations.iter_mut() {
+            if revocation.absorbed_by.is_none() && !capabilities.is_live(&revocation.revoker) {
+                revocation.deadline = 0;
+            }
+        }
+    }
+
+    /// Takes one binding by force whose holder's time is over. Whether there was one.
+    pub(crate) fn expire_one(&mut self, now: u64) -> bool {
+        let late = self
+            .revocations
+            .iter()
+            .filter_map(|(id, it)| Some((id, it.pending.head()?)))
+            .find(|&(id, _)| self.due(id) <= now);
+        if let Some((_, binding)) = late {
+            self.doom(binding, Ending::Forced);
+        }
+        late.is_some()
+    }
+
+    /// Acts on the end of a capability: what was bound with it, what it named, and the log.
+    pub(crate) fn finalise(&mut self, finalised: &Finalised, now: u64) {
+        let Finalised { space, slot, capability, cause } = *finalised;
+        let holder = self.space_holders[space.index() as usize];
+        let had_bindings = !self.made_with[slot.index as usize].is_empty();
+        while let Some(binding) = self.made_with[slot.index as usize].head() {
+            match cause {
+                Cause::Deleted => self.doom(binding, Ending::Unbound),
+                Cause::SpaceDestroyed => self.doom(binding, Ending::Died),
+                Cause::Revoked => self.revoke_binding(binding, now),
+            }
+        }
+        match cause {
+            Cause::Deleted => {
+                self.log(Event::new(AuditKind::Deleted, Some(holder), holder).about(slot, &capability));
+            }
+            Cause::Revoked => {
+                self.log(Event::new(AuditKind::Revoked, None, holder).about(slot, &capability));
+                if let Some(it) = self.sweeping.and_then(|id| self.revocations.get_mut(id)) {
+                    it.revoked += 1;
+                }
+                if !had_bindings {
+                    let object = capability.object;
+                    let values = [ALL_ONES, slot.to_bits(), object.kind.number(), object.id];
+                    self.tell(holder, UpcallKind::Repossessed, &values, None);
+                }
+            }
+            // The end of the domain is in the log.
+            Cause::SpaceDestroyed => (),
+        }
+        self.release(capability.object);
+    }
+
+    /// Gives the holder of a binding until the deadline, if that is not over.
+    fn revoke_binding(&mut self, id: Id, now: u64) {
+        let revocation = self.sweeping;
+        let due = revocation.map_or(0, |revocation| self.due(revocation));
+        let Some(revocation) = revocation else { return self.doom(id, Ending::Forced) };
+        self.detach_from_endpoint(id);
+        if let (Some(binding), Some(it)) = (self.bindings.get_mut(id), self.revocations.get_mut(revocation)) {
+            binding.state = State::Revoking { revocation, upcall: 0 };
+            it.outstanding += 1;
+            self.bindings.push(&mut it.pending, id, Chain::Queue);
+        }
+        let Some(holder) = self.bindings.get(id).map(|it| it.holder) else { return };
+        if due <= now {
+            return self.doom(id, Ending::Forced);
+        }
+        let upcall = self.tell(holder, UpcallKind::RevocationRequested, &[id.0, ALL_ONES, due], None);
+        if let Some(binding) = self.bindings.get_mut(id) {
+            binding.state = State::Revoking { revocation, upcall };
+        }
+    }
+
+    /// A binding that this revocation waited for is gone.
+    pub(crate) fn settle(&mut self, revocation: Id, ending: Ending) {
+        if let Some(it) = self.revocations.get_mut(revocation) {
+            it.outstanding -= 1;
+            it.forced += u64::from(ending == Ending::Forced);
+        }
+    }
+
+    /// Answers the revocations that are complete.
+    pub(crate) fn answer_revocations(&mut self) {
+        while let Some(id) = self.complete_revocation() {
+            let Some(it) = self.revocations.get(id) else { return };
+            let (requester, sequence) = (it.requester, it.sequence);
+            if let Some(values) = self.take_revocation(id)
+                && self.is_alive(requester)
+            {
+                self.machine.reply(requester, &Reply::new(Status::Ok, sequence, &values));
+            }
+        }
+    }
+
+    fn complete_revocation(&self) -> Option<Id> {
+        let later = self.revocations.iter().filter(|(_, it)| it.answer == How::Later);
+        later.map(|(id, _)| id).find(|&id| self.is_complete(id))
+    }
+
+    /// Whether nothing hangs on a revocation any more. What others left to do counts too: it may be a pair that was made
+    /// with a capability that this one has revoked.
+    fn is_complete(&self, id: Id) -> bool {
+        let is_settled = |it: &Revocation| it.outstanding == 0 && it.waits_for == 0 && it.pending.is_empty();
+        self.is_quiet() && self.revocations.get(id).is_some_and(is_settled)
+    }
+
+    /// The values of a revocation that is complete; any other will be answered by the machine.
+    pub(crate) fn take_if_complete(&mut self, id: Id) -> Option<Values> {
+        if self.is_complete(id) {
+            let values = self.take_revocation(id);
+            self.answer_revocations();
+            return values;
+        }
+        self.revocations.get_mut(id)?.answer = How::Later;
+        None
+    }
+
+    fn take_revocation(&mut self, id: Id) -> Option<Values> {
+        let done = self.revocations.remove(id)?;
+        if let Some(absorber) = done.absorbed_by.and_then(|id| self.revocations.get_mut(id)) {
+            absorber.waits_for -= 1;
+        }
+        if let Some(requester) = self.domains.get_mut(done.requester.id()) {
+            requester.charges.revocations -= 1;
+        }
+        Some([done.revoked, done.forced, 0, 0, 0, 0])
+    }
+
+    /// The list that a binding with time left is on.
+    pub(crate) fn pending_of(&mut self, revocation: Id) -> Option<&mut List> {
+        self.revocations.get_mut(revocation).map(|it| &mut it.pending)
+    }
+}

@@ -1,0 +1,195 @@
+//! Unfinished work, done in bounded steps: bindings ended, domains taken down, revocations swept and enforced.
+
+use feuerbird_abi::{AuditKind, Reason, Role, Upcall, UpcallKind};
+
+use crate::audit::Event;
+use crate::binding::{Binding, Chain, Ending, State};
+use crate::table::Id;
+use crate::words::ValidWord;
+use crate::{DomainId, Kernel, Machine};
+
+impl<M: Machine> Kernel<M> {
+    /// Does a bounded part of what there is to do.
+    pub(crate) fn work(&mut self, now: u64) {
+        for _ in 0..self.limits.steps_per_call.max(1) {
+            if !self.step(now) {
+                break;
+            }
+        }
+        self.answer_revocations();
+    }
+
+    /// Whether nothing is left to do but wait for deadlines.
+    pub(crate) fn is_quiet(&self) -> bool {
+        self.doomed.is_empty()
+            && self.ending.is_empty()
+            && self.capabilities.is_swept()
+            && self.sweeping.is_none()
+    }
+
+    /// One constant step. What peers wait for comes first. Whether there was something to do.
+    fn step(&mut self, now: u64) -> bool {
+        self.end_doomed() || self.take_down_domain() || self.sweep(now) || self.expire_one(now)
+    }
+
+    fn sweep(&mut self, now: u64) -> bool {
+        if self.capabilities.is_swept() && self.sweeping.is_none() {
+            return false;
+        }
+        let mut found = None;
+        let progress = self.capabilities.sweep(1, |finalised| found = Some(finalised));
+        if let Some(finalised) = found {
+            self.finalise(&finalised, now);
+        }
+        if progress.is_done {
+            self.sweeping = None;
+        }
+        true
+    }
+
+    /// Ends one binding or one region of a domain that is ending, or the domain's entry.
+    fn take_down_domain(&mut self) -> bool {
+        let Some(id) = self.ending.head() else { return false };
+        let Some(domain) = self.domains.get(id) else { return false };
+        if let Some(binding) = domain.bindings.head() {
+            self.doom(binding, Ending::Died);
+        } else if let Some(region) = domain.regions.head() {
+            self.release_region(region);
+        } else {
+            let parent = domain.parent;
+            self.domains.unlink(&mut self.ending, id, ());
+            self.domains.remove(id);
+            if let Some(parent) = parent.and_then(|parent| self.domains.get_mut(parent.id())) {
+                parent.charges.children -= 1;
+            }
+        }
+        true
+    }
+
+    /// Ends one pair of a doomed binding, or the binding.
+    fn end_doomed(&mut self) -> bool {
+        let Some(id) = self.doomed.head() else { return false };
+        let Some(binding) = self.bindings.get(id) else { return false };
+        let State::Doomed { ending, .. } = binding.state else { return false };
+        match binding.pairs.head() {
+            Some(pair) => self.end_pair(pair, binding.role, ending.reason()),
+            None => self.end_binding(id),
+        }
+        true
+    }
+
+    /// Takes a binding off all other lists and puts it among the doomed. Its own word changes now.
+    pub(crate) fn doom(&mut self, id: Id, ending: Ending) {
+        let Some(binding) = self.bindings.get(id) else { return };
+        let (holder, word, state) = (binding.holder, binding.word, binding.state);
+        let revocation = match state {
+            State::Doomed { .. } => return,
+            State::Bound => None,
+            State::Revoking { revocation, .. } => Some(revocation),
+        };
+        match revocation {
+            None => self.detach_from_endpoint(id),
+            Some(revocation) => self.detach_from_revocation(id, revocation),
+        }
+        if let Some(holder) = self.domains.get_mut(holder.id()) {
+            self.bindings.unlink(&mut holder.bindings, id, Chain::Holder);
+        }
+        if let Some(binding) = self.bindings.get_mut(id) {
+            binding.state = State::Doomed { ending, revocation };
+        }
+        self.bindings.push(&mut self.doomed, id, Chain::Queue);
+        self.end_word(holder, word);
+    }
+
+    /// Takes a bound binding off the lists of its capability and its endpoint: it finds no new peers.
+    pub(crate) fn detach_from_endpoint(&mut self, id: Id) {
+        let Some(&Binding { endpoint, role, ticket, .. }) = self.bindings.get(id) else { return };
+        let made_with = &mut self.made_with[ticket.slot().index as usize];
+        self.bindings.unlink(made_with, id, Chain::Capability);
+        if let Some(endpoint) = self.endpoints.get_mut(Id(endpoint.id)) {
+            self.bindings.unlink(endpoint.bound(role), id, Chain::Endpoint);
+        }
+    }
+
+    fn detach_from_revocation(&mut self, id: Id, revocation: Id) {
+        let Some(mut pending) = self.pending_of(revocation).copied() else { return };
+        self.bindings.unlink(&mut pending, id, Chain::Queue);
+        if let Some(changed) = self.pending_of(revocation) {
+            *changed = pending;
+        }
+    }
+
+    /// Ends a pair: first both sides can see it, then the other one is told.
+    fn end_pair(&mut self, peer: Id, leaving: Role, reason: Reason) {
+        let Some(pair) = self.pairs.get(peer) else { return };
+        let sides = pair.sides;
+        for (side, role) in sides.iter().zip([Role::Sender, Role::Receiver]) {
+            let Some(binding) = self.bindings.get_mut(side.binding) else { continue };
+            binding.peers -= 1;
+            self.pairs.unlink(&mut binding.pairs, peer, role);
+            let holder = binding.holder;
+            self.end_word(holder, side.word);
+        }
+        self.pairs.remove(peer);
+        let left = sides[leaving.opposite() as usize].binding;
+        if let Some(holder) = self.bindings.get(left).map(|it| it.holder) {
+            self.tell(holder, UpcallKind::PeerLeft, &[left.0, peer.0, reason as u64], None);
+        }
+    }
+
+    /// Ends a doomed binding without pairs.
+    fn end_binding(&mut self, id: Id) {
+        self.bindings.unlink(&mut self.doomed, id, Chain::Queue);
+        let Some(binding) = self.bindings.remove(id) else { return };
+        let Binding { holder, endpoint, ticket, state, .. } = binding;
+        if let Some(holder) = self.domains.get_mut(holder.id()) {
+            holder.charges.bindings -= 1;
+        }
+        if let State::Doomed { ending, revocation } = state {
+            if ending == Ending::Forced {
+                let values = [id.0, ticket.slot().to_bits(), endpoint.kind.number(), endpoint.id];
+                self.tell(holder, UpcallKind::Repossessed, &values, None);
+            }
+            if let Some(revocation) = revocation {
+                self.settle(revocation, ending);
+            }
+        }
+        self.log(Event::new(AuditKind::Unbound, None, holder).on(endpoint).with(id.0));
+        if let Some(endpoint) = self.endpoints.get_mut(Id(endpoint.id)) {
+            endpoint.bindings -= 1;
+        }
+        self.collect_endpoint(Id(endpoint.id));
+    }
+
+    /// Makes an upcall to a domain that can take one; returns its number, or 0.
+    pub(crate) fn tell(
+        &mut self,
+        domain: DomainId,
+        kind: UpcallKind,
+        values: &[u64],
+        handle: Option<&M::Handle>,
+    ) -> u64 {
+        let Ok(told) = self.alive_mut(domain) else { return 0 };
+        told.upcalls += 1;
+        let sequence = told.upcalls;
+        self.machine.upcall(domain, &Upcall::new(kind, sequence, values), handle);
+        sequence
+    }
+
+    /// Takes a validity word of a domain and writes its value to memory.
+    pub(crate) fn take_word(&mut self, domain: DomainId) -> Option<ValidWord> {
+        let holder = self.domains.get_mut(domain.id()).filter(|it| !it.is_ending)?;
+        let taken = self.words.take(domain.index(), &mut holder.words)?;
+        self.machine.set_validity(domain, taken.word, taken.value);
+        Some(taken)
+    }
+
+    /// Ends the use of a validity word: whoever remembers its value sees that it is over.
+    pub(crate) fn end_word(&mut self, domain: DomainId, word: u32) {
+        let holder = self.domains.get_mut(domain.id()).filter(|it| !it.is_ending);
+        if let Some(holder) = holder {
+            let value = self.words.end(domain.index(), &mut holder.words, word);
+            self.machine.set_validity(domain, word, value);
+        }
+    }
+}

@@ -9,7 +9,7 @@ use std::{
 
 use feuerbird_abi::{Class, RECORD_BYTES, Reply, Request, Status, Upcall};
 use feuerbird_libos::{Answer, Domain, Gate, GateError};
-use zerocopy::{FromBytes, IntoBytes};
+use zerocopy::FromBytes;
 
 use crate::{
     home::LinuxHome,
@@ -39,13 +39,13 @@ impl SocketGate {
     /// # Errors
     /// [`feuerbird_libos::Error`] where there is no supervisor at the other end; [`GateError::Closed`] stands for a thread
     /// that could not be started, too.
-    pub(crate) fn enter(socket: Socket) -> Result<Domain<Self>, feuerbird_libos::Error> {
+    pub(crate) fn enter(socket: Socket, name: &str) -> Result<Domain<Self>, feuerbird_libos::Error> {
         let waiting = Mutex::new(Some(HashMap::new()));
         let gate = Self { shared: Arc::new(Shared { socket, home: LinuxHome::new(), waiting }) };
         let (upcalls, arriving) = mpsc::channel();
         let listener = Arc::clone(&gate.shared);
         spawn_thread("feuerbird-gate", move || listener.listen(&upcalls))?;
-        let domain = Domain::enter(gate)?;
+        let domain = Domain::enter(gate, name)?;
         let acting = domain.clone();
         spawn_thread("feuerbird-upcall", move || act(&acting, &arriving))?;
         Ok(domain)

@@ -47,13 +47,14 @@ impl<G: Gate> Clone for Domain<G> {
 }
 
 impl<G: Gate> Domain<G> {
-    /// Says hello through a fresh gate. For homes; programs get their domain from the home.
+    /// Says hello through a fresh gate, as `name` where the kernel side admits by name. For homes; programs get their
+    /// domain from the home.
     ///
     /// # Errors
     /// [`Error`], where the kernel does not answer as a kernel does.
-    pub fn enter(gate: G) -> Result<Self, Error> {
+    pub fn enter(gate: G, name: &str) -> Result<Self, Error> {
         let mut nothing = [];
-        let answer = gate.call(Request::new(Call::Hello, 0, &[]), &[], None, &mut nothing)?;
+        let answer = gate.call(Request::new(Call::Hello, 0, &[]), name.as_bytes(), None, &mut nothing)?;
         let [own, trust, words, ..] = answer.reply.values;
         let bytes = usize::try_from(words).map_err(|_| Error::Garbled)?.saturating_mul(8);
         let table = gate.map_memory(answer.handle.ok_or(Error::Garbled)?, bytes).ok_or(Error::PeerMemory)?;

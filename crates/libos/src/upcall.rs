@@ -48,7 +48,7 @@ impl<G: Gate> Domain<G> {
                 self.with_binding(values[0], |binding| binding.leave(values[1], ended(reason)));
                 Ok(())
             }
-            UpcallKind::RevocationRequested => self.on_revocation(upcall.sequence, values),
+            UpcallKind::RevocationRequested => self.on_revocation_requested(upcall.sequence, values),
             UpcallKind::Repossessed => {
                 let taken = Repossession { binding: values[0], slot: Slot::from_bits(values[1]) };
                 self.with_binding(values[0], |binding| binding.end(Ended::Revoked));
@@ -96,7 +96,7 @@ impl<G: Gate> Domain<G> {
     }
 
     /// Visible revocation: the program may look after what it holds, then the binding is let go.
-    fn on_revocation(&self, sequence: u64, values: [u64; 6]) -> Result<(), Error> {
+    fn on_revocation_requested(&self, sequence: u64, values: [u64; 6]) -> Result<(), Error> {
         let handler = self.inner.on_revocation.lock().clone();
         if let Some(handler) = handler {
             handler(values[2]);

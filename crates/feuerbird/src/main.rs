@@ -1,0 +1,56 @@
+//! The command `feuerbird`: a supervisor on its own.
+#![forbid(unsafe_code)]
+
+use std::{path::PathBuf, process::ExitCode};
+
+use anyhow::Context;
+use clap::{Parser, Subcommand};
+use feuerbird::hosted::{Policy, Supervisor, os};
+
+/// Capability-secured inter-process communication at memory speed.
+///
+/// Exit codes: 0 done, 1 something failed, 2 wrong usage.
+#[derive(Parser)]
+#[command(version, arg_required_else_help = true)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Run a supervisor that programs connect to.
+    ///
+    /// Who may connect, as what, and with which capabilities is the policy's to say; who somebody is, the kernel's
+    /// (SO_PEERCRED). Ends with Ctrl-C; every domain ends with it, and nothing is left behind.
+    Supervise {
+        /// Where to listen: the path of a Unix socket that is made, for its owner alone.
+        #[arg(long)]
+        socket: PathBuf,
+        /// The policy, a TOML file.
+        #[arg(long)]
+        policy: PathBuf,
+    },
+}
+
+fn main() -> ExitCode {
+    let Arguments { command: Command::Supervise { socket, policy } } = Arguments::parse();
+    match supervise(&socket, &policy) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("feuerbird: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn supervise(socket: &std::path::Path, policy: &std::path::Path) -> anyhow::Result<()> {
+    os::signal::watch()?;
+    let policy = Policy::read(policy).with_context(|| policy.display().to_string())?;
+    let listener = os::socket::Listener::bind(socket).with_context(|| socket.display().to_string())?;
+    let mut supervisor = Supervisor::alone(listener, policy)?;
+    eprintln!("feuerbird: listening on {}; Ctrl-C ends it and every domain", socket.display());
+    supervisor.run(os::signal::interrupted)?;
+    eprintln!("feuerbird: ended");
+    Ok(())
+}

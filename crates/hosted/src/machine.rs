@@ -1,0 +1,156 @@
+//! The exokernel's machine, made of Linux: sockets, memfds and pidfds.
+
+use std::{
+    collections::HashMap,
+    os::fd::{AsFd, OwnedFd},
+    sync::Arc,
+};
+
+use feuerbird_abi::{RECORD_BYTES, Reply, Status, Upcall};
+use feuerbird_exokernel::{Answer, DomainId, Machine};
+use feuerbird_zero_copy::WriteRegion;
+use rustix::process::{Signal, pidfd_send_signal};
+use std::sync::atomic::Ordering;
+
+use crate::os::{
+    clock, death, futex,
+    memory::{WriterMemory, check_backed, check_sealed},
+    socket::{Credentials, SendError, Socket},
+};
+
+/// Memory, a process or a gate, on its way between domains.
+pub(crate) type Descriptor = Arc<OwnedFd>;
+
+/// What the supervisor keeps for each domain.
+#[derive(Debug)]
+pub(crate) struct Resident {
+    /// The supervisor's end of the domain's gate. `None` for the supervisor's own root domain.
+    pub(crate) gate: Option<Socket>,
+    /// The process, once it has spoken, and who it is: nobody else may speak for the domain.
+    pub(crate) process: Option<(Descriptor, Credentials)>,
+    words: Option<(WriterMemory, Descriptor)>,
+}
+
+/// Linux, for the exokernel.
+#[derive(Debug)]
+pub(crate) struct LinuxMachine {
+    pub(crate) residents: HashMap<DomainId, Resident>,
+    words_per_domain: u32,
+    /// Domains that the machine found dead or that do not take what they are told: the supervisor ends them.
+    pub(crate) lost: Vec<DomainId>,
+    own_pid: u32,
+}
+
+impl LinuxMachine {
+    pub(crate) fn new(words_per_domain: u32) -> Self {
+        Self { residents: HashMap::new(), words_per_domain, lost: Vec::new(), own_pid: std::process::id() }
+    }
+
+    /// Makes room for a domain that the home brings in, before the kernel speaks of it.
+    pub(crate) fn settle(&mut self, domain: DomainId, gate: Option<Socket>) -> Result<(), Status> {
+        // 8 bytes a word, in whole pages; what a reader maps is checked to the byte.
+        let bytes = self.words_bytes();
+        let (words, descriptor) =
+            WriterMemory::create("feuerbird-validity", bytes).map_err(|_| Status::ObjectsFull)?;
+        let words = Some((words, Arc::new(descriptor)));
+        self.residents.insert(domain, Resident { gate, process: None, words });
+        Ok(())
+    }
+
+    /// Remembers which process speaks for a domain, the first time; afterwards, whether it is the same one.
+    pub(crate) fn recognise(&mut self, domain: DomainId, sender: Option<Credentials>) -> bool {
+        let (Some(resident), Some(sender)) = (self.residents.get_mut(&domain), sender) else { return false };
+        match &resident.process {
+            Some((_, known)) => known.pid == sender.pid,
+            None => match death::open(sender.pid) {
+                Ok(process) => {
+                    resident.process = Some((Arc::new(process), sender));
+                    true
+                }
+                Err(_) => false,
+            },
+        }
+    }
+
+    /// Hands an answer to its caller.
+    pub(crate) fn answer(&mut self, domain: DomainId, answer: &Answer<Descriptor>) {
+        let record: &[u8; RECORD_BYTES] = zerocopy::transmute_ref!(&answer.reply);
+        self.tell(domain, record, &answer.payload, answer.handle.as_ref());
+    }
+
+    /// Sends without ever waiting: a domain whose socket is full does not listen, and is lost.
+    fn tell(&mut self, domain: DomainId, record: &[u8; RECORD_BYTES], payload: &[u8], handle: Option<&Descriptor>) {
+        let Some(gate) = self.residents.get(&domain).and_then(|resident| resident.gate.as_ref()) else { return };
+        let handles: Vec<_> = handle.map(|handle| handle.as_fd()).into_iter().collect();
+        match gate.try_send(record, payload, &handles) {
+            Ok(()) => {}
+            Err(SendError::Full | SendError::TooManyInFlight | SendError::Closed | SendError::Os(_)) => {
+                self.lost.push(domain);
+            }
+            Err(SendError::PayloadTooLong | SendError::TooManyDescriptors) => {
+                unreachable!("answers fit the message format")
+            }
+        }
+    }
+
+    fn words_bytes(&self) -> usize {
+        self.words_per_domain as usize * 8
+    }
+}
+
+impl Machine for LinuxMachine {
+    type Handle = Descriptor;
+
+    fn now_ns(&self) -> u64 {
+        clock::now_ns()
+    }
+
+    fn create_domain(&mut self, domain: DomainId) -> Result<Option<Descriptor>, Status> {
+        let (ours, theirs) = Socket::pair().map_err(|_| Status::ObjectsFull)?;
+        self.settle(domain, Some(ours))?;
+        Ok(Some(Arc::new(theirs.into())))
+    }
+
+    fn destroy_domain(&mut self, domain: DomainId) {
+        let Some(resident) = self.residents.remove(&domain) else { return };
+        if let Some((process, credentials)) = resident.process
+            && credentials.pid != self.own_pid
+        {
+            // It may be dead already.
+            let _ = pidfd_send_signal(process.as_fd(), Signal::KILL);
+        }
+    }
+
+    fn validity_words(&self, domain: DomainId) -> Option<Descriptor> {
+        let (_, descriptor) = self.residents.get(&domain)?.words.as_ref()?;
+        Some(Arc::clone(descriptor))
+    }
+
+    fn death_notice(&self, domain: DomainId) -> Option<Descriptor> {
+        let (process, _) = self.residents.get(&domain)?.process.as_ref()?;
+        Some(Arc::clone(process))
+    }
+
+    fn set_validity(&mut self, domain: DomainId, word: u32, value: u32) {
+        let Some((words, _)) = self.residents.get(&domain).and_then(|resident| resident.words.as_ref()) else { return };
+        let Some(word) = words.writable().get(word as usize) else { return };
+        word.store(u64::from(value), Ordering::SeqCst);
+        let _ = futex::wake_all(word.as_ptr().cast_const().cast());
+    }
+
+    fn check_sealed(&self, _: DomainId, memory: &Descriptor, bytes: u64) -> Result<(), Status> {
+        let bytes = usize::try_from(bytes).map_err(|_| Status::BadArgument)?;
+        check_sealed(memory.as_fd(), bytes).map_err(|_| Status::NotSealed)?;
+        check_backed(memory.as_fd()).map_err(|_| Status::NotSealed)
+    }
+
+    fn upcall(&mut self, domain: DomainId, upcall: &Upcall, handle: Option<&Descriptor>) {
+        let record: &[u8; RECORD_BYTES] = zerocopy::transmute_ref!(upcall);
+        self.tell(domain, record, &[], handle);
+    }
+
+    fn reply(&mut self, domain: DomainId, reply: &Reply) {
+        let record: &[u8; RECORD_BYTES] = zerocopy::transmute_ref!(reply);
+        self.tell(domain, record, &[], None);
+    }
+}

@@ -1,0 +1,272 @@
+//! The supervisor: the exokernel, and a loop that carries messages in and out of it.
+//!
+//! Control operations come through here; the data path never does.
+
+use std::{
+    io,
+    os::fd::AsFd,
+    sync::Arc,
+    time::Duration,
+};
+
+use feuerbird_abi::{Call, Class, Reply, Request, Status};
+use feuerbird_capability::Trust;
+use feuerbird_exokernel::{Answer, DomainId, Kernel, Limits, Outcome};
+use rustix::event::{PollFd, PollFlags, poll};
+use zerocopy::FromBytes;
+
+use crate::{
+    machine::{Descriptor, LinuxMachine},
+    os::{
+        clock,
+        socket::{Listener, Message, ReceiveError, Socket},
+    },
+    policy::{Admission, Grants, Policy, PolicyError},
+};
+
+/// How many messages of one domain are handled before the next domain's turn.
+const BURST: usize = 32;
+
+/// The longest sleep of the loop.
+const TICK: Duration = Duration::from_millis(100);
+
+/// Limits that suit programs on one machine.
+const LIMITS: Limits = Limits {
+    domains: 256,
+    slots_per_domain: 1024,
+    endpoints_per_domain: 128,
+    regions_per_domain: 512,
+    bindings_per_domain: 128,
+    words_per_domain: 1024,
+    ..Limits::SMALL
+};
+
+/// The exokernel over Linux. One thread runs it.
+pub struct Supervisor {
+    kernel: Kernel<LinuxMachine>,
+    root: DomainId,
+    front: Option<FrontDoor>,
+}
+
+/// Where programs that nobody started come in.
+struct FrontDoor {
+    listener: Listener,
+    grants: Grants,
+    policy: Policy,
+    /// Connected, and not yet said who they want to be.
+    waiting: Vec<Socket>,
+}
+
+impl Supervisor {
+    /// A supervisor whose root domain is this program, and the root domain's end of its gate.
+    ///
+    /// # Errors
+    /// Where Linux has no descriptors or memory left.
+    pub(crate) fn embedded() -> io::Result<(Self, Socket)> {
+        let (ours, theirs) = Socket::pair()?;
+        Ok((Self::with_root(Some(ours))?, theirs))
+    }
+
+    /// A supervisor on its own, which admits programs by a policy.
+    ///
+    /// # Errors
+    /// [`PolicyError`] where the policy cannot be carried out.
+    pub fn alone(listener: Listener, policy: Policy) -> Result<Self, PolicyError> {
+        let mut supervisor = Self::with_root(None)?;
+        let grants = policy.create_endpoints(&mut supervisor.kernel, supervisor.root)?;
+        supervisor.front = Some(FrontDoor { listener, grants, policy, waiting: Vec::new() });
+        Ok(supervisor)
+    }
+
+    fn with_root(gate: Option<Socket>) -> io::Result<Self> {
+        let mut kernel = Kernel::new(LinuxMachine::new(LIMITS.words_per_domain), LIMITS);
+        let root = kernel.boot_domain(Trust::KERNEL).map_err(io::Error::other)?;
+        kernel.machine_mut().settle(root, gate).map_err(io::Error::other)?;
+        Ok(Self { kernel, root, front: None })
+    }
+
+    /// Serves until `stop` says so, or until the root domain has gone.
+    ///
+    /// # Errors
+    /// Where Linux cannot wait any more.
+    pub fn run(&mut self, stop: impl Fn() -> bool) -> io::Result<()> {
+        while !stop() && self.kernel.is_alive(self.root) {
+            let ready = self.wait()?;
+            for event in ready {
+                match event {
+                    Event::Speaks(domain) => self.hear(domain),
+                    Event::Died(domain) => self.end(domain),
+                    Event::Knocks => self.open_door(),
+                    Event::Introduces(place) => self.admit(place),
+                }
+            }
+            self.kernel.tick(clock::now_ns());
+            self.end_lost();
+        }
+        Ok(())
+    }
+
+    /// Sleeps until something is to be done.
+    fn wait(&self) -> io::Result<Vec<Event>> {
+        let machine = self.kernel.machine();
+        let mut fds = Vec::new();
+        let mut kinds = Vec::new();
+        for (domain, resident) in &machine.residents {
+            if let Some(gate) = &resident.gate {
+                fds.push(PollFd::from_borrowed_fd(gate.as_fd(), PollFlags::IN));
+                kinds.push(Event::Speaks(*domain));
+            }
+            if let Some((process, _)) = &resident.process {
+                fds.push(PollFd::from_borrowed_fd(process.as_fd(), PollFlags::IN));
+                kinds.push(Event::Died(*domain));
+            }
+        }
+        if let Some(front) = &self.front {
+            fds.push(PollFd::from_borrowed_fd(front.listener.as_fd(), PollFlags::IN));
+            kinds.push(Event::Knocks);
+            for (place, socket) in front.waiting.iter().enumerate() {
+                fds.push(PollFd::from_borrowed_fd(socket.as_fd(), PollFlags::IN));
+                kinds.push(Event::Introduces(place));
+            }
+        }
+        let now = clock::now_ns();
+        let due = self.kernel.next_deadline().map_or(TICK, |at| Duration::from_nanos(at.saturating_sub(now)));
+        let timeout = due.min(TICK).try_into().map_err(io::Error::other)?;
+        match poll(&mut fds, Some(&timeout)) {
+            Ok(_) | Err(rustix::io::Errno::INTR) => {}
+            Err(error) => return Err(error.into()),
+        }
+        let ready = fds.iter().zip(kinds).filter(|(fd, _)| !fd.revents().is_empty());
+        let mut ready: Vec<_> = ready.map(|(_, event)| event).collect();
+        // What a domain said before it died still counts; and removing from the back keeps the places in front.
+        ready.sort_by_key(Event::order);
+        Ok(ready)
+    }
+
+    /// Handles what a domain asks.
+    fn hear(&mut self, domain: DomainId) {
+        for _ in 0..BURST {
+            let Some(gate) = self.kernel.machine().residents.get(&domain).and_then(|it| it.gate.as_ref()) else { return };
+            match gate.try_receive() {
+                Ok(message) => self.serve(domain, message),
+                Err(ReceiveError::Empty) => return,
+                // A domain that breaks the message format, or closes its gate, has ended itself.
+                Err(_) => return self.end(domain),
+            }
+        }
+    }
+
+    fn serve(&mut self, domain: DomainId, mut message: Message) {
+        if !self.kernel.machine_mut().recognise(domain, message.sender) {
+            return self.end(domain);
+        }
+        let request = Request::read_from_bytes(message.record());
+        let Ok(request) = request else { return self.end(domain) };
+        if request.class != Class::Request as u32 {
+            return self.end(domain);
+        }
+        let handle = message.fds[0].take().map(Arc::new);
+        match self.kernel.dispatch(domain, &request, message.payload(), handle) {
+            Outcome::Reply(answer) => self.kernel.machine_mut().answer(domain, &answer),
+            Outcome::Pending => {}
+        }
+        self.end_lost();
+    }
+
+    fn end(&mut self, domain: DomainId) {
+        self.kernel.domain_died(domain);
+        self.end_lost();
+    }
+
+    fn end_lost(&mut self) {
+        while let Some(domain) = self.kernel.machine_mut().lost.pop() {
+            self.kernel.domain_died(domain);
+        }
+    }
+
+    fn open_door(&mut self) {
+        let Some(front) = &mut self.front else { return };
+        if let Ok(Some(socket)) = front.listener.accept_timeout(Duration::ZERO) {
+            front.waiting.push(socket);
+        }
+    }
+
+    /// A program that connected says who it wants to be: its first message is `Hello` with a name.
+    fn admit(&mut self, place: usize) {
+        let Some(front) = &mut self.front else { return };
+        if place >= front.waiting.len() {
+            return;
+        }
+        let socket = front.waiting.swap_remove(place);
+        let Ok(message) = socket.try_receive() else { return };
+        let Ok(request) = Request::read_from_bytes(message.record()) else { return };
+        let name = String::from_utf8_lossy(message.payload()).into_owned();
+        let admission = match (Call::from_number(request.number), message.sender) {
+            (Some(Call::Hello), Some(sender)) => front.policy.admit(&name, sender),
+            _ => None,
+        };
+        match admission {
+            Some(admission) => self.welcome(socket, &message, &request, admission),
+            None => refuse(&socket, &request),
+        }
+    }
+
+    fn welcome(&mut self, socket: Socket, message: &Message, request: &Request, admission: Admission) {
+        let Some(front) = &self.front else { return };
+        let Ok((domain, slot)) = self.kernel.adopt_domain(self.root, admission.trust) else {
+            return refuse(&socket, request);
+        };
+        let machine = self.kernel.machine_mut();
+        if machine.settle(domain, Some(socket)).is_err() || !machine.recognise(domain, message.sender) {
+            return self.end(domain);
+        }
+        front.grants.give(&mut self.kernel, self.root, slot, &admission);
+        match self.kernel.dispatch(domain, request, &[], None) {
+            Outcome::Reply(answer) => self.kernel.machine_mut().answer(domain, &answer),
+            Outcome::Pending => {}
+        }
+    }
+}
+
+/// Says no to somebody who is no domain.
+fn refuse(socket: &Socket, request: &Request) {
+    let reply = Reply::new(Status::NoCapability, request.sequence, &[]);
+    let _ = socket.try_send(zerocopy::transmute_ref!(&reply), &[], &[]);
+}
+
+/// What the loop woke up for.
+#[derive(Clone, Copy, Debug)]
+enum Event {
+    Speaks(DomainId),
+    Died(DomainId),
+    Knocks,
+    Introduces(usize),
+}
+
+impl Event {
+    fn order(&self) -> (u8, usize) {
+        match self {
+            Self::Speaks(_) => (0, 0),
+            Self::Died(_) => (1, 0),
+            Self::Introduces(place) => (2, usize::MAX - place),
+            Self::Knocks => (3, 0),
+        }
+    }
+}
+
+/// Makes a call as the root domain, which is the supervisor itself, and returns its first value.
+pub(crate) fn call_as_root(
+    kernel: &mut Kernel<LinuxMachine>,
+    root: DomainId,
+    call: Call,
+    arguments: &[u64],
+) -> Result<Answer<Descriptor>, Status> {
+    match kernel.dispatch(root, &Request::new(call, 0, arguments), &[], None) {
+        Outcome::Reply(answer) => match Status::from_number(answer.reply.status) {
+            Some(Status::Ok) => Ok(answer),
+            Some(status) => Err(status),
+            None => unreachable!("the kernel answers with statuses"),
+        },
+        Outcome::Pending => unreachable!("only revocations with a deadline wait"),
+    }
+}

@@ -1,5 +1,117 @@
-//! A machine made of vectors, for tests.
+//! A machine made of vectors, for tests: of this crate, and of whatever is written against a kernel.
+//!
+//! It remembers all that it is told, and panics where the kernel does what [`Machine`] says it does not.
 
-/// A machine made of vectors, for tests.
+use alloc::collections::BTreeMap;
+use alloc::vec::Vec;
+
+use feuerbird_abi::{Reply, Status, Upcall};
+
+use crate::{DomainId, Machine};
+
+/// A machine made of vectors.
 #[derive(Default)]
-pub struct FakeMachine {}
+pub struct FakeMachine {
+    /// The clock.
+    pub now_ns: u64,
+    /// Why the next domains cannot be made.
+    pub refusal: Option<Status>,
+    /// The domains that the kernel asked for.
+    pub created: Vec<DomainId>,
+    /// The domains that are over.
+    pub destroyed: Vec<DomainId>,
+    /// All upcalls, in their order.
+    pub upcalls: Vec<(DomainId, Upcall, Option<FakeHandle>)>,
+    /// All deferred replies, in their order.
+    pub replies: Vec<(DomainId, Reply)>,
+    /// What was written to validity words; the others are 0.
+    pub validity: BTreeMap<(DomainId, u32), u32>,
+}
+
+/// Something to pass beside a record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FakeHandle {
+    /// Memory.
+    Memory {
+        /// Which.
+        number: u64,
+        /// Its size.
+        bytes: u64,
+        /// The one domain that can write it, if there is only one.
+        writer: Option<DomainId>,
+    },
+    /// A domain's validity words.
+    Words(DomainId),
+    /// Tells when a domain has ended.
+    Death(DomainId),
+    /// A new domain's end of its gate.
+    Gate(DomainId),
+}
+
+impl FakeMachine {
+    /// What a validity word is.
+    pub fn word(&self, domain: DomainId, word: u32) -> u32 {
+        self.validity.get(&(domain, word)).copied().unwrap_or(0)
+    }
+
+    fn must_be_there(&self, domain: DomainId) {
+        assert!(!self.destroyed.contains(&domain), "the kernel spoke of a domain after its end");
+    }
+}
+
+impl Machine for FakeMachine {
+    type Handle = FakeHandle;
+
+    fn now_ns(&self) -> u64 {
+        self.now_ns
+    }
+
+    fn create_domain(&mut self, domain: DomainId) -> Result<Option<FakeHandle>, Status> {
+        if let Some(status) = self.refusal {
+            return Err(status);
+        }
+        self.created.push(domain);
+        Ok(Some(FakeHandle::Gate(domain)))
+    }
+
+    fn destroy_domain(&mut self, domain: DomainId) {
+        self.must_be_there(domain);
+        self.destroyed.push(domain);
+    }
+
+    fn validity_words(&self, domain: DomainId) -> Option<FakeHandle> {
+        self.must_be_there(domain);
+        Some(FakeHandle::Words(domain))
+    }
+
+    fn death_notice(&self, domain: DomainId) -> Option<FakeHandle> {
+        self.must_be_there(domain);
+        Some(FakeHandle::Death(domain))
+    }
+
+    fn set_validity(&mut self, domain: DomainId, word: u32, value: u32) {
+        self.must_be_there(domain);
+        let before = self.validity.insert((domain, word), value);
+        assert!(value > before.unwrap_or(0), "a validity word took a value that it may have had");
+    }
+
+    fn check_sealed(&self, domain: DomainId, memory: &FakeHandle, bytes: u64) -> Result<(), Status> {
+        self.must_be_there(domain);
+        match *memory {
+            FakeHandle::Memory { writer, .. } if writer != Some(domain) => Err(Status::NotSealed),
+            FakeHandle::Memory { bytes: size, .. } if size != bytes => Err(Status::BadArgument),
+            FakeHandle::Memory { .. } => Ok(()),
+            _ => Err(Status::NoHandle),
+        }
+    }
+
+    fn upcall(&mut self, domain: DomainId, upcall: &Upcall, handle: Option<&FakeHandle>) {
+        self.must_be_there(domain);
+        self.upcalls.push((domain, *upcall, handle.copied()));
+    }
+
+    fn reply(&mut self, domain: DomainId, reply: &Reply) {
+        self.must_be_there(domain);
+        self.replies.push((domain, *reply));
+    }
+}

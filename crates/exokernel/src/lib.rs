@@ -16,6 +16,7 @@ mod object;
 mod outcome;
 mod revocation;
 mod table;
+mod verify;
 mod words;
 mod work;
 
@@ -25,3 +26,4 @@ pub use kernel::Kernel;
 pub use limits::Limits;
 pub use machine::Machine;
 pub use outcome::{Answer, Outcome, Payload};
+pub use verify::Damage;

@@ -51,6 +51,21 @@ enum How {
     Later,
 }
 
+impl Revocation {
+    pub(crate) fn requester(&self) -> DomainId {
+        self.requester
+    }
+
+    pub(crate) fn absorber(&self) -> Option<Id> {
+        self.absorbed_by
+    }
+
+    /// Bindings and revocations that it waits for.
+    pub(crate) fn counts(&self) -> (u32, u32) {
+        (self.outstanding, self.waits_for)
+    }
+}
+
 impl<M: Machine> Kernel<M> {
     /// Makes everything derived from a slot unusable. The rest is [`work`](Self::work).
     pub(crate) fn begin_revocation(

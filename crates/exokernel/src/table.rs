@@ -82,10 +82,6 @@ impl<T> Table<T> {
         entry.value.as_mut().filter(|_| entry.generation == id.generation())
     }
 
-    pub(crate) fn is_empty(&self) -> bool {
-        self.used == 0
-    }
-
     pub(crate) fn capacity(&self) -> u32 {
         self.entries.len() as u32
     }

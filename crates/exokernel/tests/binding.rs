@@ -1,0 +1,225 @@
+//! Bindings: who meets whom, with which trust, under which contract, and how a meeting ends.
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
+
+mod world;
+
+use feuerbird_abi::{CONTRACT_BYTES, Call, Reason, Role, Status, UpcallKind};
+use feuerbird_capability::{Rights, Trust};
+use feuerbird_exokernel::Limits;
+use feuerbird_exokernel::fake::FakeHandle;
+use world::{CONTRACT, Meeting, World, values};
+
+#[test]
+fn both_sides_are_told_of_each_other() {
+    let meeting = Meeting::new();
+    let (sender, receiver) = (&meeting.at_sender, &meeting.at_receiver);
+    assert_eq!(sender.binding, meeting.sending.number);
+    assert_eq!(receiver.binding, meeting.receiving.number);
+    assert_eq!((sender.terms, receiver.terms), (6, 5));
+    assert_eq!((meeting.sending.terms, meeting.receiving.terms), (77, 77));
+    assert_eq!(sender.death, Some(FakeHandle::Death(meeting.receiver.id)));
+    assert_eq!(receiver.death, Some(FakeHandle::Death(meeting.sender.id)));
+    assert!(meeting.is_valid());
+    let word = meeting.world.kernel.machine().word(meeting.sender.id, meeting.sending.word);
+    assert_eq!(word, meeting.sending.value);
+    assert_ne!(meeting.sending.word, sender.word, "a binding and its pairs have words of their own");
+}
+
+#[test]
+fn the_trust_of_a_pair_is_the_lower_of_the_two() {
+    for (sender, receiver) in [(0x0, 0x8), (0xD, 0x3), (0x9, 0x9), (0xF, 0xE)] {
+        let trust = |level| Trust::new(level).unwrap();
+        let meeting = Meeting::of(World::new(), trust(sender), trust(receiver));
+        let lower = u64::from(sender.min(receiver));
+        assert_eq!((meeting.at_sender.trust, meeting.at_receiver.trust), (lower, lower));
+        assert_eq!(meeting.sending.trust, u64::from(sender));
+    }
+}
+
+#[test]
+fn every_sender_meets_every_receiver_once() {
+    let mut world = World::new();
+    let endpoint = world.endpoint(0);
+    let children: Vec<_> = (0..5).map(|_| world.child(Trust::USER)).collect();
+    let role = |index: usize| if index % 2 == 0 { Role::Sender } else { Role::Receiver };
+    for (index, &child) in children.iter().enumerate() {
+        let slot = world.grant(endpoint, child, Rights::SEND | Rights::RECEIVE, Trust::USER);
+        world.bind(child.id, slot, role(index), index as u64).unwrap();
+    }
+    let mut met: Vec<(u64, usize)> = Vec::new();
+    for (to, joined) in world.joined() {
+        let own = children.iter().position(|child| child.id == to).unwrap();
+        assert_ne!(own % 2, joined.terms as usize % 2, "two of one role have met");
+        met.push((joined.peer, own));
+    }
+    met.sort_unstable();
+    met.dedup();
+    assert_eq!(met.len(), 2 * 3 * 2);
+}
+
+#[test]
+fn a_domain_can_meet_itself() {
+    let mut world = World::new();
+    let endpoint = world.endpoint(0);
+    world.bind(world.root, endpoint, Role::Sender, 1).unwrap();
+    let receiving = world.bind(world.root, endpoint, Role::Receiver, 2).unwrap();
+    let met = world.joined();
+    assert_eq!(met.len(), 2);
+    assert_ne!(met[0].1.word, met[1].1.word);
+    assert_eq!(met[0].1.peer, met[1].1.peer);
+    world.ok(world.root, Call::Unbind, &[receiving.number]);
+    assert!(met.iter().all(|(to, joined)| !world.is_valid(*to, joined)));
+}
+
+#[test]
+fn the_first_binding_fixes_the_contract() {
+    let mut meeting = Meeting::new();
+    let (world, sender) = (&mut meeting.world, meeting.sender);
+    let arguments = [meeting.sender_slot, 0, 0];
+    let refused = world.answer(sender.id, Call::Bind, &arguments, b"something else", None);
+    assert_eq!(values(&refused.reply), Err(Status::ContractMismatch));
+    assert_eq!(&*refused.payload, CONTRACT);
+    // A prefix is something else too.
+    let refused = world.answer(sender.id, Call::Bind, &arguments, &CONTRACT[..5], None);
+    assert_eq!(values(&refused.reply), Err(Status::ContractMismatch));
+    let long = [0; CONTRACT_BYTES + 1];
+    let refused = world.answer(sender.id, Call::Bind, &arguments, &long, None);
+    assert_eq!(values(&refused.reply), Err(Status::BadArgument));
+    assert!(world.joined().is_empty());
+}
+
+#[test]
+fn binding_needs_the_right_of_its_role() {
+    let mut meeting = Meeting::new();
+    let (sender, receiver) = (meeting.sender.id, meeting.receiver.id);
+    let (send, receive) = (meeting.sender_slot, meeting.receiver_slot);
+    let own = meeting.world.ok(sender, Call::Hello, &[])[0];
+    let world = &mut meeting.world;
+    assert_eq!(world.bind(sender, send, Role::Receiver, 0), Err(Status::MissingRight));
+    assert_eq!(world.bind(receiver, receive, Role::Sender, 0), Err(Status::MissingRight));
+    assert_eq!(world.bind(sender, own, Role::Sender, 0), Err(Status::WrongKind));
+    // Another domain's slot is a number like any other.
+    assert_eq!(world.bind(receiver, send, Role::Sender, 0), Err(Status::NoCapability));
+    assert_eq!(world.call(sender, Call::Bind, &[send, 2, 0]), Err(Status::BadArgument));
+}
+
+#[test]
+fn unbinding_changes_both_words_and_tells_the_peer() {
+    let mut meeting = Meeting::new();
+    let (sender, number) = (meeting.sender.id, meeting.sending.number);
+    assert_eq!(
+        meeting.world.call(meeting.receiver.id, Call::Unbind, &[number]),
+        Err(Status::NoBinding),
+        "only the holder can"
+    );
+    assert!(meeting.is_valid());
+    meeting.world.ok(sender, Call::Unbind, &[number]);
+    assert!(!meeting.is_valid());
+    assert_ne!(meeting.world.kernel.machine().word(sender, meeting.sending.word), meeting.sending.value);
+    assert_eq!(meeting.world.call(sender, Call::Unbind, &[number]), Err(Status::NoBinding));
+    assert_eq!(meeting.reasons(meeting.receiver), [Reason::Unbound]);
+}
+
+#[test]
+fn deleting_the_capability_ends_the_binding_and_moving_it_does_not() {
+    let mut meeting = Meeting::new();
+    let sender = meeting.sender.id;
+    let moved = meeting.world.ok(sender, Call::Move, &[meeting.sender_slot])[0];
+    assert_ne!(moved, meeting.sender_slot);
+    assert!(meeting.is_valid());
+    meeting.world.ok(sender, Call::Delete, &[moved]);
+    assert!(!meeting.is_valid());
+    assert_eq!(meeting.reasons(meeting.receiver), [Reason::Unbound]);
+}
+
+#[test]
+fn a_moved_capability_still_meets_and_is_still_revoked() {
+    let mut meeting = Meeting::new();
+    let sender = meeting.sender.id;
+    meeting.world.ok(sender, Call::Move, &[meeting.sender_slot]);
+    let other = meeting.world.child(Trust::USER);
+    let slot = meeting.world.grant(meeting.endpoint, other, Rights::RECEIVE, Trust::USER);
+    meeting.world.bind(other.id, slot, Role::Receiver, 0).unwrap();
+    assert_eq!(meeting.world.joined().len(), 2);
+    meeting.world.ok(meeting.world.root, Call::Revoke, &[meeting.endpoint, 0]);
+    assert!(!meeting.is_valid());
+}
+
+#[test]
+fn a_word_is_used_again_with_another_value() {
+    let mut meeting = Meeting::new();
+    let sender = meeting.sender.id;
+    meeting.world.ok(sender, Call::Unbind, &[meeting.sending.number]);
+    for _ in 0..1000 {
+        let again = meeting.world.bind(sender, meeting.sender_slot, Role::Sender, 5).unwrap();
+        for (to, joined) in meeting.world.joined() {
+            assert!(meeting.world.is_valid(to, &joined));
+            assert_ne!(joined.peer, meeting.at_sender.peer, "a pair's number recurred");
+        }
+        meeting.world.ok(sender, Call::Unbind, &[again.number]);
+        assert!(!meeting.is_valid(), "the first pair came back");
+    }
+}
+
+#[test]
+fn whoever_has_no_room_for_a_peer_is_left_out_and_others_are_not() {
+    let limits = Limits { domains: 8, peers_per_binding: 2, ..Limits::SMALL };
+    let mut world = World::with(limits);
+    let endpoint = world.endpoint(0);
+    let receivers: Vec<_> = (0..2).map(|_| world.child(Trust::USER)).collect();
+    let receive = |world: &mut World, child| {
+        let slot = world.grant(endpoint, child, Rights::RECEIVE, Trust::USER);
+        world.bind(child.id, slot, Role::Receiver, 0).unwrap()
+    };
+    receive(&mut world, receivers[0]);
+    for _ in 0..3 {
+        world.bind(world.root, endpoint, Role::Sender, 0).unwrap();
+    }
+    assert_eq!(world.joined().len(), 4, "two of three senders have met the receiver");
+    receive(&mut world, receivers[1]);
+    assert_eq!(world.joined().len(), 4);
+}
+
+#[test]
+fn sharing_hands_the_region_to_that_peer_only() {
+    let mut meeting = Meeting::new();
+    let sender = meeting.sender.id;
+    let region = meeting.world.region(sender, 4096).unwrap()[0];
+    let (binding, peer) = (meeting.at_sender.binding, meeting.at_sender.peer);
+    meeting.world.upcalls();
+    meeting.world.ok(sender, Call::Share, &[binding, peer, region]);
+    let upcalls = meeting.world.upcalls();
+    let [(to, upcall, Some(FakeHandle::Memory { bytes: 4096, writer, .. }))] = upcalls[..] else {
+        panic!("{upcalls:?}")
+    };
+    assert_eq!((to, upcall.kind, writer), (meeting.receiver.id, UpcallKind::Shared as u32, Some(sender)));
+    assert_eq!(upcall.values[..3], [meeting.receiving.number, meeting.at_receiver.peer, 4096]);
+}
+
+#[test]
+fn sharing_is_refused_where_anything_is_anothers() {
+    let mut meeting = Meeting::new();
+    let (sender, receiver) = (meeting.sender.id, meeting.receiver.id);
+    let region = meeting.world.region(sender, 4096).unwrap()[0];
+    let foreign = meeting.world.region(meeting.world.root, 4096).unwrap()[0];
+    let granted = meeting.world.grant(foreign, meeting.sender, Rights::MAP_READ, Trust::USER);
+    let (binding, peer) = (meeting.at_sender.binding, meeting.at_sender.peer);
+    let world = &mut meeting.world;
+    let rights = u64::from((Rights::MAP_READ | Rights::DERIVE).bits());
+    let part = world.ok(sender, Call::Derive, &[region, rights, 0, 0, 0, 1024])[0];
+    let refusals = [
+        (receiver, [binding, peer, region], Status::NoBinding),
+        (sender, [meeting.receiving.number, peer, region], Status::NoBinding),
+        (sender, [binding, peer + 1, region], Status::NoPeer),
+        (sender, [binding, u64::MAX, region], Status::NoPeer),
+        (sender, [binding, peer, foreign], Status::NoCapability),
+        (sender, [binding, peer, granted], Status::BadArgument),
+        (sender, [binding, peer, part], Status::Escalation),
+        (sender, [binding, peer, meeting.sender_slot], Status::WrongKind),
+    ];
+    world.upcalls();
+    for (caller, arguments, status) in refusals {
+        assert_eq!(world.call(caller, Call::Share, &arguments), Err(status), "{arguments:x?}");
+    }
+    assert!(world.upcalls().is_empty());
+}

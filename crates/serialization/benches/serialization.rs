@@ -119,7 +119,7 @@ fn capnp_directly(group: &mut BenchmarkGroup<'_, WallTime>, sent: &Sample<'_>) {
     group.bench_function("capnp directly/round trip", |bencher| bencher.iter(&mut round_trip));
 }
 
-fn write_directly(sent: &Sample<'_>, allocator: &mut SingleSegmentAllocator<'_>, mut out: &mut [u8]) {
+fn write_directly(sent: &Sample<'_>, allocator: &mut SingleSegmentAllocator<'_>, out: &mut [u8]) {
     let mut builder = Builder::new(allocator);
     let mut root: sample_capnp::sample::Builder<'_> = builder.init_root();
     root.set_sequence(sent.sequence);
@@ -127,7 +127,7 @@ fn write_directly(sent: &Sample<'_>, allocator: &mut SingleSegmentAllocator<'_>,
     root.set_sent_at(sent.sent_at);
     root.set_digest(sent.digest);
     root.set_payload(sent.payload);
-    capnp::serialize::write_message(&mut out, &builder).expect("the memory is large enough");
+    capnp::serialize::write_message(out, &builder).expect("the memory is large enough");
 }
 
 fn read_directly(mut bytes: &[u8]) -> u64 {

@@ -177,7 +177,8 @@ fn pointers_out_of_the_message_are_refused() {
         with_second_pointer(to_list(0, 7, 1), &[to_struct(1, 1, 1), 0]),
         with_second_pointer(to_list(0, 7, 1), &[to_struct(-1, 0, 0), 0]),
         with_second_pointer(to_list(0, 7, 1), &[to_struct((1 << 29) - 1, u16::MAX, u16::MAX), 0]),
-        // A pointer inside of a list of structs.
+        // A pointer inside of a list of structs, in the first of them and, behind data that points nowhere, in the last.
+        with_second_pointer(to_list(0, 7, 4), &[to_struct(2, 1, 1), 5, 0, 5, to_list(0, 2, 1)]),
         with_second_pointer(to_list(0, 7, 2), &[to_struct(1, 1, 1), 5, to_list(0, 2, 1)]),
     ] {
         assert_eq!(refusal(&segment), DecodeError::OutOfBounds, "{segment:x?}");

@@ -217,8 +217,9 @@ fn arrives<T: PlainValue + PartialEq + core::fmt::Debug>(value: T) {
         let mut out = Aligned::new(&vec![0xEE; needed]);
         assert_eq!(Plain::<T>::encode(&value, format, out.bytes_mut()), Ok(needed));
         assert_eq!(Plain::<T>::decode(out.bytes(), format), Ok(value));
-        // A longer array is another type: it must not be read as this one.
+        // Arrays of other lengths are other types: this must not be read as one of them.
         assert!(Plain::<[T; 2]>::decode(out.bytes(), format).is_err() || size_of::<T>() == 0);
+        assert!(Plain::<[T; 0]>::decode(out.bytes(), format).is_err() || size_of::<T>() == 0);
     }
 }
 

@@ -16,6 +16,8 @@ use std::slice;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering, fence};
 
+use feuerbird_channel::{Consumer as LaneConsumer, Home};
+use feuerbird_zero_copy::{HeapReader, HeapWriter, heap_region};
 use iceoryx2::prelude::ipc;
 use iceoryx2::sample_mut::SampleMut;
 use iceoryx2::sample_mut_uninit::SampleMutUninit;
@@ -301,6 +303,21 @@ fn sleep_while(flag: &AtomicU32, index: &AtomicU32, seen: u32) {
     // A changed index, a signal and the deadline all mean the same to the caller: look again.
     let _ = futex::wait(index, futex::Flags::empty(), seen, Some(&deadline));
     flag.store(0, Ordering::SeqCst);
+}
+
+/// Half of a lane on the heap.
+pub fn heap_half(bytes: usize) -> (HeapWriter, HeapReader) {
+    // SAFETY: the caller is `links::lane`, which gives both to the two ends of one lane and to nobody else; a lane orders its
+    // reads after the publication and its writes after the release.
+    unsafe { heap_region(bytes) }
+}
+
+/// Lets a consumer read in place.
+pub fn vouch_for_producer<H: Home>(mut consumer: LaneConsumer<H>) -> LaneConsumer<H> {
+    // SAFETY: the producer is this program, in another thread or process, and writes through `Claim` alone, which keeps to the
+    // loan discipline.
+    unsafe { consumer.trust_producer() };
+    consumer
 }
 
 /// Writes every word of a loaned iceoryx2 sample, at the speed of a fill; its safe `write_from_fn` goes word by word.

@@ -1,20 +1,24 @@
 //! The program as it is run: every rival passes every message whole, and nothing is left behind.
 
-use std::process::Command;
+use std::process::{Command, Stdio};
 
-/// What other programs keep under these names is not ours to judge: ours begin with this.
-fn leftovers() -> Vec<String> {
+/// What process `owner` left behind: its files begin with this.
+fn leftovers(owner: u32) -> Vec<String> {
+    let prefix = format!("feuerbird_bench_{owner}_");
     let folders = ["/dev/shm", "/tmp/iceoryx2/services", "/tmp/iceoryx2/nodes"];
     let entries = folders.iter().filter_map(|folder| std::fs::read_dir(folder).ok()).flatten().flatten();
     entries
         .map(|entry| entry.file_name().to_string_lossy().into_owned())
-        .filter(|name| name.starts_with("feuerbird_bench_"))
+        .filter(|name| name.starts_with(&prefix))
         .collect()
 }
 
 #[test]
 fn every_transport_passes_every_message_whole() {
-    let output = Command::new(env!("CARGO_BIN_EXE_compare")).arg("smoke").output().unwrap();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_compare"));
+    let child = command.arg("smoke").stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let owner = child.id();
+    let output = child.wait_with_output().unwrap();
     let (out, err) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
     assert!(output.status.success(), "{}\n{out}\n{err}", output.status);
     for transport in [
@@ -27,7 +31,7 @@ fn every_transport_passes_every_message_whole() {
     ] {
         assert!(out.contains(transport), "{transport} is missing from\n{out}");
     }
-    assert_eq!(leftovers(), Vec::<String>::new());
+    assert_eq!(leftovers(owner), Vec::<String>::new());
 }
 
 #[test]

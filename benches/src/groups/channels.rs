@@ -4,14 +4,15 @@ use std::hint::black_box;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::case::{Case, Subject, link_case_name, size_name};
+use crate::case::{Case, Ours, Subject, link_case_name, size_name};
 use crate::link::{Incoming, Link, LinkError, Outgoing, Spinning};
+use crate::links::lane::pair_on_heap;
 use crate::links::limit::{Ends, one_ring};
 use crate::links::threads::{Crossbeam, Kind, Queue, Rtrb, Std};
 use crate::machine::{Machine, pin};
 use crate::measure::{Pattern, Plan, answer, measure};
 use crate::raw::cycles;
-use crate::row::Unit;
+use crate::row::{Target, Unit};
 use crate::statistics::Summary;
 
 /// Every case of this file.
@@ -30,13 +31,52 @@ fn uncontended_case<const N: usize>() -> Case {
     Case {
         name: format!("uncontended send + receive {}", size_name(8 * N)),
         unit: Unit::Cycles,
-        ours: vec![],
+        ours: vec![
+            Ours {
+                subject: lane_alone::<N>("lane, any trust, copied out", Reading::Copied),
+                target: Target::None,
+            },
+            // The promise is for Raw, which is read in place.
+            Ours {
+                subject: lane_alone::<N>("lane, trusted, in place", Reading::InPlace),
+                target: Target::Value(if N == 1 { 8.0 } else { 30.0 }),
+            },
+        ],
         limit: Subject::new("limit ring", |_, budget| {
             let (outgoing, incoming) = one_ring(8 * N)?;
             uncontended::<N>(outgoing, incoming, budget)
         }),
         rivals: vec![alone::<Rtrb, N>(), alone::<Queue, N>(), alone::<Crossbeam, N>(), alone::<Std, N>()],
     }
+}
+
+/// How the receiver of a lane reads.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Reading {
+    Copied,
+    InPlace,
+}
+
+fn lane_alone<const N: usize>(name: &str, reading: Reading) -> Subject {
+    Subject::new(name, move |_, budget| {
+        // Both directions are made, and one is used: first sends, second receives.
+        let (first, second) = pair_on_heap(8 * N)?;
+        let outgoing = first.copied().outgoing;
+        match reading {
+            Reading::Copied => uncontended::<N>(outgoing, second.copied().incoming, budget),
+            Reading::InPlace => uncontended::<N>(outgoing, second.in_place().incoming, budget),
+        }
+    })
+}
+
+fn lane_between(plan: Plan, name: &str, reading: Reading) -> Subject {
+    Subject::new(name, move |machine, budget| {
+        let (first, second) = pair_on_heap(plan.bytes)?;
+        match reading {
+            Reading::Copied => between_threads(machine, first.copied(), second.copied(), plan, budget),
+            Reading::InPlace => between_threads(machine, first.in_place(), second.in_place(), plan, budget),
+        }
+    })
 }
 
 fn alone<K: Kind, const N: usize>() -> Subject {
@@ -74,10 +114,18 @@ pub fn uncontended<const N: usize>(
 }
 
 fn case(plan: Plan, rivals: Vec<Subject>) -> Case {
+    let target = if plan.pattern == Pattern::RoundTrip { Target::Ratio(1.05) } else { Target::None };
     Case {
         name: link_case_name(plan, ", two threads"),
         unit: if plan.pattern == Pattern::RoundTrip { Unit::Cycles } else { Unit::Messages },
-        ours: vec![],
+        ours: match plan.pattern {
+            // Ours has no call that publishes many at once yet.
+            Pattern::Batches => vec![],
+            _ => vec![
+                Ours { subject: lane_between(plan, "lane, any trust, copied out", Reading::Copied), target },
+                Ours { subject: lane_between(plan, "lane, trusted, in place", Reading::InPlace), target },
+            ],
+        },
         limit: Subject::new("limit ring", move |machine, budget| {
             let (fd, first) = Ends::create(plan.bytes)?;
             let second = Ends::attach(fd, plan.bytes)?;

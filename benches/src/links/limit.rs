@@ -8,11 +8,14 @@ use std::time::Instant;
 use crate::link::{Incoming, Link, LinkError, Outgoing, PATIENCE, Spinning, fill, sum};
 use crate::raw::{Consumer, Mapping, Producer, Shape};
 
-/// 2 MiB of slots, but no fewer than 4 and no more than 256: small messages stay in the caches nearest to the core, big ones do not
-/// reuse the line that was freed last.
+/// How many messages a ring or a lane holds: 2 MiB of them, but no fewer than 4 and no more than 256. Small messages stay in the
+/// caches nearest to the core, big ones do not reuse the line that was freed last. Ours gets as many as the limit.
+pub fn slots(bytes: usize) -> u32 {
+    ((2 << 20) / bytes).clamp(4, 256).next_power_of_two() as u32
+}
+
 fn shape(bytes: usize) -> Shape {
-    let slots = ((2 << 20) / bytes).clamp(4, 256);
-    Shape { slots: slots.next_power_of_two() as u32, words: bytes / 8 }
+    Shape { slots: slots(bytes), words: bytes / 8 }
 }
 
 /// Which of the two ends of a connection.

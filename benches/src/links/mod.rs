@@ -2,6 +2,7 @@
 
 pub mod iceoryx;
 pub mod ipc;
+pub mod lane;
 pub mod limit;
 pub mod socket;
 pub mod threads;

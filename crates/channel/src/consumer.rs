@@ -27,6 +27,8 @@ pub struct Consumer<H: Home> {
     life: Option<H::Life>,
     /// Messages taken; the next one's index.
     head: u64,
+    /// The largest message that may be taken from its slot without a second look; none where slots are overwritten.
+    slot_bytes: usize,
     /// The sleep of the peer's that a wake was already spent on, and where the lane stood when it was first seen.
     woken: u64,
     full_at: (u64, u64),
@@ -75,6 +77,10 @@ impl<H: Home> Consumer<H> {
             validity,
             life,
             head: 0,
+            slot_bytes: match terms.policy() {
+                Overflow::Wait => layout.inline_bytes().min(layout.message_bytes()),
+                Overflow::DropOldest => 0,
+            },
             woken: 0,
             full_at: (0, 0),
             sleeps: 0,
@@ -107,8 +113,23 @@ impl<H: Home> Consumer<H> {
     ///
     /// # Panics
     /// When `into` is shorter than the terms' largest message.
+    #[inline]
     pub fn take_into(&mut self, into: &mut [u8]) -> Result<Option<usize>, PollError> {
         assert!(into.len() >= self.layout.message_bytes(), "room for the largest message");
+        // The common case in one run: a message in its slot, from a producer that waits for room.
+        if self.validity.is_valid() {
+            let stamp = self.stamp();
+            let bytes = stamp.bytes();
+            if stamp.turn() == Stamp::turn_of(self.head) && !stamp.is_pooled() && bytes <= self.slot_bytes {
+                self.peer.copy_out(self.layout.slot_bytes(self.head), &mut into[..bytes]);
+                self.advance(None);
+                return Ok(Some(bytes));
+            }
+        }
+        self.take_slowly(into)
+    }
+
+    fn take_slowly(&mut self, into: &mut [u8]) -> Result<Option<usize>, PollError> {
         // Each round of a ring that drops its oldest, the message was overwritten once more: bounded, so that a producer
         // that only ever overwrites cannot hold the consumer here.
         for _ in 0..64 {
@@ -183,7 +204,9 @@ impl<H: Home> Consumer<H> {
     #[inline]
     pub fn has_message(&self) -> bool {
         let stamp = Stamp(self.peer.words().load(self.layout.stamp_word(self.head)));
-        stamp.turn() != self.lap_before() || self.peer.words().load(CLOSED_WORD) != 0 || !self.validity.is_valid()
+        stamp.turn() != self.lap_before()
+            || self.peer.words().load(CLOSED_WORD) != 0
+            || !self.validity.is_valid()
     }
 
     /// What to wait on for a message.
@@ -197,14 +220,20 @@ impl<H: Home> Consumer<H> {
         &self.validity
     }
 
+    /// The stamp where the next message will be.
+    #[inline]
+    fn stamp(&self) -> Stamp {
+        // Pairs with the release store in `Producer::announce`.
+        Stamp(self.peer.words().load_acquire(self.layout.stamp_word(self.head)))
+    }
+
     /// Looks for the next message.
     #[inline]
     fn poll(&mut self) -> Result<Option<Place>, PollError> {
         if !self.validity.is_valid() && self.validity.standing() != Standing::Over(Ended::Died) {
             return self.ended();
         }
-        // Pairs with the release store in `Producer::announce`.
-        let stamp = Stamp(self.peer.words().load_acquire(self.layout.stamp_word(self.head)));
+        let stamp = self.stamp();
         if stamp.turn() != Stamp::turn_of(self.head) {
             return self.nothing(stamp);
         }
@@ -254,7 +283,7 @@ impl<H: Home> Consumer<H> {
         }
         // The last message may have come between the two looks.
         fence(Ordering::Acquire);
-        let stamp = Stamp(self.peer.words().load_acquire(self.layout.stamp_word(self.head)));
+        let stamp = self.stamp();
         if stamp.turn() == Stamp::turn_of(self.head) {
             return self.place(stamp).map(Some);
         }
@@ -273,8 +302,12 @@ impl<H: Home> Consumer<H> {
             Standing::Over(Ended::Revoked) => Err(PollError::Revoked),
             // Closed on purpose: what was published before is still there to be taken.
             Standing::Over(Ended::Unbound) => {
-                let stamp = Stamp(self.peer.words().load_acquire(self.layout.stamp_word(self.head)));
-                if stamp.turn() == Stamp::turn_of(self.head) { self.place(stamp).map(Some) } else { Err(PollError::Disconnected) }
+                let stamp = self.stamp();
+                if stamp.turn() == Stamp::turn_of(self.head) {
+                    self.place(stamp).map(Some)
+                } else {
+                    Err(PollError::Disconnected)
+                }
             }
             _ => Ok(None),
         }

@@ -130,7 +130,8 @@ impl LaneLayout {
         let slots_end = SLOTS + stride * terms.depth() as usize;
         let classes = [SizeClass::new(terms.message_bytes(), terms.depth())];
         let pool = pooled.then(|| {
-            PoolLayout::new(slots_end, &classes).expect("terms keep messages and depth within a pool's limits")
+            PoolLayout::new(slots_end, &classes)
+                .expect("terms keep messages and depth within a pool's limits")
         });
         let inline = if pooled { inline } else { stride - STAMP_BYTES };
         Self { terms, mask: u64::from(terms.depth()) - 1, stride, inline, pool }

@@ -24,7 +24,11 @@ use crate::{
 ///
 /// # Cost
 /// All buffers are allocated here. Sending and receiving allocate nothing.
-pub fn local<T: Message, H: Home>(home: H, message_bytes: usize, depth: usize) -> (Sender<T, H>, Receiver<T, H>) {
+pub fn local<T: Message, H: Home>(
+    home: H,
+    message_bytes: usize,
+    depth: usize,
+) -> (Sender<T, H>, Receiver<T, H>) {
     let queue = Arc::new(Queue {
         full: ArrayQueue::new(depth),
         spare: ArrayQueue::new(depth),

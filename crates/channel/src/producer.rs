@@ -290,6 +290,11 @@ impl<H: Home> Producer<H> {
         if self.validity.is_valid() && self.peer.words().load(CLOSED_WORD) == 0 {
             return Ok(());
         }
+        self.why_ended()
+    }
+
+    #[cold]
+    fn why_ended(&self) -> Result<(), PollError> {
         match self.validity.standing() {
             Standing::Over(Ended::Revoked) => Err(PollError::Revoked),
             Standing::Ending => Err(PollError::Ending),
@@ -297,7 +302,7 @@ impl<H: Home> Producer<H> {
         }
     }
 
-    #[inline(never)]
+    #[cold]
     fn look_at_head(&mut self) -> Result<(), PollError> {
         // Pairs with the release store in `Consumer::advance`: the slots below it were read before.
         let head = self.peer.words().load_acquire(HEAD_WORD);
@@ -322,7 +327,9 @@ impl<H: Home> Producer<H> {
     /// Takes a pool buffer, after hearing what the peer returned if there seems to be none.
     #[inline]
     fn take_buffer(&mut self, bytes: usize) -> Result<Kept, ClaimError> {
-        let Memory::Pooled { pool, reader, returns } = &mut self.memory else { return Err(ClaimError::TooLarge) };
+        let Memory::Pooled { pool, reader, returns } = &mut self.memory else {
+            return Err(ClaimError::TooLarge);
+        };
         if let Ok(loan) = pool.loan(bytes) {
             return Ok(loan.keep());
         }
@@ -336,6 +343,23 @@ impl<H: Home> Producer<H> {
             Err(LoanError::TooLarge) => Err(ClaimError::TooLarge),
             Err(_) => Err(ClaimError::Full),
         }
+    }
+
+    #[cold]
+    fn give_up(&mut self, kept: Kept) {
+        if let Memory::Pooled { pool, .. } = &mut self.memory {
+            pool.discard(kept);
+        }
+    }
+
+    /// Hands a filled buffer to the consumer.
+    fn publish_buffer(&mut self, kept: Kept, bytes: usize) {
+        let Memory::Pooled { pool, reader, .. } = &mut self.memory else { return };
+        let id = pool.publish_kept(&kept, *reader).expect("the quota is the number of buffers");
+        pool.discard(kept);
+        let slot = self.layout.slot_bytes(self.tail);
+        pool.region().writable()[slot / 8].store(u64::from(id.0), Ordering::Relaxed);
+        self.announce(Stamp::new(self.tail, bytes, true));
     }
 
     /// Announces message `tail`, whose bytes are in place, and wakes the consumer if it sleeps.
@@ -423,12 +447,7 @@ impl<H: Home> Claim<'_, H> {
         }
         let index = producer.tail;
         let Some(kept) = self.kept.take() else { return producer.announce(Stamp::new(index, bytes, false)) };
-        let Memory::Pooled { pool, reader, .. } = &mut producer.memory else { return };
-        let id = pool.publish_kept(&kept, *reader).expect("the quota is the number of buffers");
-        pool.discard(kept);
-        let slot = producer.layout.slot_bytes(index);
-        pool.region().writable()[slot / 8].store(u64::from(id.0), Ordering::Relaxed);
-        producer.announce(Stamp::new(index, bytes, true));
+        producer.publish_buffer(kept, bytes);
     }
 
     /// Replaces a slot that the consumer may be reading: a sequence lock, the turn being the sequence (Boehm, "Can seqlocks
@@ -442,7 +461,11 @@ impl<H: Home> Claim<'_, H> {
         region.writable()[producer.layout.stamp_word(index)].store(Stamp::busy(index).0, Ordering::Relaxed);
         // Whoever sees a byte of the new message sees the busy stamp when it looks again.
         fence(Ordering::Release);
-        fill(region, producer.layout.slot_bytes(index), &producer.scratch.bytes()[..bytes.min(producer.scratch.bytes().len())]);
+        fill(
+            region,
+            producer.layout.slot_bytes(index),
+            &producer.scratch.bytes()[..bytes.min(producer.scratch.bytes().len())],
+        );
         producer.announce(Stamp::new(index, bytes, false));
     }
 
@@ -458,9 +481,10 @@ impl<H: Home> Claim<'_, H> {
 }
 
 impl<H: Home> Drop for Claim<'_, H> {
+    #[inline]
     fn drop(&mut self) {
-        if let (Some(kept), Memory::Pooled { pool, .. }) = (self.kept.take(), &mut self.producer.memory) {
-            pool.discard(kept);
+        if let Some(kept) = self.kept.take() {
+            self.producer.give_up(kept);
         }
     }
 }

@@ -8,7 +8,8 @@ use feuerbird_capability::Trust;
 use feuerbird_serialization::{Layer, Message};
 
 use crate::{
-    Consumer, Ended, Home, PollError, ReceiverStatistics, RecvError, SLICE_NS, Standing, Terms, Validity, Watched,
+    Consumer, Ended, Home, PollError, ReceiverStatistics, RecvError, SLICE_NS, Standing, Terms, Validity,
+    Watched,
     buffer::Buffer,
     local::LocalReceiver,
     wait::{Backoff, MAX_WATCHED},
@@ -287,7 +288,8 @@ impl<H: Home> Lanes<H> {
         home.heavy_barrier();
         if !self.lanes.iter().any(|lane| lane.consumer.has_message()) && self.arriving.is_empty() {
             let mut words = [Watched { address: core::ptr::null(), seen: 0 }; MAX_WATCHED];
-            let watched = words.iter_mut().zip(&self.lanes).map(|(word, lane)| *word = lane.consumer.watched()).count();
+            let watched =
+                words.iter_mut().zip(&self.lanes).map(|(word, lane)| *word = lane.consumer.watched()).count();
             home.wait(&words[..watched], timeout_ns);
         }
         for lane in &mut self.lanes {

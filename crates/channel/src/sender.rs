@@ -7,7 +7,8 @@ use crossbeam_queue::SegQueue;
 use feuerbird_serialization::{Layer, Message};
 
 use crate::{
-    ClaimError, Ended, Home, PollError, Producer, SLICE_NS, SendError, SenderStatistics, Standing, Validity, Watched,
+    ClaimError, Ended, Home, PollError, Producer, SLICE_NS, SendError, SenderStatistics, Standing, Validity,
+    Watched,
     buffer::Buffer,
     local::LocalSender,
     wait::{Backoff, MAX_WATCHED},
@@ -128,7 +129,9 @@ impl<T: Message, H: Home> Sender<T, H> {
     #[inline]
     pub fn send(&mut self, message: &T::View<'_>) -> Result<(), SendError> {
         match self.try_send(message) {
-            Err(SendError::Full) if matches!(self.when_full, WhenFull::Block { .. }) => self.send_waiting(message),
+            Err(SendError::Full) if matches!(self.when_full, WhenFull::Block { .. }) => {
+                self.send_waiting(message)
+            }
             result => result,
         }
     }
@@ -208,7 +211,9 @@ impl<T: Message, H: Home> Sender<T, H> {
     pub fn depth(&mut self) -> u64 {
         match &mut self.route {
             Route::Local(local) => local.depth(),
-            Route::Lanes(lanes) => lanes.lanes.iter_mut().map(|lane| lane.producer.untaken().unwrap_or(0)).sum(),
+            Route::Lanes(lanes) => {
+                lanes.lanes.iter_mut().map(|lane| lane.producer.untaken().unwrap_or(0)).sum()
+            }
         }
     }
 
@@ -383,7 +388,8 @@ impl<H: Home> Lanes<H> {
         let ready = |lane: &mut LaneOut<H>| lane.producer.has_room() != Ok(false);
         if !self.lanes.iter_mut().any(ready) && self.arriving.is_empty() {
             let mut words = [Watched { address: core::ptr::null(), seen: 0 }; MAX_WATCHED];
-            let watched = words.iter_mut().zip(&self.lanes).map(|(word, lane)| *word = lane.producer.watched()).count();
+            let watched =
+                words.iter_mut().zip(&self.lanes).map(|(word, lane)| *word = lane.producer.watched()).count();
             home.wait(&words[..watched], timeout_ns);
         }
         self.lanes.iter_mut().for_each(|lane| lane.producer.end_sleep());

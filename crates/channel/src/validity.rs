@@ -40,7 +40,8 @@ pub struct Validity<R> {
 impl<R: Region> Validity<R> {
     /// Valid as long as the low half of word `index` of `table` is `value`. `None` where there is no such word.
     pub fn new(table: Arc<R>, index: usize, value: u32) -> Option<Self> {
-        (index < table.words().len()).then(|| Self { word: Some((table, index, value)), reason: Arc::default() })
+        (index < table.words().len())
+            .then(|| Self { word: Some((table, index, value)), reason: Arc::default() })
     }
 
     /// Valid until [`end`](Self::end) is called: for both sides in one domain.

@@ -99,7 +99,11 @@ fn each_lie_has_its_name() {
     assert_eq!(lie_of(Stamp::new(0, 1025, true).0, 0), Lie::Length, "longer than the terms allow");
     assert_eq!(lie_of(Stamp::new(0, 57, false).0, 0), Lie::Length, "longer than its slot");
     assert_eq!(lie_of(Stamp::new(0, 100, true).0, 4), Lie::Buffer, "a buffer that does not exist");
-    assert_eq!(lie_of(Stamp::new(0, 100, true).0, u64::from(u32::MAX)), Lie::Buffer, "the last number there is");
+    assert_eq!(
+        lie_of(Stamp::new(0, 100, true).0, u64::from(u32::MAX)),
+        Lie::Buffer,
+        "the last number there is"
+    );
 }
 
 #[test]
@@ -158,7 +162,8 @@ fn a_region_that_is_not_as_agreed_is_not_attached() {
     assert_eq!(attach_consumer(terms, other), lie, "another depth");
     assert_eq!(attach_consumer(other, terms), lie, "a region that is too small");
     let (ours, theirs) = (halves(terms), halves(terms));
-    let swapped = Producer::attach(HeapHome, terms, ours.out, theirs.out_view, Validity::unconditional(), None);
+    let swapped =
+        Producer::attach(HeapHome, terms, ours.out, theirs.out_view, Validity::unconditional(), None);
     assert_eq!(swapped.err(), lie, "the wrong half");
 }
 

@@ -9,7 +9,10 @@ use feuerbird_channel::{ClaimError, Ended, Overflow, PollError, Terms};
 use proptest::prelude::*;
 use support::lane;
 
-fn send(producer: &mut feuerbird_channel::Producer<feuerbird_channel::HeapHome>, message: &[u8]) -> Result<(), ClaimError> {
+fn send(
+    producer: &mut feuerbird_channel::Producer<feuerbird_channel::HeapHome>,
+    message: &[u8],
+) -> Result<(), ClaimError> {
     let mut claim = producer.claim(message.len())?;
     claim.bytes_mut().copy_from_slice(message);
     claim.publish(message.len());
@@ -121,7 +124,9 @@ fn what_nobody_took_is_recovered_in_order() {
 
 #[test]
 fn a_death_lets_the_consumer_drain_and_a_revocation_does_not() {
-    for (reason, first) in [(Ended::Died, Ok(Some(4))), (Ended::Unbound, Ok(Some(4))), (Ended::Revoked, Err(PollError::Revoked))] {
+    for (reason, first) in
+        [(Ended::Died, Ok(Some(4))), (Ended::Unbound, Ok(Some(4))), (Ended::Revoked, Err(PollError::Revoked))]
+    {
         let (mut producer, mut consumer) = lane(Terms::new(64, 4).unwrap());
         send(&mut producer, b"sent").unwrap();
         consumer.validity().end(reason);

@@ -3,7 +3,7 @@
 
 mod support;
 
-use feuerbird_channel::{ClaimError, Home, HeapHome, Overflow, Terms};
+use feuerbird_channel::{ClaimError, HeapHome, Home, Overflow, Terms};
 use support::lane;
 
 /// Messages arrive whole and in order, in slots that are used again.

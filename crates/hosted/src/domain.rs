@@ -9,8 +9,8 @@ use crate::{
     gate::SocketGate,
     os::{
         sandbox::{Report, Sandbox},
-        spawn::{self, GateError, SpawnError},
         socket::Socket,
+        spawn::{self, GateError, SpawnError},
     },
     supervisor::Supervisor,
 };
@@ -28,7 +28,9 @@ pub enum StartError {
     #[error("Linux refused: {0}")]
     Io(#[from] io::Error),
     /// No supervisor can be reached.
-    #[error("no supervisor answers at {0}; start one with `feuerbird supervise --socket {0} --policy FILE.toml` ({1})")]
+    #[error(
+        "no supervisor answers at {0}; start one with `feuerbird supervise --socket {0} --policy FILE.toml` ({1})"
+    )]
     NoSupervisor(String, io::Error),
     /// The program was given a gate that is none.
     #[error("the gate that this program was started with cannot be used: {0}")]
@@ -74,8 +76,8 @@ pub fn inherited() -> Result<Option<Domain>, StartError> {
 /// [`StartError::NoSupervisor`], or a refusal by the policy.
 pub fn connect(path: impl Into<PathBuf>, name: &str) -> Result<Domain, StartError> {
     let path = path.into();
-    let socket =
-        Socket::connect(&path).map_err(|error| StartError::NoSupervisor(path.display().to_string(), error))?;
+    let socket = Socket::connect(&path)
+        .map_err(|error| StartError::NoSupervisor(path.display().to_string(), error))?;
     Ok(SocketGate::enter(socket, name)?)
 }
 

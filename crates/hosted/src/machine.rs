@@ -79,8 +79,16 @@ impl LinuxMachine {
     }
 
     /// Sends without ever waiting: a domain whose socket is full does not listen, and is lost.
-    fn tell(&mut self, domain: DomainId, record: &[u8; RECORD_BYTES], payload: &[u8], handle: Option<&Descriptor>) {
-        let Some(gate) = self.residents.get(&domain).and_then(|resident| resident.gate.as_ref()) else { return };
+    fn tell(
+        &mut self,
+        domain: DomainId,
+        record: &[u8; RECORD_BYTES],
+        payload: &[u8],
+        handle: Option<&Descriptor>,
+    ) {
+        let Some(gate) = self.residents.get(&domain).and_then(|resident| resident.gate.as_ref()) else {
+            return;
+        };
         let handles: Vec<_> = handle.map(|handle| handle.as_fd()).into_iter().collect();
         match gate.try_send(record, payload, &handles) {
             Ok(()) => {}
@@ -132,7 +140,10 @@ impl Machine for LinuxMachine {
     }
 
     fn set_validity(&mut self, domain: DomainId, word: u32, value: u32) {
-        let Some((words, _)) = self.residents.get(&domain).and_then(|resident| resident.words.as_ref()) else { return };
+        let Some((words, _)) = self.residents.get(&domain).and_then(|resident| resident.words.as_ref())
+        else {
+            return;
+        };
         let Some(word) = words.writable().get(word as usize) else { return };
         word.store(u64::from(value), Ordering::SeqCst);
         let _ = futex::wake_all(word.as_ptr().cast_const().cast());

@@ -94,7 +94,9 @@ pub enum PolicyError {
     #[error("the policy names \"{0}\" twice; give each endpoint and each domain a name of its own")]
     Twice(String),
     /// A grant names an endpoint that is not there.
-    #[error("the policy grants endpoint \"{0}\", which it does not define; add an [[endpoint]] with that name")]
+    #[error(
+        "the policy grants endpoint \"{0}\", which it does not define; add an [[endpoint]] with that name"
+    )]
     NoEndpoint(String),
     /// An endpoint's terms make no sense.
     #[error("endpoint \"{0}\": {1}")]
@@ -151,7 +153,9 @@ impl Policy {
                 return Err(PolicyError::Twice(entry.name.clone()));
             }
             Trust::new(entry.trust).ok_or_else(|| PolicyError::Trust(entry.name.clone()))?;
-            if let Some(missing) = entry.grants.iter().find(|grant| !endpoints.contains(grant.endpoint.as_str())) {
+            if let Some(missing) =
+                entry.grants.iter().find(|grant| !endpoints.contains(grant.endpoint.as_str()))
+            {
                 return Err(PolicyError::NoEndpoint(missing.endpoint.clone()));
             }
         }
@@ -188,7 +192,13 @@ impl Policy {
 
 impl Grants {
     /// Gives a domain what its entry says. A grant that the kernel refuses is in its audit log.
-    pub(crate) fn give(&self, kernel: &mut Kernel<LinuxMachine>, root: DomainId, to: Slot, admission: &Admission) {
+    pub(crate) fn give(
+        &self,
+        kernel: &mut Kernel<LinuxMachine>,
+        root: DomainId,
+        to: Slot,
+        admission: &Admission,
+    ) {
         for grant in &self.entries[admission.entry].grants {
             let Some(slot) = self.endpoints.get(&grant.endpoint) else { continue };
             let rights = grant.rights.iter().fold(Rights::empty(), |rights, right| rights | right.rights());

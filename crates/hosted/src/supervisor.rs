@@ -2,12 +2,7 @@
 //!
 //! Control operations come through here; the data path never does.
 
-use std::{
-    io,
-    os::fd::AsFd,
-    sync::Arc,
-    time::Duration,
-};
+use std::{io, os::fd::AsFd, sync::Arc, time::Duration};
 
 use feuerbird_abi::{Call, Class, Reply, Request, Status};
 use feuerbird_capability::Trust;
@@ -146,7 +141,10 @@ impl Supervisor {
     /// Handles what a domain asks.
     fn hear(&mut self, domain: DomainId) {
         for _ in 0..BURST {
-            let Some(gate) = self.kernel.machine().residents.get(&domain).and_then(|it| it.gate.as_ref()) else { return };
+            let Some(gate) = self.kernel.machine().residents.get(&domain).and_then(|it| it.gate.as_ref())
+            else {
+                return;
+            };
             match gate.try_receive() {
                 Ok(message) => self.serve(domain, message),
                 Err(ReceiveError::Empty) => return,

@@ -81,7 +81,9 @@ impl<G: Gate> Binding<G> {
     /// The peer's memory came: attaches the lane.
     pub(crate) fn attach(&mut self, gate: &G, peer: u64, theirs: Reader<G>) -> Result<(), Error> {
         let Some(pair) = self.pairs.get_mut(&peer) else { return Ok(()) };
-        let Stage::Ours { trust, peer_layer, own, life } = core::mem::replace(&mut pair.stage, Stage::Attached) else {
+        let Stage::Ours { trust, peer_layer, own, life } =
+            core::mem::replace(&mut pair.stage, Stage::Attached)
+        else {
             return Ok(());
         };
         // Both sides reckon the layer from what the kernel told both: trust, and what each asked for beyond it.

@@ -11,7 +11,8 @@ use spin::Mutex;
 use zerocopy::{FromBytes, IntoBytes};
 
 use crate::{
-    Answer, DomainHandle, Error, Gate, GateError, Granted, Handle, Receiver, Repossession, Sender, SharedRegion,
+    Answer, DomainHandle, Error, Gate, GateError, Granted, Handle, Receiver, Repossession, Sender,
+    SharedRegion,
     binding::{Binding, Lanes, PAGE_BYTES},
 };
 
@@ -137,7 +138,11 @@ impl<G: Gate> Domain<G> {
     ///
     /// # Errors
     /// As for [`sender`](Self::sender).
-    pub fn sender_at_least<T: Message>(&self, handle: &Handle<G>, layer: Layer) -> Result<Sender<T, G>, Error> {
+    pub fn sender_at_least<T: Message>(
+        &self,
+        handle: &Handle<G>,
+        layer: Layer,
+    ) -> Result<Sender<T, G>, Error> {
         let lanes = Arc::new(SegQueue::new());
         let out = Lanes::Out(Arc::clone(&lanes));
         let (binding, validity) = self.bind(handle.slot, Role::Sender, T::IDENTITY, layer, out)?;
@@ -157,7 +162,11 @@ impl<G: Gate> Domain<G> {
     ///
     /// # Errors
     /// As for [`sender`](Self::sender).
-    pub fn receiver_at_least<T: Message>(&self, handle: &Handle<G>, layer: Layer) -> Result<Receiver<T, G>, Error> {
+    pub fn receiver_at_least<T: Message>(
+        &self,
+        handle: &Handle<G>,
+        layer: Layer,
+    ) -> Result<Receiver<T, G>, Error> {
         let lanes = Arc::new(SegQueue::new());
         let into = Lanes::In(Arc::clone(&lanes));
         let (binding, validity) = self.bind(handle.slot, Role::Receiver, T::IDENTITY, layer, into)?;

@@ -36,7 +36,11 @@ impl<T, G: Gate> Sender<T, G> {
 }
 
 impl<T, G: Gate> Receiver<T, G> {
-    pub(crate) fn new(port: feuerbird_channel::Receiver<T, G::Home>, domain: Domain<G>, binding: u64) -> Self {
+    pub(crate) fn new(
+        port: feuerbird_channel::Receiver<T, G::Home>,
+        domain: Domain<G>,
+        binding: u64,
+    ) -> Self {
         Self { port, _binding: Bound { domain, binding } }
     }
 }

@@ -141,9 +141,9 @@ impl PoolLayout {
 
     /// Where the pool ends, in bytes from the region's start.
     pub fn end(&self) -> usize {
-        self.classes().iter().fold(self.base + HEADER_BYTES, |end, class| {
-            end + class.bytes as usize * class.count as usize
-        })
+        self.classes()
+            .iter()
+            .fold(self.base + HEADER_BYTES, |end, class| end + class.bytes as usize * class.count as usize)
     }
 
     /// Where a buffer starts, in bytes from the region's start; `None` where there is no such buffer.

@@ -4,9 +4,7 @@ use alloc::{collections::VecDeque, vec, vec::Vec};
 
 use feuerbird_numa::NodeId;
 
-use crate::{
-    BufferId, Counters, LayoutError, LoanError, PoolLayout, ReleaseError, WriteRegion,
-};
+use crate::{BufferId, Counters, LayoutError, LoanError, PoolLayout, ReleaseError, WriteRegion};
 
 /// How many readers one pool can have; the last bit of a holder set is the owner's own.
 const MAX_READERS: u32 = 63;

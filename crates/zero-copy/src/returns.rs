@@ -3,11 +3,7 @@
 //! One word per return, in memory that only the reader writes. The owner goes by stamps (see `layout`), keeps its own
 //! position, and lets its [`Pool`](crate::Pool) judge every id: the ring needs no trust.
 
-use crate::{
-    BufferId, Region, ReleaseError, WriteRegion,
-    layout::ReturnStamp,
-    sync::Ordering,
-};
+use crate::{BufferId, Region, ReleaseError, WriteRegion, layout::ReturnStamp, sync::Ordering};
 
 /// The reader's end of a return ring.
 #[derive(Debug)]

@@ -1,7 +1,9 @@
 //! Every interleaving of a reader that returns and an owner that reuses.
 #![cfg(loom)]
 
-use feuerbird_zero_copy::{BufferId, Pool, PoolLayout, Region, ReturnReader, ReturnWriter, SizeClass, heap_region};
+use feuerbird_zero_copy::{
+    BufferId, Pool, PoolLayout, Region, ReturnReader, ReturnWriter, SizeClass, heap_region,
+};
 
 /// The owner fills a buffer again only after it was returned: the reader never sees the second content under the first id.
 #[test]

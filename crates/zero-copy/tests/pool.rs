@@ -4,8 +4,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use feuerbird_zero_copy::{
-    BufferId, HeapWriter, LayoutError, LoanError, Pool, PoolLayout, ReaderId, Region, ReleaseError, SizeClass,
-    heap_region,
+    BufferId, HeapWriter, LayoutError, LoanError, Pool, PoolLayout, ReaderId, Region, ReleaseError,
+    SizeClass, heap_region,
 };
 use proptest::prelude::*;
 
@@ -199,6 +199,10 @@ fn placement_prefers_the_asked_node_and_falls_back() {
     let (mut pool, _) = pool(&classes, 4);
     let reader = pool.add_reader().unwrap();
     assert_eq!(pool.loan_near(8, node(1)).unwrap().publish(reader), Ok(BufferId(1)));
-    assert_eq!(pool.loan_near(8, node(1)).unwrap().publish(reader), Ok(BufferId(0)), "the other node is better than none");
+    assert_eq!(
+        pool.loan_near(8, node(1)).unwrap().publish(reader),
+        Ok(BufferId(0)),
+        "the other node is better than none"
+    );
     assert_eq!(pool.loan_near(8, node(1)).map(|_| ()), Err(LoanError::Exhausted));
 }

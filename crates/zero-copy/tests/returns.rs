@@ -1,7 +1,9 @@
 //! The return ring: what a reader says, and what it may not say.
 #![cfg(not(loom))]
 
-use feuerbird_zero_copy::{BufferId, ReleaseError, ReturnReader, ReturnWriter, WriteRegion, heap_region, sync::Ordering};
+use feuerbird_zero_copy::{
+    BufferId, ReleaseError, ReturnReader, ReturnWriter, WriteRegion, heap_region, sync::Ordering,
+};
 
 #[test]
 fn returns_arrive_in_order_over_many_laps() {
@@ -24,7 +26,8 @@ fn returns_arrive_in_order_over_many_laps() {
 fn no_word_confuses_the_owner() {
     // SAFETY: one thread.
     let (writer, view) = unsafe { heap_region(64) };
-    let values = (0..64).map(|bit| 1u64 << bit).chain([0, 1, 2, u64::MAX, u64::MAX - 1, 0xffff_ffff, 1 << 32 | 1]);
+    let values =
+        (0..64).map(|bit| 1u64 << bit).chain([0, 1, 2, u64::MAX, u64::MAX - 1, 0xffff_ffff, 1 << 32 | 1]);
     for value in values {
         writer.writable()[0].store(value, Ordering::Relaxed);
         let mut take = ReturnReader::new(0, 8);

@@ -39,13 +39,15 @@ pub(crate) fn lane(terms: Terms) -> (Producer<HeapHome>, Consumer<HeapHome>) {
 /// A producer whose consumer is a test that writes whatever it wants.
 pub(crate) fn producer_against_a_liar(terms: Terms) -> (Producer<HeapHome>, HeapWriter) {
     let Halves { out, back, back_view, .. } = halves(terms);
-    let producer = Producer::attach(HeapHome, terms, out, back_view, Validity::unconditional(), None).unwrap();
+    let producer =
+        Producer::attach(HeapHome, terms, out, back_view, Validity::unconditional(), None).unwrap();
     (producer, back)
 }
 
 /// A consumer whose producer is a test that writes whatever it wants.
 pub(crate) fn consumer_against_a_liar(terms: Terms) -> (Consumer<HeapHome>, HeapWriter, LaneLayout) {
     let Halves { layout, out, out_view, back, .. } = halves(terms);
-    let consumer = Consumer::attach(HeapHome, terms, back, out_view, Validity::unconditional(), None).unwrap();
+    let consumer =
+        Consumer::attach(HeapHome, terms, back, out_view, Validity::unconditional(), None).unwrap();
     (consumer, out, layout)
 }

@@ -1,0 +1,31 @@
+//! `ci`: the same jobs as `test`, one by one.
+
+use clap::ValueEnum;
+
+use crate::context::{Context, Failure};
+use crate::jobs::{self, Job};
+
+/// Runs one job of the tests; without a name all of them.
+#[derive(clap::Args, Debug)]
+pub(crate) struct Args {
+    /// Which one.
+    #[arg(value_enum)]
+    job: Option<Job>,
+    /// Lists the jobs and what each proves.
+    #[arg(long, exclusive = true)]
+    list: bool,
+}
+
+/// Runs the job or the jobs.
+pub(crate) fn run(context: &Context, args: &Args) -> Result<(), Failure> {
+    if args.list {
+        for job in Job::value_variants() {
+            println!("  {:8} {}", job.name(), job.proves());
+        }
+        return Ok(());
+    }
+    match args.job {
+        Some(job) => jobs::run_all(context, &[job]),
+        None => jobs::run_all(context, Job::value_variants()),
+    }
+}

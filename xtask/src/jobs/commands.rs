@@ -1,0 +1,153 @@
+//! The jobs that are commands of the Rust tools.
+
+use std::process::Command;
+
+use super::Outcome;
+use crate::context::{Context, Failure};
+use crate::metadata::{Package, Workspace};
+use crate::run;
+
+type JobResult = Result<Outcome, Failure>;
+
+/// What core crates are built for.
+const BARE_TARGET: &str = "x86_64-unknown-none";
+
+/// The tests of the heap-backed regions, pools and lanes: what Miri can follow, and where the unsafe code is.
+const UNDER_MIRI: [(&str, &[&str]); 2] =
+    [("feuerbird-zero-copy", &["pool", "returns"]), ("feuerbird-channel", &["lane", "hostile"])];
+
+fn passed(command: &mut Command) -> JobResult {
+    run::run(command).map(|()| Outcome::Passed)
+}
+
+pub(super) fn fmt(context: &Context) -> JobResult {
+    passed(context.cargo().args(["fmt", "--all", "--check"]))
+}
+
+pub(super) fn clippy(context: &Context) -> JobResult {
+    passed(context.cargo().args(["clippy", "--all-targets", "--", "--deny", "warnings"]))
+}
+
+pub(super) fn docs(context: &Context) -> JobResult {
+    passed(context.cargo().args(["doc", "--no-deps"]).env("RUSTDOCFLAGS", "--deny warnings"))
+}
+
+pub(super) fn test(context: &Context) -> JobResult {
+    passed(context.cargo().args(["test", "--no-fail-fast"]))
+}
+
+pub(super) fn benches(context: &Context) -> JobResult {
+    passed(context.cargo().args(["test", "--benches", "--no-fail-fast"]))
+}
+
+pub(super) fn bare(context: &Context) -> JobResult {
+    if let Err(reason) = ensure_bare_target(context) {
+        return Ok(Outcome::Skipped(reason));
+    }
+    let workspace = Workspace::load(context)?;
+    let core = workspace.packages.iter().filter(|package| package.is_core());
+    let mut build = context.cargo();
+    build.args(["build", "--target", BARE_TARGET]).args(selection(core));
+    passed(&mut build)
+}
+
+fn ensure_bare_target(context: &Context) -> Result<(), String> {
+    if has_bare_target(context) {
+        return Ok(());
+    }
+    if context.offline {
+        return Err(format!("the target {BARE_TARGET} is missing and --offline forbids `rustup target add`"));
+    }
+    eprintln!("adding the Rust target {BARE_TARGET}: core crates must build without an operating system");
+    let added = run::run(context.command("rustup").args(["target", "add", BARE_TARGET]));
+    if has_bare_target(context) {
+        return Ok(());
+    }
+    let why = added.err().map_or_else(|| "it did not help".to_owned(), |failure| failure.to_string());
+    Err(format!("the target {BARE_TARGET} is missing and could not be added: {why}"))
+}
+
+fn has_bare_target(context: &Context) -> bool {
+    let mut rustc = context.command("rustc");
+    let folder = run::output(rustc.args(["--print", "target-libdir", "--target", BARE_TARGET]));
+    folder.is_ok_and(|path| std::path::Path::new(String::from_utf8_lossy(&path).trim()).exists())
+}
+
+/// Every package that has a test target named `loom_...`.
+pub(super) fn loom(context: &Context) -> JobResult {
+    let workspace = Workspace::load(context)?;
+    let mut modelled = workspace
+        .packages
+        .iter()
+        .filter(|package| package.targets_of("test").any(|target| target.name.starts_with("loom_")))
+        .peekable();
+    if modelled.peek().is_none() {
+        return Err(Failure::Failed("no package has a test named loom_*".to_owned()));
+    }
+    let mut command = context.cargo();
+    command
+        .args(["test", "--release", "--no-fail-fast"])
+        .args(selection(modelled))
+        .args(["--test", "loom_*"]);
+    // Its own folder: the flag would otherwise throw away everything that the other jobs built.
+    command.env("RUSTFLAGS", "--cfg loom").env("CARGO_TARGET_DIR", workspace.target_directory.join("loom"));
+    // The models run for seconds, the dependencies of the other tests compile for minutes.
+    command.env("CARGO_PROFILE_RELEASE_DEBUG", "0").env("CARGO_PROFILE_RELEASE_OPT_LEVEL", "2");
+    passed(&mut command)
+}
+
+pub(super) fn miri(context: &Context) -> JobResult {
+    if let Err(reason) = ensure_miri(context) {
+        return Ok(Outcome::Skipped(reason));
+    }
+    let workspace = Workspace::load(context)?;
+    let mut command = nightly_cargo(context);
+    command.args(["miri", "test", "--no-fail-fast"]);
+    for (package, tests) in UNDER_MIRI {
+        command.args(["--package", package]);
+        tests.iter().for_each(|test| {
+            command.args(["--test", test]);
+        });
+    }
+    // The tests read the clock for their deadlines.
+    command.env("MIRIFLAGS", "-Zmiri-disable-isolation");
+    command.env("CARGO_TARGET_DIR", workspace.target_directory.join("miri"));
+    passed(&mut command)
+}
+
+/// The `cargo` of the nightly toolchain, also when this program was started by another toolchain's.
+fn nightly_cargo(context: &Context) -> Command {
+    let mut command = context.command("rustup");
+    command.args(["run", "nightly", "cargo"]).env_remove("CARGO").env_remove("RUSTC");
+    command
+}
+
+fn ensure_miri(context: &Context) -> Result<(), String> {
+    if has_miri(context) {
+        return Ok(());
+    }
+    if context.offline {
+        return Err("Miri is missing and --offline forbids installing it".to_owned());
+    }
+    eprintln!("installing Miri with the nightly toolchain: it finds undefined behaviour in unsafe code");
+    let has_nightly = run::succeeds(context.command("rustup").args(["run", "nightly", "rustc", "--version"]));
+    let words: &[&str] = if has_nightly {
+        &["component", "add", "--toolchain", "nightly", "miri", "rust-src"]
+    } else {
+        &["toolchain", "install", "nightly", "--profile", "minimal", "--component", "miri,rust-src"]
+    };
+    let installed = run::run(context.command("rustup").args(words));
+    if has_miri(context) {
+        return Ok(());
+    }
+    let why = installed.err().map_or_else(|| "it did not help".to_owned(), |failure| failure.to_string());
+    Err(format!("Miri is missing and could not be installed: {why}"))
+}
+
+fn has_miri(context: &Context) -> bool {
+    run::succeeds(nightly_cargo(context).args(["miri", "--version"]))
+}
+
+fn selection<'a>(packages: impl Iterator<Item = &'a Package>) -> Vec<&'a str> {
+    packages.flat_map(|package| ["--package", &package.name]).collect()
+}

@@ -83,6 +83,10 @@ pub struct Producer<H: Home> {
 }
 
 #[derive(Debug)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "one per lane, and a box would be one more hop for each message"
+)]
 enum Memory<W> {
     Slots(W),
     Pooled { pool: Pool<W>, reader: ReaderId, returns: ReturnReader },

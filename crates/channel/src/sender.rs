@@ -180,7 +180,7 @@ impl<T: Message, H: Home> Sender<T, H> {
             // Nobody wakes a sender that waits for the last message to be taken: a look every tenth of a slice.
             self.home.wait(&[], SLICE_NS / 10);
             if let Route::Lanes(lanes) = &mut self.route {
-                lanes.check_alive::<T>(&mut self.statistics);
+                lanes.check_alive(&mut self.statistics);
             }
         }
     }
@@ -260,7 +260,7 @@ impl<T: Message, H: Home> Sender<T, H> {
             Route::Local(local) => local.sleep(timeout_ns),
             Route::Lanes(lanes) => {
                 lanes.sleep(&self.home, timeout_ns);
-                lanes.check_alive::<T>(&mut self.statistics);
+                lanes.check_alive(&mut self.statistics);
             }
         }
     }
@@ -321,7 +321,7 @@ impl<H: Home> Lanes<H> {
     #[cold]
     fn remove(&mut self, index: usize, error: PollError, statistics: &mut SenderStatistics) {
         let mut lane = self.lanes.swap_remove(index);
-        // What was published under a revoked capability is not published again: its receiver was the one addressed.
+        // Whyever the receiver went: what it had not taken goes to another one.
         let layer = lane.layer;
         lane.producer.recover(|bytes| self.backlog.push_back((layer, bytes.to_vec())));
         self.buffers_lost += u64::from(lane.producer.reclaim());
@@ -372,7 +372,7 @@ impl<H: Home> Lanes<H> {
     }
 
     /// Looks whether peers still live, and ends the lanes of those that do not.
-    fn check_alive<T: Message>(&mut self, statistics: &mut SenderStatistics) {
+    fn check_alive(&mut self, statistics: &mut SenderStatistics) {
         let mut index = 0;
         while index < self.lanes.len() {
             match self.lanes[index].producer.check_alive() {

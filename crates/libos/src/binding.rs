@@ -1,10 +1,10 @@
 //! What this domain knows of its bindings, and how lanes grow on them.
 
-use alloc::{collections::BTreeMap, sync::Arc};
+use alloc::{collections::BTreeMap, sync::Arc, vec::Vec};
 
 use crossbeam_queue::SegQueue;
 use feuerbird_abi::Role;
-use feuerbird_capability::Trust;
+use feuerbird_capability::{Slot, Trust};
 use feuerbird_channel::{
     Consumer, Ended, Home, LaneIn, LaneOut, Producer, Terms, Validity,
     layout::{Half, LaneLayout},
@@ -35,6 +35,8 @@ type Life<G> = <<G as Gate>::Home as Home>::Life;
 /// One peer on the other side.
 struct Pair<G: Gate> {
     validity: Validity<Reader<G>>,
+    /// The capability for our half of the lane; it goes when the pair does.
+    region: Option<Slot>,
     stage: Stage<G>,
 }
 
@@ -74,7 +76,10 @@ impl<G: Gate> Binding<G> {
         let bytes = bytes.next_multiple_of(PAGE_BYTES);
         let (own, handle) = gate.make_memory(bytes).ok_or(Error::OutOfMemory)?;
         prepare(&own, &layout, half)?;
-        self.pairs.insert(peer, Pair { validity, stage: Stage::Ours { trust, peer_layer, own, life } });
+        self.pairs.insert(
+            peer,
+            Pair { validity, region: None, stage: Stage::Ours { trust, peer_layer, own, life } },
+        );
         Ok((bytes, handle))
     }
 
@@ -103,20 +108,26 @@ impl<G: Gate> Binding<G> {
         Ok(())
     }
 
-    /// A peer left.
-    pub(crate) fn leave(&mut self, peer: u64, reason: Ended) {
-        if let Some(pair) = self.pairs.remove(&peer) {
-            pair.validity.end(reason);
+    /// Our half of the lane to a peer was registered.
+    pub(crate) fn remember(&mut self, peer: u64, region: Slot) {
+        if let Some(pair) = self.pairs.get_mut(&peer) {
+            pair.region = Some(region);
         }
     }
 
-    /// The binding itself is gone.
-    pub(crate) fn end(&mut self, reason: Ended) {
+    /// A peer left. Returns the capability that is of no more use.
+    pub(crate) fn leave(&mut self, peer: u64, reason: Ended) -> Option<Slot> {
+        let pair = self.pairs.remove(&peer)?;
+        pair.validity.end(reason);
+        pair.region
+    }
+
+    /// The binding itself is gone. Returns the capabilities that are of no more use.
+    pub(crate) fn end(&mut self, reason: Ended) -> Vec<Slot> {
         self.validity.end(reason);
-        for pair in self.pairs.values() {
-            pair.validity.end(reason);
-        }
-        self.pairs.clear();
+        let pairs = core::mem::take(&mut self.pairs);
+        pairs.values().for_each(|pair| pair.validity.end(reason));
+        pairs.values().filter_map(|pair| pair.region).collect()
     }
 }
 

@@ -1,6 +1,6 @@
 //! This program, as the kernel knows it.
 
-use alloc::{collections::BTreeMap, sync::Arc, vec::Vec};
+use alloc::{boxed::Box, collections::BTreeMap, sync::Arc, vec::Vec};
 
 use crossbeam_queue::SegQueue;
 use feuerbird_abi::{Call, PAYLOAD_BYTES, Request, Role, Status};
@@ -228,9 +228,10 @@ impl<G: Gate> Domain<G> {
     pub(crate) fn unbind(&self, binding: u64) {
         let ended = self.inner.bindings.lock().remove(&binding);
         if let Some(mut ended) = ended {
-            ended.end(Ended::Unbound);
+            let regions = ended.end(Ended::Unbound);
             // The kernel may have ended it first, or be gone: either way there is nothing left to end.
             let _ = self.call(Call::Unbind, &[binding], None);
+            self.drop_regions(regions);
         }
     }
 
@@ -266,7 +267,9 @@ fn mismatch(error: GateError, ours: &Identity, contract: &[u8; PAYLOAD_BYTES]) -
         GateError::Refused(Status::ContractMismatch, bytes) => Identity::read_from_bytes(&contract[..bytes])
             .ok()
             .and_then(|theirs| ours.difference(&theirs))
-            .map_or(Error::Refused(Status::ContractMismatch), Error::TypeMismatch),
+            .map_or(Error::Refused(Status::ContractMismatch), |mismatch| {
+                Error::TypeMismatch(Box::new(mismatch))
+            }),
         other => other.into(),
     }
 }

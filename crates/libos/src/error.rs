@@ -1,5 +1,6 @@
 //! What can go wrong, sorted by blame.
 
+use alloc::boxed::Box;
 use core::fmt;
 
 use feuerbird_abi::Status;
@@ -9,12 +10,12 @@ use feuerbird_serialization::Mismatch;
 use crate::GateError;
 
 /// Why an operation of a domain failed.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum Error {
     /// The kernel refused: its status says whose fault.
     Refused(Status),
     /// The endpoint carries another message type; this is the first thing that differs.
-    TypeMismatch(Mismatch),
+    TypeMismatch(Box<Mismatch>),
     /// The endpoint's terms are not those of a channel.
     Terms(TermsError),
     /// No memory.

@@ -45,13 +45,15 @@ impl<G: Gate> Domain<G> {
             UpcallKind::Shared => self.on_shared(values, handle),
             UpcallKind::PeerLeft => {
                 let reason = Reason::from_number(values[2]).ok_or(Error::Garbled)?;
-                self.with_binding(values[0], |binding| binding.leave(values[1], ended(reason)));
+                let region = self.with_binding(values[0], |binding| binding.leave(values[1], ended(reason)));
+                self.drop_regions(region.flatten());
                 Ok(())
             }
             UpcallKind::RevocationRequested => self.on_revocation_requested(upcall.sequence, values),
             UpcallKind::Repossessed => {
                 let taken = Repossession { binding: values[0], slot: Slot::from_bits(values[1]) };
-                self.with_binding(values[0], |binding| binding.end(Ended::Revoked));
+                let regions = self.with_binding(values[0], |binding| binding.end(Ended::Revoked));
+                self.drop_regions(regions.into_iter().flatten());
                 self.inner.repossessed.lock().push(taken);
                 Ok(())
             }
@@ -81,8 +83,9 @@ impl<G: Gate> Domain<G> {
         let Some(joined) = joined else { return Ok(()) };
         let (bytes, memory) = joined?;
         let region = self.call(Call::RegisterRegion, &[bytes as u64], Some(memory))?;
-        let slot = region.reply.values[0];
-        self.call(Call::Share, &[binding, peer, slot], None)?;
+        let slot = Slot::from_bits(region.reply.values[0]);
+        self.with_binding(binding, |it| it.remember(peer, slot));
+        self.call(Call::Share, &[binding, peer, slot.to_bits()], None)?;
         Ok(())
     }
 
@@ -101,9 +104,18 @@ impl<G: Gate> Domain<G> {
         if let Some(handler) = handler {
             handler(values[2]);
         }
-        self.with_binding(values[0], |binding| binding.end(Ended::Revoked));
+        let regions = self.with_binding(values[0], |binding| binding.end(Ended::Revoked));
+        self.drop_regions(regions.into_iter().flatten());
         self.call(Call::Acknowledge, &[sequence], None)?;
         Ok(())
+    }
+
+    /// Deletes capabilities of lanes that ended, so that their memory counts no more.
+    pub(crate) fn drop_regions(&self, slots: impl IntoIterator<Item = Slot>) {
+        for slot in slots {
+            // The kernel may have taken it already.
+            let _ = self.call(Call::Delete, &[slot.to_bits()], None);
+        }
     }
 
     pub(crate) fn validity(&self, word: u64, value: u64) -> Result<Validity<crate::domain::Table<G>>, Error> {

@@ -24,7 +24,7 @@
 //! use feuerbird_zero_copy::{heap_region, Pool, PoolLayout, ReaderId, Region, SizeClass};
 //!
 //! let layout = PoolLayout::new(0, &[SizeClass::new(256, 8)])?;
-//! // SAFETY: this program reads what it published, on one thread.
+//! // Sound because this program reads what it published, on one thread.
 //! let (writer, reader_view) = unsafe { heap_region(layout.end()) };
 //! let mut pool = Pool::new(writer, layout, 8)?;
 //! let reader: ReaderId = pool.add_reader().expect("a fresh pool has room for a reader");

@@ -6,6 +6,7 @@
 #![deny(unsafe_code)] // not forbid: `raw` allows it for itself
 
 pub mod case;
+pub mod disturbance;
 pub mod groups;
 pub mod interrupt;
 pub mod link;

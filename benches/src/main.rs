@@ -104,7 +104,8 @@ fn compare(cli: &Cli, machine: &Machine) -> io::Result<u32> {
     )?;
     writeln!(
         out,
-        "Payload written and read in full by both sides. Values are medians. Probe: one bare cache line, cycles, round trip."
+        "Payload written and read in full by both sides. Values are medians. Probe: one bare cache line, cycles, round trip. (busy): others had the CPUs for \
+         over a fifth of the time, and nothing is said about the target."
     )?;
     let mut failures = 0;
     for group in groups {

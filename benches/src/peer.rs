@@ -8,12 +8,12 @@ use std::time::{Duration, Instant};
 use clap::{Args, ValueEnum};
 use rustix::process::{Signal, getppid, set_parent_process_death_signal};
 
+use crate::disturbance::{Measured, Watch};
 use crate::interrupt;
 use crate::link::{Link, LinkError};
 use crate::links::iceoryx;
 use crate::machine::{Machine, pin};
 use crate::measure::{Pattern, Plan, answer, measure};
-use crate::statistics::Summary;
 use crate::transport::Transport;
 
 /// How long the answering process may take to end after it was told to stop.
@@ -63,13 +63,16 @@ pub fn between_processes(
     transport: Transport,
     plan: Plan,
     budget: Duration,
-) -> Result<Summary, LinkError> {
+) -> Result<Measured, LinkError> {
     static SERIAL: AtomicU32 = AtomicU32::new(0);
     let offer = transport.offer(plan.bytes, SERIAL.fetch_add(1, Ordering::Relaxed))?;
     let mut peer = Peer::of(start(machine, transport, plan, offer.stdin, &offer.name)?);
     peer.wait_until_ready()?;
     let mut link = (offer.open)()?;
-    let summary = measure(&mut *link, plan, budget)?;
+    let (here, there) = (Watch::this_thread(), Watch::process(peer.0.id()));
+    let cycles = measure(&mut *link, plan, budget)?.median;
+    // Read while the other process has not been waited for: after that it has no file.
+    let disturbed = here.share().max(there.share());
     // The link outlives the peer, so that the last message, which says stop, is not taken back.
     peer.wait_for_end()?;
     drop::<Box<dyn Link>>(link);
@@ -77,7 +80,7 @@ pub fn between_processes(
         // It keeps its node's global file, also after everything was dropped.
         iceoryx::sweep(std::process::id());
     }
-    Ok(summary)
+    Ok(Measured { cycles, disturbed })
 }
 
 fn start(machine: &Machine, transport: Transport, plan: Plan, stdin: Stdio, name: &str) -> io::Result<Child> {

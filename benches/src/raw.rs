@@ -17,7 +17,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering, fence};
 
 use feuerbird_channel::{Consumer as LaneConsumer, Home};
-use feuerbird_zero_copy::{HeapReader, HeapWriter, heap_region};
 use iceoryx2::prelude::ipc;
 use iceoryx2::sample_mut::SampleMut;
 use iceoryx2::sample_mut_uninit::SampleMutUninit;
@@ -303,13 +302,6 @@ fn sleep_while(flag: &AtomicU32, index: &AtomicU32, seen: u32) {
     // A changed index, a signal and the deadline all mean the same to the caller: look again.
     let _ = futex::wait(index, futex::Flags::empty(), seen, Some(&deadline));
     flag.store(0, Ordering::SeqCst);
-}
-
-/// Half of a lane on the heap.
-pub fn heap_half(bytes: usize) -> (HeapWriter, HeapReader) {
-    // SAFETY: the caller is `links::lane`, which gives both to the two ends of one lane and to nobody else; a lane orders its
-    // reads after the publication and its writes after the release.
-    unsafe { heap_region(bytes) }
 }
 
 /// Lets a consumer read in place.

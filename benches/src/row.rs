@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 
 use serde_json::{Map, Value, json};
 
+use crate::disturbance::TOLERABLE;
 use crate::machine::{Machine, Probe};
 use crate::statistics::ratio;
 
@@ -85,6 +86,8 @@ pub struct Row {
     pub before: Probe,
     /// The cache-line probe after.
     pub after: Probe,
+    /// The share of the time that ours or the limit waited for a CPU which somebody else had.
+    pub disturbed: f64,
     /// Ours in nanoseconds, where the unit is cycles.
     pub ns: Option<f64>,
 }
@@ -104,10 +107,18 @@ impl Row {
         }
     }
 
-    /// Whether the target is reached.
+    /// Whether the target is reached; `None` also where the machine was too busy to tell.
     pub fn reached(&self) -> Option<bool> {
+        if self.is_disturbed() {
+            return None;
+        }
         let (value, target) = (self.value?, self.target_value()?);
         Some(if self.unit.more_is_better() { value >= target } else { value <= target })
+    }
+
+    /// Whether somebody else had too much of the CPUs for ours or the limit to mean anything.
+    pub fn is_disturbed(&self) -> bool {
+        self.disturbed > TOLERABLE
     }
 
     /// The JSON object; `None` where we have no figure yet.
@@ -132,6 +143,7 @@ impl Row {
             "probe_before_cycles": self.before.cycles,
             "probe_after_cycles": self.after.cycles,
             "class": self.class(),
+            "disturbed_share": self.disturbed,
         }))
     }
 
@@ -153,10 +165,15 @@ pub fn to_table(group: &str, rows: &[Row]) -> String {
         "\n{group}\n{:width$}  {:>12}  {:>12}  {:>6}  {:>12}  {:7}  probe before, after\n",
         "case", "ours", "limit", "ratio", "target", "reached"
     );
-    for row in rows {
+    for (index, row) in rows.iter().enumerate() {
         let show = |value: Option<f64>| value.map_or("-".to_owned(), |value| row.unit.show(value));
         let ratio = row.ratio().map_or("-".to_owned(), |ratio| format!("x{ratio:.2}"));
-        let reached = row.reached().map_or("-", |reached| if reached { "yes" } else { "NO" });
+        let reached = match row.reached() {
+            Some(true) => "yes",
+            Some(false) => "NO",
+            None if row.is_disturbed() => "(busy)",
+            None => "-",
+        };
         // Writing into a string does not fail.
         let _ = writeln!(
             text,
@@ -168,6 +185,10 @@ pub fn to_table(group: &str, rows: &[Row]) -> String {
             row.before,
             row.after,
         );
+        // Variants of a case share its rivals: said once, behind the last.
+        if rows.get(index + 1).is_some_and(|next| next.rivals == row.rivals && next.before == row.before) {
+            continue;
+        }
         for (name, value) in &row.rivals {
             let ratio = row.limit.and_then(|limit| ratio_text(*value, limit)).unwrap_or_default();
             let _ = writeln!(text, "    {name:<40} {} {ratio}", row.unit.show(*value));
@@ -198,6 +219,7 @@ mod tests {
             rivals,
             before: probe,
             after: probe,
+            disturbed: 0.0,
             ns: None,
         }
     }
@@ -211,6 +233,14 @@ mod tests {
         assert_eq!(reached(Unit::Messages, 300.0, Target::Ratio(0.72)), Some(false));
         assert_eq!(reached(Unit::Cycles, 8.5, Target::Value(8.0)), Some(false));
         assert_eq!(reached(Unit::Cycles, 8.5, Target::None), None);
+    }
+
+    #[test]
+    fn a_busy_machine_reaches_nothing() {
+        let mut row = row(Unit::Cycles, Some(600.0), Target::Ratio(1.25));
+        row.disturbed = 0.5;
+        assert_eq!(row.reached(), None);
+        assert!(to_table("hosted", &[row]).contains("(busy)"));
     }
 
     #[test]

@@ -6,7 +6,6 @@ use std::process::Stdio;
 
 use clap::ValueEnum;
 use feuerbird_capability::Trust;
-use feuerbird_hosted::LinuxHome;
 use rustix::net::SocketType;
 
 use crate::link::{Link, LinkError};
@@ -164,7 +163,7 @@ impl Transport {
         Halves::send(socket, bytes, self.trust().map_or(bytes, |trust| encoded(bytes, trust)))
     }
 
-    fn on_lanes(self, lanes: Lanes<LinuxHome>, bytes: usize) -> Result<Box<dyn Link>, LinkError> {
+    fn on_lanes(self, lanes: Lanes, bytes: usize) -> Result<Box<dyn Link>, LinkError> {
         let Some(trust) = self.trust() else {
             return Ok(if self == Self::LaneCopied {
                 Box::new(lanes.copied())

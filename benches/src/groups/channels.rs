@@ -5,8 +5,9 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::case::{Case, Ours, Subject, link_case_name, size_name};
+use crate::disturbance::{Measured, Watch};
 use crate::link::{Incoming, Link, LinkError, Outgoing, Spinning};
-use crate::links::lane::pair_on_heap;
+use crate::links::lane::pair_within;
 use crate::links::limit::{Ends, one_ring};
 use crate::links::threads::{Crossbeam, Kind, Queue, Rtrb, Std};
 use crate::machine::{Machine, pin};
@@ -60,7 +61,7 @@ enum Reading {
 fn lane_alone<const N: usize>(name: &str, reading: Reading) -> Subject {
     Subject::new(name, move |_, budget| {
         // Both directions are made, and one is used: first sends, second receives.
-        let (first, second) = pair_on_heap(8 * N)?;
+        let (first, second) = pair_within(8 * N)?;
         let outgoing = first.copied().outgoing;
         match reading {
             Reading::Copied => uncontended::<N>(outgoing, second.copied().incoming, budget),
@@ -71,7 +72,7 @@ fn lane_alone<const N: usize>(name: &str, reading: Reading) -> Subject {
 
 fn lane_between(plan: Plan, name: &str, reading: Reading) -> Subject {
     Subject::new(name, move |machine, budget| {
-        let (first, second) = pair_on_heap(plan.bytes)?;
+        let (first, second) = pair_within(plan.bytes)?;
         match reading {
             Reading::Copied => between_threads(machine, first.copied(), second.copied(), plan, budget),
             Reading::InPlace => between_threads(machine, first.in_place(), second.in_place(), plan, budget),
@@ -94,10 +95,10 @@ pub fn uncontended<const N: usize>(
     mut outgoing: impl Outgoing,
     mut incoming: impl Incoming,
     budget: Duration,
-) -> Result<f64, LinkError> {
+) -> Result<Measured, LinkError> {
     const BATCH: u64 = 256;
     let mut samples = Vec::new();
-    let (mut stamp, since) = (1_u64, Instant::now());
+    let (mut stamp, since, watch) = (1_u64, Instant::now(), Watch::this_thread());
     while samples.is_empty() || since.elapsed() < budget {
         let (mut good, start) = (true, cycles());
         for _ in 0..BATCH {
@@ -110,7 +111,8 @@ pub fn uncontended<const N: usize>(
             return Err(LinkError::Altered);
         }
     }
-    Summary::of(&mut samples).map(|summary| summary.median).ok_or(LinkError::Stalled)
+    let cycles = Summary::of(&mut samples).ok_or(LinkError::Stalled)?.median;
+    Ok(Measured { cycles, disturbed: watch.share() })
 }
 
 fn case(plan: Plan, rivals: Vec<Subject>) -> Case {
@@ -150,7 +152,7 @@ fn two_channels<K: Kind, const N: usize>(
     machine: &Machine,
     plan: Plan,
     budget: Duration,
-) -> Result<f64, LinkError> {
+) -> Result<Measured, LinkError> {
     assert_eq!(plan.bytes, 8 * N);
     let (to_second, from_first) = K::channel::<N>();
     let (to_first, from_second) = K::channel::<N>();
@@ -169,13 +171,16 @@ pub fn between_threads(
     mut second: impl Link + Send + 'static,
     plan: Plan,
     budget: Duration,
-) -> Result<f64, LinkError> {
+) -> Result<Measured, LinkError> {
     let cpu = machine.second_cpu;
     let answering = thread::spawn(move || {
         pin(cpu)?;
-        answer(&mut second, plan)
+        let watch = Watch::this_thread();
+        answer(&mut second, plan).map(|()| watch.share())
     });
+    let watch = Watch::this_thread();
     let summary = measure(&mut first, plan, budget);
-    answering.join().map_err(|_| LinkError::Disconnected)??;
-    summary.map(|summary| summary.median)
+    let here = watch.share();
+    let there = answering.join().map_err(|_| LinkError::Disconnected)??;
+    summary.map(|summary| Measured { cycles: summary.median, disturbed: here.max(there) })
 }

@@ -87,6 +87,6 @@ fn target(ours: Transport, limit: Transport, plan: Plan) -> Target {
 
 fn subject(transport: Transport, plan: Plan) -> Subject {
     Subject::new(transport.label(), move |machine, budget| {
-        between_processes(machine, transport, plan, budget).map(|summary| summary.median)
+        between_processes(machine, transport, plan, budget)
     })
 }

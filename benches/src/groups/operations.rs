@@ -1,17 +1,22 @@
 //! Single operations in one thread: capability lookup, a message in each layer.
 
+use std::collections::VecDeque;
 use std::hint::black_box;
 use std::time::{Duration, Instant};
 
+use crossbeam_queue::ArrayQueue;
 use feuerbird_capability::{
     Badge, Capabilities, Capability, Derivation, Node, Object, ObjectKind, Range, Rights, Slot, Space,
     SpaceId, Trust,
 };
+use feuerbird_hosted::os::memory::WriterMemory;
 use feuerbird_serialization::sample::{Sample, SampleMessage};
 use feuerbird_serialization::{Checksum, Format, Layer, Message};
+use feuerbird_zero_copy::{Pool, PoolLayout, SizeClass};
 use zerocopy::IntoBytes;
 
 use crate::case::{Case, Ours, Subject, size_name};
+use crate::disturbance::{Measured, Watch};
 use crate::link::LinkError;
 use crate::raw::cycles;
 use crate::row::{Target, Unit};
@@ -19,12 +24,12 @@ use crate::statistics::Summary;
 
 /// Every case of this file.
 pub fn cases() -> Vec<Case> {
-    vec![lookup(), small_message(), large_message()]
+    vec![lookup(), loan(), small_message(), large_message()]
 }
 
 /// Cycles of `operation`, which says whether its result was right.
-fn repeat(budget: Duration, batch: u32, mut operation: impl FnMut() -> bool) -> Result<f64, LinkError> {
-    let (mut samples, since) = (vec![], Instant::now());
+fn repeat(budget: Duration, batch: u32, mut operation: impl FnMut() -> bool) -> Result<Measured, LinkError> {
+    let (mut samples, since, watch) = (vec![], Instant::now(), Watch::this_thread());
     while samples.is_empty() || since.elapsed() < budget {
         let (mut good, start) = (true, cycles());
         for _ in 0..batch {
@@ -35,7 +40,8 @@ fn repeat(budget: Duration, batch: u32, mut operation: impl FnMut() -> bool) -> 
             return Err(LinkError::Altered);
         }
     }
-    Summary::of(&mut samples).map(|summary| summary.median).ok_or(LinkError::Stalled)
+    let cycles = Summary::of(&mut samples).ok_or(LinkError::Stalled)?.median;
+    Ok(Measured { cycles, disturbed: watch.share() })
 }
 
 fn lookup() -> Case {
@@ -75,6 +81,43 @@ fn capability_at(depth: u32) -> Option<(System, SpaceId, Slot)> {
         slot = system.derive(space, slot, Derivation::new(Rights::all(), Trust::LIBOS)).ok()?;
     }
     Some((system, space, slot))
+}
+
+/// A buffer's way without its bytes: loaned, published to a reader, given back.
+fn loan() -> Case {
+    const BUFFERS: u32 = 256;
+    Case {
+        name: "pool loan + publish + release, 64 B buffers".to_owned(),
+        unit: Unit::Cycles,
+        ours: vec![Ours {
+            subject: Subject::new("one reader", |_, budget| {
+                let layout =
+                    PoolLayout::new(0, &[SizeClass::new(64, BUFFERS)]).map_err(|_| LinkError::Altered)?;
+                let (memory, _) = WriterMemory::create("bench-pool", layout.end().next_multiple_of(4096))?;
+                let mut pool = Pool::new(memory, layout, BUFFERS).map_err(|_| LinkError::Altered)?;
+                let reader = pool.add_reader().ok_or(LinkError::Altered)?;
+                repeat(budget, 256, || {
+                    let loan = pool.loan(black_box(64));
+                    let Ok(Ok(id)) = loan.map(|loan| loan.publish(reader)) else { return false };
+                    pool.release(reader, black_box(id)).is_ok()
+                })
+            }),
+            target: Target::None,
+        }],
+        limit: Subject::new("first-in-first-out free list, nothing remembered", |_, budget| {
+            let mut free: VecDeque<u32> = (0..BUFFERS).collect();
+            repeat(budget, 256, || {
+                let Some(id) = free.pop_front() else { return false };
+                free.push_back(black_box(id));
+                true
+            })
+        }),
+        rivals: vec![Subject::new("crossbeam ArrayQueue as free list", |_, budget| {
+            let free = ArrayQueue::new(BUFFERS as usize);
+            (0..BUFFERS).try_for_each(|id| free.push(id)).map_err(|_| LinkError::Altered)?;
+            repeat(budget, 256, || free.pop().is_some_and(|id| free.push(black_box(id)).is_ok()))
+        })],
+    }
 }
 
 /// Bytes of payload with which a Raw message takes 64.

@@ -14,8 +14,8 @@ use crossbeam_queue::SegQueue;
 use feuerbird_capability::Trust;
 use feuerbird_channel::layout::{Half, LaneLayout};
 use feuerbird_channel::{
-    ClaimError, Consumer, HeapHome, Home, LaneIn, LaneOut, Producer, Receiver, RecvError, SendError, Sender,
-    Terms, Validity, WhenFull, prepare,
+    ClaimError, Consumer, LaneIn, LaneOut, Producer, Receiver, RecvError, SendError, Sender, Terms, Validity,
+    WhenFull, prepare,
 };
 use feuerbird_hosted::LinuxHome;
 use feuerbird_hosted::os::memory::{ReaderMemory, WriterMemory};
@@ -39,12 +39,12 @@ fn terms(message_bytes: usize, depth: u32) -> Result<Terms, LinkError> {
 }
 
 /// The sending end of a byte lane.
-pub struct BytesOut<H: Home> {
-    producer: Producer<H>,
+pub struct BytesOut {
+    producer: Producer<LinuxHome>,
     bytes: usize,
 }
 
-impl<H: Home> Outgoing for BytesOut<H> {
+impl Outgoing for BytesOut {
     #[inline]
     fn try_send(&mut self, stamp: u64) -> Result<bool, LinkError> {
         let mut claim = match self.producer.claim(self.bytes) {
@@ -59,12 +59,12 @@ impl<H: Home> Outgoing for BytesOut<H> {
 }
 
 /// The receiving end of a byte lane whose producer is not trusted: copied out, then read.
-pub struct BytesCopied<H: Home> {
-    consumer: Consumer<H>,
+pub struct BytesCopied {
+    consumer: Consumer<LinuxHome>,
     copy: Vec<u64>,
 }
 
-impl<H: Home> Incoming for BytesCopied<H> {
+impl Incoming for BytesCopied {
     #[inline]
     fn try_receive(&mut self) -> Result<Option<u64>, LinkError> {
         match self.consumer.take_into(self.copy.as_mut_bytes()) {
@@ -76,9 +76,9 @@ impl<H: Home> Incoming for BytesCopied<H> {
 }
 
 /// The receiving end of a byte lane whose producer is vouched for: read in place.
-pub struct BytesInPlace<H: Home>(Consumer<H>);
+pub struct BytesInPlace(Consumer<LinuxHome>);
 
-impl<H: Home> Incoming for BytesInPlace<H> {
+impl Incoming for BytesInPlace {
     #[inline]
     fn try_receive(&mut self) -> Result<Option<u64>, LinkError> {
         match self.0.borrow() {
@@ -92,49 +92,50 @@ impl<H: Home> Incoming for BytesInPlace<H> {
 }
 
 /// Both lanes of a connection, from one side.
-pub struct Lanes<H: Home> {
-    producer: Producer<H>,
-    consumer: Consumer<H>,
+pub struct Lanes {
+    producer: Producer<LinuxHome>,
+    consumer: Consumer<LinuxHome>,
     bytes: usize,
 }
 
-impl<H: Home> Lanes<H> {
+impl Lanes {
     /// As bytes, copied out.
-    pub fn copied(self) -> Spinning<BytesOut<H>, BytesCopied<H>> {
+    pub fn copied(self) -> Spinning<BytesOut, BytesCopied> {
         let incoming = BytesCopied { consumer: self.consumer, copy: vec![0; self.bytes / 8] };
         Spinning { outgoing: BytesOut { producer: self.producer, bytes: self.bytes }, incoming }
     }
 
     /// As bytes, in place.
-    pub fn in_place(self) -> Spinning<BytesOut<H>, BytesInPlace<H>> {
+    pub fn in_place(self) -> Spinning<BytesOut, BytesInPlace> {
         let incoming = BytesInPlace(raw::vouch_for_producer(self.consumer));
         Spinning { outgoing: BytesOut { producer: self.producer, bytes: self.bytes }, incoming }
     }
 }
 
-/// One lane on the heap: both ends.
-///
-/// # Errors
-/// [`LinkError::Transport`], with its reason on the standard error stream.
-pub fn on_heap(bytes: usize) -> Result<(Producer<HeapHome>, Consumer<HeapHome>), LinkError> {
+/// One lane inside this process: both ends, over the same kind of memory as between processes.
+fn within(bytes: usize) -> Result<(Producer<LinuxHome>, Consumer<LinuxHome>), LinkError> {
     let terms = terms(bytes, slots(bytes))?;
     let layout = LaneLayout::new(terms);
-    let (out, out_view) = raw::heap_half(layout.producer_bytes());
-    let (back, back_view) = raw::heap_half(layout.consumer_bytes());
-    prepare(&out, &layout, Half::Producer).map_err(refused)?;
-    prepare(&back, &layout, Half::Consumer).map_err(refused)?;
-    let valid = Validity::unconditional;
-    let producer = Producer::attach(HeapHome, terms, out, back_view, valid(), None).map_err(refused)?;
-    let consumer = Consumer::attach(HeapHome, terms, back, out_view, valid(), None).map_err(refused)?;
+    let half = |half: Half, bytes: usize| -> Result<_, LinkError> {
+        let bytes = bytes.next_multiple_of(4096);
+        let (memory, fd) = WriterMemory::create("bench", bytes)?;
+        prepare(&memory, &layout, half).map_err(refused)?;
+        Ok((memory, ReaderMemory::map(fd.as_fd(), bytes).map_err(refused)?))
+    };
+    let (out, out_view) = half(Half::Producer, layout.producer_bytes())?;
+    let (back, back_view) = half(Half::Consumer, layout.consumer_bytes())?;
+    let (home, valid) = (LinuxHome::new(), Validity::unconditional);
+    let producer = Producer::attach(home, terms, out, back_view, valid(), None).map_err(refused)?;
+    let consumer = Consumer::attach(home, terms, back, out_view, valid(), None).map_err(refused)?;
     Ok((producer, consumer))
 }
 
-/// Two lanes on the heap: both sides of a connection between threads.
+/// Two lanes inside this process: both sides of a connection between threads.
 ///
 /// # Errors
-/// As [`on_heap`].
-pub fn pair_on_heap(bytes: usize) -> Result<(Lanes<HeapHome>, Lanes<HeapHome>), LinkError> {
-    let ((out, from_first), (back, from_second)) = (on_heap(bytes)?, on_heap(bytes)?);
+/// [`LinkError::Transport`], with its reason on the standard error stream.
+pub fn pair_within(bytes: usize) -> Result<(Lanes, Lanes), LinkError> {
+    let ((out, from_first), (back, from_second)) = (within(bytes)?, within(bytes)?);
     Ok((
         Lanes { producer: out, consumer: from_second, bytes },
         Lanes { producer: back, consumer: from_first, bytes },
@@ -173,7 +174,7 @@ impl Halves {
     ///
     /// # Errors
     /// What the system said, or that the other side's memory is not sealed or not laid out as agreed.
-    pub fn attach(self) -> Result<Lanes<LinuxHome>, LinkError> {
+    pub fn attach(self) -> Result<Lanes, LinkError> {
         let [Some(out), Some(back)] = self.socket.receive_timeout(PATIENCE).map_err(refused)?.fds else {
             return Err(LinkError::Disconnected);
         };
@@ -205,7 +206,7 @@ pub struct TypedOut {
 /// The typed receiving endpoint.
 pub struct TypedIn(Receiver<SampleMessage, LinuxHome>);
 
-impl Lanes<LinuxHome> {
+impl Lanes {
     /// Through the typed endpoints, each side trusting the other this far.
     pub fn typed(self, terms: Terms, trust: Trust) -> Spinning<TypedOut, TypedIn> {
         let (home, valid) = (LinuxHome::new(), Validity::unconditional);

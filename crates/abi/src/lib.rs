@@ -7,6 +7,16 @@
 //!
 //! The two types to meet first: [`Call`], the list of system calls with what each takes and returns, and [`Status`].
 //!
+//! ```
+//! use feuerbird_abi::{Call, Reply, Request, Status};
+//!
+//! let request = Request::new(Call::Derive, 1, &[0x1_0000_0002, 0x1, 0x0]);
+//! assert_eq!(Call::from_number(request.number), Some(Call::Derive));
+//! let reply = Reply::new(Status::Escalation, request.sequence, &[]);
+//! assert_eq!(Status::from_number(reply.status).map(|it| it.to_string()).as_deref(),
+//!     Some("more authority was asked for than the parent has"));
+//! ```
+//!
 //! Every field may hold anything: the records have no invalid bit pattern, and reading a number as a [`Call`],
 //! [`Status`] or [`UpcallKind`] is a checked conversion.
 #![no_std]

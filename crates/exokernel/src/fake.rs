@@ -5,7 +5,7 @@
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 
-use feuerbird_abi::{Reply, Status, Upcall};
+use feuerbird_abi::{Reply, Status, Upcall, UpcallKind};
 
 use crate::{DomainId, Machine};
 
@@ -26,6 +26,8 @@ pub struct FakeMachine {
     pub replies: Vec<(DomainId, Reply)>,
     /// What was written to validity words; the others are 0.
     pub validity: BTreeMap<(DomainId, u32), u32>,
+    /// By domain, binding and peer: the word a pair has, and the value it is valid with.
+    pairs: BTreeMap<(DomainId, u64, u64), (u32, u32)>,
 }
 
 /// Something to pass beside a record.
@@ -52,6 +54,19 @@ impl FakeMachine {
     /// What a validity word is.
     pub fn word(&self, domain: DomainId, word: u32) -> u32 {
         self.validity.get(&(domain, word)).copied().unwrap_or(0)
+    }
+
+    /// A peer that joins is valid when it is announced, and one that left is not.
+    fn check_order(&mut self, domain: DomainId, upcall: &Upcall) {
+        let [binding, peer, _, _, word, value] = upcall.values;
+        let pair = (domain, binding, peer);
+        if upcall.kind == UpcallKind::PeerJoined as u32 {
+            assert_eq!(u64::from(self.word(domain, word as u32)), value, "announced before it was valid");
+            self.pairs.insert(pair, (word as u32, value as u32));
+        } else if upcall.kind == UpcallKind::PeerLeft as u32 {
+            let (word, value) = self.pairs.remove(&pair).expect("only who has joined can leave");
+            assert_ne!(self.word(domain, word), value, "told before the word had changed");
+        }
     }
 
     fn must_be_there(&self, domain: DomainId) {
@@ -107,6 +122,7 @@ impl Machine for FakeMachine {
 
     fn upcall(&mut self, domain: DomainId, upcall: &Upcall, handle: Option<&FakeHandle>) {
         self.must_be_there(domain);
+        self.check_order(domain, upcall);
         self.upcalls.push((domain, *upcall, handle.copied()));
     }
 

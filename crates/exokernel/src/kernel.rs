@@ -111,14 +111,10 @@ impl<M: Machine> Kernel<M> {
     pub fn boot_domain(&mut self, trust: Trust) -> Result<DomainId, Status> {
         let domain = self.make_domain(None, trust)?;
         let audit = Object { kind: ObjectKind::Audit, id: 1 };
-        let minted = self.mint(domain, whole(audit, Rights::all(), trust));
-        if let Err(status) = minted {
-            self.forget_domain(domain);
-            return Err(status);
-        }
+        let slot = self.mint(domain, whole(audit, Rights::all(), trust));
+        let slot = slot.inspect_err(|_| self.forget_domain(domain))?;
         self.log_domain(domain, None);
-        let minted = minted.unwrap_or(Slot::NULL);
-        self.log_minted(domain, minted);
+        self.log_minted(domain, slot);
         Ok(domain)
     }
 

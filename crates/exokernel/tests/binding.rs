@@ -41,7 +41,7 @@ fn every_sender_meets_every_receiver_once() {
     let mut world = World::new();
     let endpoint = world.endpoint(0);
     let children: Vec<_> = (0..5).map(|_| world.child(Trust::USER)).collect();
-    let role = |index: usize| if index % 2 == 0 { Role::Sender } else { Role::Receiver };
+    let role = |index: usize| if index.is_multiple_of(2) { Role::Sender } else { Role::Receiver };
     for (index, &child) in children.iter().enumerate() {
         let slot = world.grant(endpoint, child, Rights::SEND | Rights::RECEIVE, Trust::USER);
         world.bind(child.id, slot, role(index), index as u64).unwrap();

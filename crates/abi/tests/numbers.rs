@@ -1,0 +1,152 @@
+//! The numbers of the boundary, written out a second time: who changes one has to change it here too, and should not.
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
+
+use feuerbird_abi::{
+    AuditKind, AuditRecord, Call, Class, Reason, Reply, Request, Role, Status, Upcall, UpcallKind,
+};
+use zerocopy::{FromBytes, IntoBytes};
+
+#[test]
+fn calls() {
+    let fixed = [
+        (0, Call::Null),
+        (1, Call::Inspect),
+        (2, Call::Derive),
+        (3, Call::Copy),
+        (4, Call::Move),
+        (5, Call::Grant),
+        (6, Call::Delete),
+        (7, Call::Revoke),
+        (8, Call::CreateEndpoint),
+        (9, Call::RegisterRegion),
+        (10, Call::MapRegion),
+        (11, Call::Bind),
+        (12, Call::Share),
+        (13, Call::Unbind),
+        (14, Call::Acknowledge),
+        (15, Call::CreateDomain),
+        (16, Call::ReadAudit),
+        (17, Call::DestroyDomain),
+        (18, Call::Hello),
+    ];
+    assert_eq!(fixed.len(), Call::ALL.len());
+    for (number, call) in fixed {
+        assert_eq!((call as u32, Call::from_number(number)), (number, Some(call)));
+    }
+    assert_eq!(Call::from_number(19), None);
+    assert_eq!(Call::from_number(u32::MAX), None);
+}
+
+#[test]
+fn statuses() {
+    let fixed = [
+        (0, Status::Ok),
+        (1, Status::NoSuchCall),
+        (2, Status::NoCapability),
+        (3, Status::WrongKind),
+        (4, Status::MissingRight),
+        (5, Status::BadArgument),
+        (6, Status::Escalation),
+        (7, Status::TooDeep),
+        (8, Status::ContractMismatch),
+        (9, Status::NotSealed),
+        (10, Status::NoBinding),
+        (11, Status::NoPeer),
+        (12, Status::NoHandle),
+        (32, Status::SlotsFull),
+        (33, Status::ObjectsFull),
+        (34, Status::QuotaExceeded),
+        (35, Status::DomainGone),
+        (64, Status::PeerMisbehaved),
+    ];
+    assert_eq!(fixed.len(), Status::ALL.len());
+    for (number, status) in fixed {
+        assert_eq!((status as u32, Status::from_number(number)), (number, Some(status)));
+    }
+    let known = (0..1000).filter_map(Status::from_number).count();
+    assert_eq!(known, fixed.len());
+}
+
+#[test]
+fn upcalls_reasons_roles_and_classes() {
+    let upcalls = [
+        (1, UpcallKind::Granted),
+        (2, UpcallKind::PeerJoined),
+        (3, UpcallKind::Shared),
+        (4, UpcallKind::PeerLeft),
+        (5, UpcallKind::RevocationRequested),
+        (6, UpcallKind::Repossessed),
+    ];
+    for (number, kind) in upcalls {
+        assert_eq!((kind as u32, UpcallKind::from_number(number)), (number, Some(kind)));
+    }
+    for (number, reason) in [(1, Reason::Unbound), (2, Reason::Died), (3, Reason::Revoked)] {
+        assert_eq!((reason as u64, Reason::from_number(number)), (number, Some(reason)));
+    }
+    for (number, role) in [(0, Role::Sender), (1, Role::Receiver)] {
+        assert_eq!((role as u64, Role::from_number(number)), (number, Some(role)));
+    }
+    assert_eq!([Class::Request as u32, Class::Reply as u32, Class::Upcall as u32], [1, 2, 3]);
+    for none in [0, 7, u32::MAX] {
+        assert_eq!(UpcallKind::from_number(none), None);
+    }
+    assert_eq!((Reason::from_number(0), Reason::from_number(4), Role::from_number(2)), (None, None, None));
+}
+
+#[test]
+fn audit_kinds() {
+    let fixed = [
+        (1, AuditKind::Minted),
+        (2, AuditKind::Derived),
+        (3, AuditKind::Copied),
+        (4, AuditKind::Moved),
+        (5, AuditKind::Granted),
+        (6, AuditKind::Deleted),
+        (7, AuditKind::RevocationBegan),
+        (8, AuditKind::Revoked),
+        (9, AuditKind::Bound),
+        (10, AuditKind::Unbound),
+        (11, AuditKind::Mapped),
+        (12, AuditKind::Shared),
+        (13, AuditKind::DomainCreated),
+        (14, AuditKind::DomainEnded),
+        (15, AuditKind::Refused),
+    ];
+    assert_eq!(fixed.len(), AuditKind::ALL.len());
+    for (number, kind) in fixed {
+        assert_eq!((kind as u16, AuditKind::from_number(number)), (number, Some(kind)));
+    }
+    assert_eq!((AuditKind::from_number(0), AuditKind::from_number(16)), (None, None));
+}
+
+#[test]
+fn records_lie_in_memory_as_they_are_written() {
+    let words = |bytes: &[u8]| -> Vec<u64> {
+        bytes.chunks(8).map(|chunk| u64::from_ne_bytes(chunk.try_into().unwrap())).collect()
+    };
+    let halves = |low: u32, high: u32| u64::from_ne_bytes([low, high].as_bytes().try_into().unwrap());
+    let request = Request::new(Call::Bind, 9, &[1, 2, 3]);
+    assert_eq!(words(request.as_bytes()), [halves(1, 11), 9, 1, 2, 3, 0, 0, 0]);
+    let reply = Reply::new(Status::QuotaExceeded, 9, &[]);
+    assert_eq!(words(reply.as_bytes()), [halves(2, 34), 9, 0, 0, 0, 0, 0, 0]);
+    let upcall = Upcall::new(UpcallKind::PeerLeft, 4, &[1, 2, 3, 4, 5, 6]);
+    assert_eq!(words(upcall.as_bytes()), [halves(3, 4), 4, 1, 2, 3, 4, 5, 6]);
+}
+
+#[test]
+fn any_bytes_are_a_record() {
+    for bytes in [[0; 64], [0xFF; 64], [0xA5; 64]] {
+        assert_eq!(Request::read_from_bytes(&bytes).unwrap().as_bytes(), bytes);
+        assert_eq!(Reply::read_from_bytes(&bytes).unwrap().as_bytes(), bytes);
+        assert_eq!(Upcall::read_from_bytes(&bytes).unwrap().as_bytes(), bytes);
+        assert_eq!(AuditRecord::read_from_bytes(&bytes).unwrap().as_bytes(), bytes);
+    }
+}
+
+#[test]
+fn a_status_says_what_is_wrong_in_a_phrase() {
+    for status in Status::ALL {
+        let phrase = status.to_string();
+        assert!(phrase.starts_with(char::is_lowercase) && !phrase.ends_with('.'), "{phrase}");
+    }
+}

@@ -220,7 +220,7 @@ impl Producer {
         wake_if_asleep(self.ring.word(self.ring.consumer_sleeps), self.ring.word(self.ring.tail));
     }
 
-    /// Sleeps until a slot was released, or [`SLEEP_S`].
+    /// Sleeps until a slot was released, or a second at most.
     pub fn wait_for_room(&mut self) {
         sleep_while(
             self.ring.word(self.ring.producer_sleeps),
@@ -274,7 +274,7 @@ impl Consumer {
         wake_if_asleep(self.ring.word(self.ring.producer_sleeps), self.ring.word(self.ring.head));
     }
 
-    /// Sleeps until a message was published, or [`SLEEP_S`].
+    /// Sleeps until a message was published, or a second at most.
     pub fn wait_for_message(&mut self) {
         sleep_while(
             self.ring.word(self.ring.consumer_sleeps),

@@ -195,6 +195,14 @@ fn unusable_at_once_however_much_hangs_on_it() {
     assert!(steps <= 1 + 8, "one call did {steps} steps");
     let refused = meeting.world.bind(sender, meeting.sender_slot, Role::Sender, 0);
     assert_eq!(refused, Err(Status::NoCapability));
+    // The sweep has not come to the sender's binding, which finds no new peer all the same.
+    meeting.world.upcalls();
+    meeting.world.bind(root, meeting.endpoint, Role::Receiver, 0).unwrap();
+    assert!(meeting.world.joined().is_empty());
+    assert!(meeting.is_valid());
+    let region = meeting.world.region(sender, 64).unwrap()[0];
+    let share = [meeting.sending.number, meeting.at_sender.peer, region];
+    assert_eq!(meeting.world.call(sender, Call::Share, &share), Err(Status::NoCapability));
     assert!(replies(&meeting.world).is_empty(), "not answered while something may hang on it");
     assert_eq!(meeting.world.at(1), None);
     assert!(!meeting.is_valid());

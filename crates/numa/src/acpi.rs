@@ -84,7 +84,8 @@ fn affinity(entry: &[u8], domains: &mut Domains, topology: &mut Topology) -> Opt
 
 fn distances(slit: &[u8], domains: &Domains, topology: &mut Topology) -> Result<(), Error> {
     let bad = Error::BadLength { at: HEADER_BYTES };
-    let localities = dword(slit, 36).zip(dword(slit, 40)).map(|(low, high)| u64::from(low) | u64::from(high) << 32);
+    let localities =
+        dword(slit, 36).zip(dword(slit, 40)).map(|(low, high)| u64::from(low) | u64::from(high) << 32);
     let localities = localities.and_then(|count| usize::try_from(count).ok()).ok_or(bad)?;
     let cells = localities.checked_mul(localities).ok_or(bad)?;
     let matrix = &slit[SLIT_MATRIX..];

@@ -64,7 +64,10 @@ impl CpuSet {
 }
 
 /// Reads a list of numbers and ranges and hands each range on. Bounded: a range reaches at most to [`MAX_CPUS`].
-pub(crate) fn parse_list(text: &str, mut take: impl FnMut(u32, u32) -> Result<(), Error>) -> Result<(), Error> {
+pub(crate) fn parse_list(
+    text: &str,
+    mut take: impl FnMut(u32, u32) -> Result<(), Error>,
+) -> Result<(), Error> {
     let line = text.trim_end_matches(['\n', ' ']);
     if line.is_empty() {
         return Ok(());

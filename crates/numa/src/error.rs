@@ -56,7 +56,9 @@ impl fmt::Display for Error {
             Self::TooManyCpus => write!(f, "more than {} processors", crate::MAX_CPUS),
             Self::Twice { number } => write!(f, "number {number} is there twice"),
             Self::NoSuchNode { number } => write!(f, "node {number} was not announced"),
-            Self::BadDistance { from, to } => write!(f, "the distance from node {from} to node {to} makes no sense"),
+            Self::BadDistance { from, to } => {
+                write!(f, "the distance from node {from} to node {to} makes no sense")
+            }
             Self::Empty => f.write_str("there is no node"),
             Self::BadText { at } => write!(f, "the text is not of the expected form at byte {at}"),
             Self::Unreadable { node } => write!(f, "a file of node {node} is missing or too long"),

@@ -28,7 +28,7 @@ impl Placement {
     /// The node for the next piece of memory that needs `bytes` bytes; `None` where no node has so much in all.
     ///
     /// How much is *free* is not known here: who finds a node full asks again with
-    /// [`fallbacks`](Topology::by_distance).
+    /// [`Topology::by_distance`].
     pub fn next(&mut self, topology: &Topology, bytes: u64) -> Option<NodeId> {
         match self {
             Self::Nearest(node) => topology.by_distance(*node).find(|id| topology.has_memory(*id, bytes)),

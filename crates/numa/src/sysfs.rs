@@ -85,7 +85,11 @@ fn distances(
     for to in nodes.iter().flatten() {
         let word = words.next().ok_or(Error::BadText { at: line.len() })?;
         let distance = number(word).and_then(|distance| u8::try_from(distance).ok());
-        topology.set_distance(from, *to, distance.ok_or(Error::BadDistance { from: from.index(), to: to.index() })?)?;
+        topology.set_distance(
+            from,
+            *to,
+            distance.ok_or(Error::BadDistance { from: from.index(), to: to.index() })?,
+        )?;
     }
     if words.next().is_some() { Err(Error::BadText { at: line.len() }) } else { Ok(()) }
 }

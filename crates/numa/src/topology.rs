@@ -64,7 +64,8 @@ impl Topology {
         {
             return Err(Error::Twice { number: cpu });
         }
-        let node = self.nodes[usize::from(id.index())].get_or_insert(Node { cpus: CpuSet::EMPTY, memory_bytes: 0 });
+        let node =
+            self.nodes[usize::from(id.index())].get_or_insert(Node { cpus: CpuSet::EMPTY, memory_bytes: 0 });
         node.memory_bytes = node.memory_bytes.saturating_add(bytes);
         if let Some(cpu) = cpu {
             node.cpus.insert(cpu)?;

@@ -1,0 +1,60 @@
+//! Policies over made-up machines.
+#![allow(clippy::unwrap_used)] // a test may unwrap
+
+use feuerbird_numa::{CpuSet, Error, Node, NodeId, Placement, Topology};
+
+fn id(index: u16) -> NodeId {
+    NodeId::new(index).unwrap()
+}
+
+/// Three nodes; the last has processors only.
+fn machine() -> Topology {
+    let mut machine = Topology::empty();
+    for (index, (cpus, memory_bytes)) in [("0-1", 1000), ("2-3", 5000), ("4-5", 0)].into_iter().enumerate() {
+        machine.add(id(index as u16), Node { cpus: CpuSet::parse(cpus).unwrap(), memory_bytes }).unwrap();
+    }
+    machine.set_distance(id(2), id(1), 12).unwrap();
+    machine.set_distance(id(2), id(0), 30).unwrap();
+    machine
+}
+
+#[test]
+fn nearest_is_itself_then_by_distance() {
+    let machine = machine();
+    assert_eq!(Placement::Nearest(id(0)).next(&machine, 100), Some(id(0)));
+    assert_eq!(Placement::Nearest(id(0)).next(&machine, 2000), Some(id(1)), "too small: the next one");
+    assert_eq!(
+        Placement::near_cpu(&machine, 4).unwrap().next(&machine, 100),
+        Some(id(1)),
+        "no memory of its own"
+    );
+    assert_eq!(Placement::Nearest(id(0)).next(&machine, 9000), None);
+    assert_eq!(Placement::near_cpu(&machine, 77), None);
+    assert_eq!(machine.by_distance(id(2)).map(NodeId::index).collect::<Vec<_>>(), [2, 1, 0]);
+    assert_eq!(
+        machine.by_distance(id(1)).map(NodeId::index).collect::<Vec<_>>(),
+        [1, 0, 2],
+        "equal: the lower first"
+    );
+}
+
+#[test]
+fn interleave_takes_turns_among_those_that_fit() {
+    let machine = machine();
+    let mut policy = Placement::interleave();
+    let chosen: Vec<_> = (0..4).map(|_| policy.next(&machine, 100).unwrap().index()).collect();
+    assert_eq!(chosen, [0, 1, 0, 1]);
+    assert_eq!(policy.next(&machine, 2000), Some(id(1)));
+    assert_eq!(policy.next(&machine, 9000), None);
+    assert_eq!(Placement::interleave().next(&Topology::empty(), 1), None);
+}
+
+#[test]
+fn a_machine_that_contradicts_itself_is_refused() {
+    let mut machine = machine();
+    let node = |cpus: &str| Node { cpus: CpuSet::parse(cpus).unwrap(), memory_bytes: 1 };
+    assert_eq!(machine.add(id(1), node("9")), Err(Error::Twice { number: 1 }));
+    assert_eq!(machine.add(id(7), node("9,3")), Err(Error::Twice { number: 3 }));
+    assert_eq!(machine.set_distance(id(0), id(1), 10), Err(Error::BadDistance { from: 0, to: 1 }));
+    assert_eq!(NodeId::new(64), None);
+}

@@ -183,7 +183,7 @@ proptest! {
         let mut copy = vec![0; largest as usize];
         let mut ended = false;
         for (word, value, near) in scribbles {
-            let value = if near { (value & 0x8000_003f_0000_000f) | consumer.taken() + 1 } else { value };
+            let value = if near { (value & 0x8000_003f_0000_000f) | (consumer.taken() + 1) } else { value };
             let word = if near { layout.stamp_word(consumer.taken()) } else { word.index(out.len() / 8) };
             store(&out, word, value);
             match consumer.take_into(&mut copy) {

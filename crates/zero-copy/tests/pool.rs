@@ -1,5 +1,6 @@
 //! Pools against a naive model: who holds what, and that nobody can take what is held.
 #![cfg(not(loom))]
+#![allow(clippy::unwrap_used)] // a test may unwrap
 
 use std::collections::{BTreeMap, BTreeSet};
 

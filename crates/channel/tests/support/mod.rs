@@ -1,5 +1,5 @@
 //! Lanes on the heap, for tests.
-#![allow(dead_code)] // each test file uses its part
+#![allow(dead_code, clippy::unwrap_used)] // each test file uses its part; a test may unwrap
 
 use feuerbird_channel::{
     Consumer, HeapHome, Producer, Terms, Validity,

@@ -16,7 +16,7 @@ use feuerbird_benches::{interrupt, peer, row, smoke};
 
 /// Compares FeuerBird with its limits and its rivals in one run.
 ///
-/// Progress goes to the standard error stream, the table to the standard output, the rows to DIR/<group>.json. A row in which we
+/// Progress goes to the standard error stream, the table to the standard output, the rows to DIR/GROUP.json. A row in which we
 /// have no figure yet is shown and not written. A figure means something only beside its limit and its cache-line probe.
 #[derive(Parser, Debug)]
 #[command(

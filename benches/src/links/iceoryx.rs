@@ -1,5 +1,8 @@
 //! iceoryx2 publish-subscribe between two processes, polled, with loans and in place: its fast path.
 
+use std::fs;
+use std::path::{Path as FsPath, PathBuf};
+
 use iceoryx2::port::publisher::Publisher;
 use iceoryx2::port::subscriber::Subscriber;
 use iceoryx2::prelude::*;
@@ -74,16 +77,32 @@ fn build(name: &str, owner: u32, bytes: usize, side: Side) -> Result<Iceoryx, Bo
 
 /// Removes what a measurement of process `owner` would leave behind if it ended here.
 pub fn sweep(owner: u32) {
-    let prefix = format!("{PREFIX}{owner}_");
-    let root = std::path::PathBuf::from(Config::default().global.root_path().to_string());
-    let folders = [std::path::PathBuf::from("/dev/shm"), root.join("nodes"), root.join("services"), root];
-    for entry in folders.iter().filter_map(|folder| std::fs::read_dir(folder).ok()).flatten().flatten() {
-        if entry.file_name().to_string_lossy().starts_with(&prefix) {
-            // A file that is gone already is what we want.
-            let path = entry.path();
-            let _ = if path.is_dir() { std::fs::remove_dir_all(path) } else { std::fs::remove_file(path) };
-        }
+    let root = PathBuf::from(Config::default().global.root_path().to_string());
+    let nodes: Vec<PathBuf> = entries(&root.join("nodes")).collect();
+    let folders = [PathBuf::from("/dev/shm"), root.join("services"), root.clone()];
+    for folder in folders.iter().chain(&nodes) {
+        sweep_folder(folder, &format!("{PREFIX}{owner}_"));
     }
+}
+
+/// Removes the files in `folder` that are ours, and a node's folder with the last of them.
+fn sweep_folder(folder: &FsPath, prefix: &str) {
+    let ours =
+        |path: &PathBuf| path.file_name().is_some_and(|name| name.to_string_lossy().starts_with(prefix));
+    let mut swept = false;
+    for path in entries(folder).filter(ours) {
+        // A file that is gone already is what we want.
+        let _ = fs::remove_file(path);
+        swept = true;
+    }
+    if swept && folder.parent().is_some_and(|parent| parent.ends_with("nodes")) {
+        // Fails where it is not empty: then it is somebody else's too.
+        let _ = fs::remove_dir(folder);
+    }
+}
+
+fn entries(folder: &FsPath) -> impl Iterator<Item = PathBuf> {
+    fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path())
 }
 
 impl Outgoing for Out {

@@ -253,3 +253,30 @@ fn the_requester_s_death_does_not_keep_anything_alive() {
     assert!(met.iter().all(|(to, joined)| !meeting.world.is_valid(*to, joined)));
     assert!(replies(&meeting.world).is_empty());
 }
+
+#[test]
+fn asking_again_cannot_lengthen_the_time() {
+    let mut meeting = Meeting::new();
+    meeting.revoke_later(meeting.endpoint, 50);
+    meeting.revoke_later(meeting.endpoint, 1_000_000);
+    assert_eq!(meeting.world.at(49), Some(50));
+    assert!(meeting.is_valid());
+    meeting.world.at(50);
+    assert!(!meeting.is_valid());
+    assert_eq!(replies(&meeting.world).len(), 2);
+}
+
+#[test]
+fn a_revocation_that_comes_while_another_is_swept_keeps_its_own_deadline() {
+    let limits = Limits { domains: 4, steps_per_call: 1, ..Limits::SMALL };
+    let mut meeting = Meeting::of(World::with(limits), Trust::USER, Trust::LIBOS);
+    let (root, other) = (meeting.world.root, meeting.world.endpoint(0));
+    for _ in 0..50 {
+        meeting.world.ok(root, Call::Derive, &[other, 1, 0, 0, 0, 0]);
+    }
+    meeting.revoke_later(other, 1_000_000);
+    meeting.revoke_later(meeting.endpoint, 0);
+    meeting.world.at(1);
+    assert!(!meeting.is_valid());
+    assert_eq!(replies(&meeting.world).len(), 2);
+}

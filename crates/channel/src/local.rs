@@ -17,7 +17,7 @@ use crate::{
 };
 
 /// A channel within one domain for messages of at most `message_bytes` encoded bytes, `depth` of them. Both ends can be
-/// cloned: N senders to M receivers, each message to one of them.
+/// cloned ([`Sender::clone_local`], [`Receiver::clone_local`]): N senders to M receivers, each message to one of them.
 ///
 /// # Panics
 /// When `depth` is zero.

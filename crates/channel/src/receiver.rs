@@ -84,6 +84,13 @@ impl<T: Message, H: Home> Receiver<T, H> {
         Self::with_route(home, Route::Local(local))
     }
 
+    /// A second receiver of the same channel, where both sides are in one domain; `None` between domains, where every
+    /// binding is a receiver of its own. It has this one's settings, and counts for itself.
+    pub fn clone_local(&self) -> Option<Self> {
+        let Route::Local(local) = &self.route else { return None };
+        Some(Self { spins: self.spins, ..Self::local(self.home.clone(), local.clone()) })
+    }
+
     fn with_route(home: H, route: Route<T, H>) -> Self {
         let statistics = ReceiverStatistics::default();
         Self { home, route, spins: Backoff::DEFAULT_SPINS, statistics, types: PhantomData }

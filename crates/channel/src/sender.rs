@@ -97,6 +97,14 @@ impl<T: Message, H: Home> Sender<T, H> {
         Self::with_route(home, Route::Local(local))
     }
 
+    /// A second sender to the same channel, where both sides are in one domain; `None` between domains, where every
+    /// binding is a sender of its own. It has this one's settings, and counts for itself.
+    pub fn clone_local(&self) -> Option<Self> {
+        let Route::Local(local) = &self.route else { return None };
+        let clone = Self::local(self.home.clone(), local.clone());
+        Some(Self { when_full: self.when_full, spins: self.spins, ..clone })
+    }
+
     fn with_route(home: H, route: Route<T, H>) -> Self {
         Self {
             home,

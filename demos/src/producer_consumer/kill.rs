@@ -1,0 +1,120 @@
+//! Who is killed, when, and how soon the others know.
+
+use anyhow::bail;
+use feuerbird::hosted::os::clock;
+
+use crate::{
+    layout::{State, Word},
+    team::{Role, Running, Team},
+};
+
+/// One who was killed.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Killed {
+    pub(crate) pid: u32,
+    pub(crate) role: Role,
+    /// How far the run was, from 0 to 1.
+    pub(crate) progress: f64,
+    /// How long until the last of its surviving peers had noticed, in milliseconds; `None` where none was left to.
+    pub(crate) survivors_notified_ms: Option<f64>,
+}
+
+/// The murders still to come, the next one last.
+#[derive(Debug, Default)]
+pub(crate) struct Killer {
+    plan: Vec<(Role, u32, f64)>,
+    done: Vec<(Role, u32, f64)>,
+}
+
+impl Killer {
+    /// One producer and one consumer, in either order, at moments from a twentieth to three quarters of the run.
+    pub(crate) fn new(random: &mut Random, producers: u32, consumers: u32) -> Self {
+        let mut moments = [0.05 + 0.7 * random.fraction(), 0.05 + 0.7 * random.fraction()];
+        moments.sort_by(|a, b| b.total_cmp(a));
+        let producer = (Role::Producer, random.below(producers));
+        let consumer = (Role::Consumer, random.below(consumers));
+        let victims = if random.below(2) == 0 { [producer, consumer] } else { [consumer, producer] };
+        let plan =
+            victims.into_iter().zip(moments).map(|((role, index), moment)| (role, index, moment)).collect();
+        Self { plan, done: Vec::new() }
+    }
+
+    /// Whether somebody is still to be killed.
+    pub(crate) fn is_waiting(&self) -> bool {
+        !self.plan.is_empty()
+    }
+
+    /// Kills whoever's time has come.
+    pub(crate) fn strike(&mut self, team: &mut Team, progress: f64) -> anyhow::Result<()> {
+        let Some(&(role, index, moment)) = self.plan.last() else { return Ok(()) };
+        if progress < moment || !self.is_settled(team) {
+            return Ok(());
+        }
+        let victim = team.workers.iter_mut().find(|worker| worker.role == role && worker.index == index);
+        let Some(victim) = victim else { bail!("there is no {} {index}", role.name()) };
+        if let Running::Process(child) = &mut victim.running {
+            victim.killed_ns = Some(clock::now_ns());
+            child.process.kill()?;
+            self.done.push((role, index, progress));
+        }
+        self.plan.pop();
+        Ok(())
+    }
+
+    /// Whether what the last victim left behind is with somebody else. Were its only keeper killed next, messages between
+    /// two dead processes would be gone: memory does not outlive both its users, and that is not what is shown here.
+    fn is_settled(&self, team: &Team) -> bool {
+        let Some(&(dead, ..)) = self.done.last() else { return true };
+        team.workers.iter().all(|worker| worker.role == dead || worker.report.get(Word::Settled) != 0)
+    }
+
+    /// What happened, once the run is over.
+    pub(crate) fn report(&self, team: &Team) -> Vec<Killed> {
+        self.done.iter().filter_map(|&victim| report(team, victim)).collect()
+    }
+}
+
+fn report(team: &Team, (role, index, progress): (Role, u32, f64)) -> Option<Killed> {
+    let victim = team.of(role).find(|worker| worker.index == index)?;
+    let killed_ns = victim.killed_ns?;
+    let survivors = team.workers.iter().filter(|worker| worker.role != role && worker.killed_ns.is_none());
+    let survivors_notified_ms = survivors
+        .map(|worker| worker.report.get(Word::NoticedNs))
+        .filter(|&noticed_ns| noticed_ns != 0)
+        .map(|noticed_ns| noticed_ns.saturating_sub(killed_ns) as f64 / 1e6)
+        .reduce(f64::max);
+    Some(Killed { pid: victim.pid(), role, progress, survivors_notified_ms })
+}
+
+/// Whether every worker has found its peers and can start.
+pub(crate) fn is_ready(team: &Team) -> bool {
+    team.workers.iter().all(|worker| worker.report.is(State::Ready) || worker.report.is(State::Done))
+}
+
+/// Random numbers that are the same for the same seed: splitmix64 (Steele, Lea, Flood 2014).
+#[derive(Clone, Debug)]
+pub(crate) struct Random(u64);
+
+impl Random {
+    pub(crate) fn new(seed: u64) -> Self {
+        Self(seed)
+    }
+
+    fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut word = self.0;
+        word = (word ^ word >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        word = (word ^ word >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
+        word ^ word >> 31
+    }
+
+    /// From 0 to 1, without 1.
+    fn fraction(&mut self) -> f64 {
+        (self.next() >> 11) as f64 / (1u64 << 53) as f64
+    }
+
+    /// From 0 to `count`, without `count`.
+    fn below(&mut self, count: u32) -> u32 {
+        (self.next() % u64::from(count.max(1))) as u32
+    }
+}

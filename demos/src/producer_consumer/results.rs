@@ -1,0 +1,161 @@
+//! The results: for people a table and a proof, for programs one line of JSON.
+
+use std::fmt::Write as _;
+
+use feuerbird::{hosted::os::clock::Calibration, serialization::Layer};
+use feuerbird_demos::cheat::Attempt;
+use serde_json::{Value, json};
+
+use crate::{
+    kill::Killed,
+    live::{duration, metric, time},
+    run::Outcome,
+};
+
+/// Everything that came of the demo.
+#[derive(Debug, Default)]
+pub(crate) struct Results {
+    pub(crate) outcomes: Vec<Outcome>,
+    pub(crate) attempts: Vec<Attempt>,
+}
+
+impl Results {
+    /// Whether everything was proven that was to be.
+    pub(crate) fn is_proven(&self) -> bool {
+        self.outcomes.iter().all(Outcome::is_proven) && self.attempts.iter().all(|it| it.stopped_by.is_some())
+    }
+
+    /// One line, in the order and with the names that other programs rely on.
+    pub(crate) fn json(&self, payload_bytes: u32, calibration: Calibration) -> String {
+        let layers: Vec<Value> =
+            self.outcomes.iter().map(|it| layer_json(it, payload_bytes, calibration)).collect();
+        let killed: Vec<Value> =
+            self.outcomes.iter().flat_map(|outcome| &outcome.killed).map(killed_json).collect();
+        let attempts: Vec<Value> = self
+            .attempts
+            .iter()
+            .map(|it| json!({ "attempt": it.attempt, "stopped_by": it.stopped_by }))
+            .collect();
+        let buffers_lost =
+            self.outcomes.iter().fold(0u64, |sum, outcome| sum.saturating_add(outcome.buffers_lost));
+        json!({
+            "demo": "producer-consumer",
+            "layers": layers,
+            "killed": killed,
+            "attempts": attempts,
+            "buffers_lost": buffers_lost,
+        })
+        .to_string()
+    }
+
+    /// The table that compares the layers.
+    pub(crate) fn table(&self, payload_bytes: u32, calibration: Calibration) -> String {
+        let header =
+            ["layer", "trust", "messages", "messages/s", "payload", "p50", "p99", "p99.9", "zero-copy"];
+        let rows = self.outcomes.iter().map(|outcome| {
+            let [p50, p99, p999] =
+                [0.5, 0.99, 0.999].map(|share| time(outcome.latency.quantile(share), calibration));
+            [
+                outcome.layer.to_string(),
+                format!("0x{:X}", outcome.trust.level()),
+                outcome.proof.handled.to_string(),
+                metric(outcome.messages_per_s()).trim_end().to_owned(),
+                format!("{}B/s", metric(outcome.messages_per_s() * f64::from(payload_bytes))),
+                p50,
+                p99,
+                p999,
+                format!("{:.1} %", outcome.copies.hit_rate() * 100.0),
+            ]
+        });
+        let rows: Vec<_> = std::iter::once(header.map(str::to_owned)).chain(rows).collect();
+        let widths: Vec<usize> = (0..header.len())
+            .map(|column| rows.iter().map(|row| row[column].len()).max().unwrap_or(0))
+            .collect();
+        let mut table = String::new();
+        for row in rows {
+            for (column, (cell, width)) in row.iter().zip(&widths).enumerate() {
+                // Names to the left, numbers to the right.
+                let _ = if column == 0 {
+                    write!(table, "{cell:width$}")
+                } else {
+                    write!(table, "  {cell:>width$}")
+                };
+            }
+            table.push('\n');
+        }
+        table
+    }
+}
+
+/// What one run has proven, in words.
+pub(crate) fn proof(outcome: &Outcome) -> String {
+    let proof = &outcome.proof;
+    let count = |count: u64, what: &str| match count {
+        0 => format!("none {what}"),
+        _ => format!("{count} {}", what.to_uppercase()),
+    };
+    let mut text = format!(
+        "{} messages: {}, {}, {}",
+        proof.handled,
+        count(proof.lost, "lost"),
+        count(proof.duplicated, "twice"),
+        count(proof.altered, "altered"),
+    );
+    for killed in &outcome.killed {
+        let _ = write!(text, "\n  {}", killing(killed));
+    }
+    if !outcome.killed.is_empty() {
+        let _ = write!(text, "\n  taken along by the killed consumer: {} (at most 1)", proof.taken_along);
+        let _ = write!(
+            text,
+            "\n  in the killed consumer's hand and handed on to another: {} (at most 1)",
+            proof.handed_on
+        );
+        let whole = if outcome.buffers_lost == 0 { "the pool is whole" } else { "THE POOL IS NOT WHOLE" };
+        let _ = write!(text, "\n  buffers lost: {}: {whole}", outcome.buffers_lost);
+    }
+    for failure in &outcome.failures {
+        let _ = write!(text, "\n  FAILED: {failure}");
+    }
+    text
+}
+
+fn killing(killed: &Killed) -> String {
+    let noticed = match killed.survivors_notified_ms {
+        Some(ms) => format!("all its peers knew after {}", duration(ms * 1e6)),
+        None => "no peer was left to notice".to_owned(),
+    };
+    let Killed { pid, role, progress, .. } = killed;
+    format!("killed {} (process {pid}) after {:.0} % of the run: {noticed}", role.name(), progress * 100.0)
+}
+
+fn layer_json(outcome: &Outcome, payload_bytes: u32, calibration: Calibration) -> Value {
+    let name = match outcome.layer {
+        Layer::Raw => "Raw",
+        Layer::Lite => "Lite",
+        Layer::Full => "Full",
+    };
+    let per_s = outcome.messages_per_s();
+    let ns = |share| calibration.ns(outcome.latency.quantile(share)).round() as u64;
+    json!({
+        "layer": name,
+        "trust": outcome.trust.level(),
+        "messages": outcome.proof.handled,
+        "lost": outcome.proof.lost,
+        "duplicated": outcome.proof.duplicated,
+        "altered": outcome.proof.altered,
+        "messages_per_s": per_s.round() as u64,
+        "bytes_per_s": (per_s * f64::from(payload_bytes)).round() as u64,
+        "p50_ns": ns(0.5),
+        "p99_ns": ns(0.99),
+        "zero_copy_hit_rate": outcome.copies.hit_rate(),
+    })
+}
+
+fn killed_json(killed: &Killed) -> Value {
+    json!({
+        "pid": killed.pid,
+        "role": killed.role.name(),
+        "survivors_notified_ms": killed.survivors_notified_ms,
+    })
+}

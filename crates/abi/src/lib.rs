@@ -20,6 +20,7 @@
 //! Every field may hold anything: the records have no invalid bit pattern, and reading a number as a [`Call`],
 //! [`Status`] or [`UpcallKind`] is a checked conversion.
 #![no_std]
+#![forbid(unsafe_code)]
 
 mod audit;
 mod call;

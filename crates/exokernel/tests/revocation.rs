@@ -148,7 +148,10 @@ fn a_moved_revoker_is_still_the_same() {
     let root = meeting.world.root;
     meeting.revoke_later(meeting.endpoint, 1_000_000);
     let moved = meeting.world.ok(root, Call::Move, &[meeting.endpoint])[0];
-    assert!(meeting.is_valid(), "moving the revoker took the time away");
+    let unrelated = meeting.world.endpoint(0);
+    meeting.world.ok(root, Call::Delete, &[unrelated]);
+    assert_eq!(meeting.world.at(1), Some(1_000_000), "moving the revoker took the time away");
+    assert!(meeting.is_valid());
     meeting.world.ok(root, Call::Revoke, &[moved, 0]);
     assert!(!meeting.is_valid());
 }

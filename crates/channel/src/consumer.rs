@@ -9,6 +9,7 @@ use crate::{
     AttachError, Ended, Home, Lie, Overflow, PollError, Standing, Terms, Validity, Watched,
     layout::{CLOSED_WORD, HEAD_WORD, Half, LaneLayout, SLEEPING_WORD, Stamp},
     producer::check_header,
+    view::View,
 };
 
 /// The reading end of a lane from one producer.
@@ -21,8 +22,12 @@ pub struct Consumer<H: Home> {
     home: H,
     layout: LaneLayout,
     own: H::Writer,
+    /// Of `own`, as far as the layout reaches.
+    own_words: View,
     returns: ReturnWriter,
     peer: H::Reader,
+    /// Of `peer`, as far as the layout reaches.
+    peer_words: View,
     validity: Validity<H::Reader>,
     life: Option<H::Life>,
     /// Messages taken; the next one's index.
@@ -67,7 +72,13 @@ impl<H: Home> Consumer<H> {
         }
         check_header(&peer, &layout, Half::Producer)?;
         let (offset, places) = layout.returns();
+        // SAFETY: both regions go into the same struct, and no part of it leaves it.
+        let own_words = unsafe { View::new(&own, layout.consumer_bytes()) };
+        // SAFETY: as above.
+        let peer_words = unsafe { View::new(&peer, layout.producer_bytes()) };
         Ok(Self {
+            own_words,
+            peer_words,
             light: home.has_heavy_barrier(),
             home,
             layout,
@@ -121,7 +132,10 @@ impl<H: Home> Consumer<H> {
             let stamp = self.stamp();
             let bytes = stamp.bytes();
             if stamp.turn() == Stamp::turn_of(self.head) && !stamp.is_pooled() && bytes <= self.slot_bytes {
-                self.peer.copy_out(self.layout.slot_bytes(self.head), &mut into[..bytes]);
+                // SAFETY: `slot_bytes` bounds what was read to the slot, all of which is in the layout.
+                unsafe {
+                    self.peer_words.copy_out(self.layout.slot_bytes(self.head) / 8, &mut into[..bytes])
+                };
                 self.advance(None);
                 return Ok(Some(bytes));
             }
@@ -224,7 +238,8 @@ impl<H: Home> Consumer<H> {
     #[inline]
     fn stamp(&self) -> Stamp {
         // Pairs with the release store in `Producer::announce`.
-        Stamp(self.peer.words().load_acquire(self.layout.stamp_word(self.head)))
+        // SAFETY: a stamp's word is one of the layout that the view was made for.
+        Stamp(unsafe { self.peer_words.load_acquire(self.layout.stamp_word(self.head)) })
     }
 
     /// Looks for the next message.
@@ -346,7 +361,8 @@ impl<H: Home> Consumer<H> {
         }
         self.head += 1;
         // Pairs with the acquire load in `Producer::look_at_head`.
-        self.own.writable()[HEAD_WORD].store(self.head, Ordering::Release);
+        // SAFETY: the word of the position is one of the layout that the view was made for.
+        unsafe { self.own_words.word(HEAD_WORD) }.store(self.head, Ordering::Release);
         light_fence(self.light);
         self.wake_producer_if_asleep(self.layout.depth() / 4);
     }
@@ -355,7 +371,8 @@ impl<H: Home> Consumer<H> {
     /// producer that wakes for one place is back asleep at once.
     #[inline]
     fn wake_producer_if_asleep(&mut self, room: u64) {
-        let sleep = self.peer.words().load(SLEEPING_WORD);
+        // SAFETY: the word is one of the layout that the view was made for.
+        let sleep = unsafe { self.peer_words.load(SLEEPING_WORD) };
         if sleep & 1 == 1 && sleep != self.woken {
             self.consider_waking(sleep, room);
         }

@@ -50,6 +50,7 @@ mod sender;
 mod statistics;
 mod terms;
 mod validity;
+mod view;
 mod wait;
 
 pub use consumer::{Borrowed, Consumer};

@@ -14,6 +14,7 @@ use crate::{
     AttachError, ClaimError, Ended, Home, Lie, Overflow, PollError, Standing, Terms, Validity, Watched,
     buffer::Buffer,
     layout::{CLOSED_WORD, HEAD_WORD, Half, LaneHeader, LaneLayout, SLEEPING_WORD, Stamp},
+    view::View,
 };
 
 /// Writes the constants at the start of our half of a lane. Once, before the peer maps it.
@@ -66,7 +67,11 @@ pub struct Producer<H: Home> {
     home: H,
     layout: LaneLayout,
     memory: Memory<H::Writer>,
+    /// Of the region in `memory`, as far as the layout reaches.
+    own_words: View,
     peer: H::Reader,
+    /// Of `peer`, as far as the layout reaches.
+    peer_words: View,
     validity: Validity<H::Reader>,
     life: Option<H::Life>,
     /// Messages published; the next one's index.
@@ -130,8 +135,14 @@ impl<H: Home> Producer<H> {
                 Memory::Pooled { pool, reader, returns: ReturnReader::new(offset, places) }
             }
         };
+        // SAFETY: both regions go into the same struct, and no part of it leaves it.
+        let own_words = unsafe { View::new(memory.region(), layout.producer_bytes()) };
+        // SAFETY: as above.
+        let peer_words = unsafe { View::new(&peer, layout.consumer_bytes()) };
         let scratch = if terms.policy() == Overflow::DropOldest { layout.message_bytes() } else { 0 };
         Ok(Self {
+            own_words,
+            peer_words,
             light: home.has_heavy_barrier(),
             home,
             layout,
@@ -291,7 +302,8 @@ impl<H: Home> Producer<H> {
 
     #[inline]
     fn check_open(&self) -> Result<(), PollError> {
-        if self.validity.is_valid() && self.peer.words().load(CLOSED_WORD) == 0 {
+        // SAFETY: the word is one of the layout that the view was made for.
+        if self.validity.is_valid() && unsafe { self.peer_words.load(CLOSED_WORD) } == 0 {
             return Ok(());
         }
         self.why_ended()
@@ -369,12 +381,14 @@ impl<H: Home> Producer<H> {
     /// Announces message `tail`, whose bytes are in place, and wakes the consumer if it sleeps.
     #[inline]
     fn announce(&mut self, stamp: Stamp) {
-        let word = &self.memory.region().writable()[self.layout.stamp_word(self.tail)];
+        // SAFETY: a stamp's word is one of the layout that the view was made for.
+        let word = unsafe { self.own_words.word(self.layout.stamp_word(self.tail)) };
         // Pairs with the acquire load in `Consumer::poll`: the bytes were written before.
         word.store(stamp.0, Ordering::Release);
         self.tail += 1;
         light_fence(self.light);
-        let sleep = self.peer.words().load(SLEEPING_WORD);
+        // SAFETY: the word is one of the layout that the view was made for.
+        let sleep = unsafe { self.peer_words.load(SLEEPING_WORD) };
         if sleep & 1 == 1 && sleep != self.woken {
             self.wake(sleep);
         }

@@ -5,6 +5,8 @@ use core::sync::atomic::{AtomicU8, Ordering};
 
 use feuerbird_zero_copy::Region;
 
+use crate::view::View;
+
 /// Why a pair ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
@@ -33,15 +35,20 @@ pub enum Standing {
 /// One relaxed load per look. The word is what makes a revocation take effect in every domain at once, without its help.
 #[derive(Debug)]
 pub struct Validity<R> {
-    word: Option<(Arc<R>, usize, u32)>,
+    /// The word, whose region the second part keeps, and the value it has to have.
+    word: Option<(View, Arc<R>, usize, u32)>,
     reason: Arc<AtomicU8>,
 }
 
 impl<R: Region> Validity<R> {
     /// Valid as long as the low half of word `index` of `table` is `value`. `None` where there is no such word.
     pub fn new(table: Arc<R>, index: usize, value: u32) -> Option<Self> {
-        (index < table.words().len())
-            .then(|| Self { word: Some((table, index, value)), reason: Arc::default() })
+        if index >= table.words().len() {
+            return None;
+        }
+        // SAFETY: the region goes into the same tuple, behind an `Arc`.
+        let view = unsafe { View::new(&*table, table.len()) };
+        Some(Self { word: Some((view, table, index, value)), reason: Arc::default() })
     }
 
     /// Valid until [`end`](Self::end) is called: for both sides in one domain.
@@ -51,7 +58,11 @@ impl<R: Region> Validity<R> {
 
     /// A second view of the same pair, for whoever hears the kernel.
     pub fn share(&self) -> Self {
-        Self { word: self.word.clone(), reason: Arc::clone(&self.reason) }
+        let word = self.word.as_ref().map(|(_, table, index, value)| {
+            // SAFETY: the region goes into the same tuple, behind an `Arc`.
+            (unsafe { View::new(&**table, table.len()) }, Arc::clone(table), *index, *value)
+        });
+        Self { word, reason: Arc::clone(&self.reason) }
     }
 
     /// Tells why the pair ended. The first reason stays.
@@ -63,7 +74,8 @@ impl<R: Region> Validity<R> {
     #[inline]
     pub fn is_valid(&self) -> bool {
         let holds = match &self.word {
-            Some((table, index, value)) => table.words().load(*index) as u32 == *value,
+            // SAFETY: `new` checked the index against the region of which the view was made.
+            Some((view, _, index, value)) => unsafe { view.load(*index) as u32 == *value },
             None => true,
         };
         holds && self.reason.load(Ordering::Relaxed) == 0

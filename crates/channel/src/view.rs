@@ -1,0 +1,97 @@
+//! A region's words, found once.
+//!
+//! A lane looks at three or four words per message. Asking the region for its slice each time, and checking an index that a
+//! mask and the terms already bound, costs more than the rest of a small message; so a lane keeps the address.
+
+use core::{marker::PhantomData, ptr::NonNull};
+
+use feuerbird_zero_copy::{
+    Region,
+    sync::{AtomicU64, Ordering, fence},
+};
+
+/// The words of a region that its holder also owns.
+///
+/// Invariant: the region of which this was made is owned by the same struct, outlives this value, and has at least `words`
+/// words; its contract says that they stay where they are.
+#[derive(Debug)]
+pub(crate) struct View {
+    base: NonNull<AtomicU64>,
+    words: PhantomData<[AtomicU64]>,
+}
+
+// SAFETY: sharing one gives shared access to atomics, as `&[AtomicU64]` does.
+unsafe impl Sync for View {}
+
+// SAFETY: what is reached through it are atomics, and they live as long as the region in the same struct, which is `Send`.
+unsafe impl Send for View {}
+
+impl View {
+    /// The words of `region`, at least `bytes` bytes of them.
+    ///
+    /// # Panics
+    /// When the region is smaller.
+    ///
+    /// # Safety
+    /// The caller keeps the region at least as long as the view.
+    pub(crate) unsafe fn new(region: &impl Region, bytes: usize) -> Self {
+        assert!(bytes > 0 && bytes <= region.len(), "a view of no more than there is");
+        let base =
+            NonNull::new(region.words().address(0).cast_mut().cast()).expect("memory is not at address 0");
+        Self { base, words: PhantomData }
+    }
+
+    /// One word.
+    ///
+    /// # Safety
+    /// `index` is below the number of words that the view was made for: it comes from the same [`LaneLayout`].
+    ///
+    /// [`LaneLayout`]: crate::layout::LaneLayout
+    #[inline]
+    pub(crate) unsafe fn word(&self, index: usize) -> &AtomicU64 {
+        // SAFETY: inside the region by the caller's word, alive by the invariant.
+        unsafe { self.base.add(index).as_ref() }
+    }
+
+    /// Reads a word of the peer's. Orders nothing.
+    ///
+    /// # Safety
+    /// As for [`word`](Self::word).
+    #[inline]
+    pub(crate) unsafe fn load(&self, index: usize) -> u64 {
+        // SAFETY: the caller's word.
+        unsafe { self.word(index) }.load(Ordering::Relaxed)
+    }
+
+    /// Reads a word of the peer's, and all that it wrote before (see `Words::load_acquire`).
+    ///
+    /// # Safety
+    /// As for [`word`](Self::word).
+    #[inline]
+    pub(crate) unsafe fn load_acquire(&self, index: usize) -> u64 {
+        // SAFETY: the caller's word.
+        let value = unsafe { self.load(index) };
+        fence(Ordering::Acquire);
+        value
+    }
+
+    /// Copies the bytes of a small message out, word by word.
+    ///
+    /// # Safety
+    /// As for [`word`](Self::word), for each word that holds a byte of it.
+    #[inline]
+    pub(crate) unsafe fn copy_out(&self, first: usize, into: &mut [u8]) {
+        let mut index = first;
+        let mut chunks = into.chunks_exact_mut(8);
+        for chunk in chunks.by_ref() {
+            // SAFETY: the caller's word.
+            chunk.copy_from_slice(&unsafe { self.load(index) }.to_ne_bytes());
+            index += 1;
+        }
+        let rest = chunks.into_remainder();
+        if !rest.is_empty() {
+            // SAFETY: the caller's word: the rest lies in one more word.
+            rest.copy_from_slice(&unsafe { self.load(index) }.to_ne_bytes()[..rest.len()]);
+        }
+    }
+}

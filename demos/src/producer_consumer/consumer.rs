@@ -22,6 +22,8 @@ const SLICE_NS: u64 = 4_000_000;
 const BETWEEN_LOOKS: u64 = 128;
 
 pub(crate) struct Consumer<'a> {
+    /// How many peers the channel will say it has.
+    pub(crate) peers: usize,
     pub(crate) orders: Orders<'a>,
     pub(crate) report: Report,
     pub(crate) receiver: &'a mut Receiver<NumberedMessage, LinuxHome>,
@@ -38,14 +40,13 @@ struct Expected {
 impl Consumer<'_> {
     /// Takes and checks messages until every producer is gone.
     pub(crate) fn run(&mut self) -> anyhow::Result<()> {
-        let producers = self.orders.get(Order::Producers);
         let watch = self.orders.is_set(Order::WatchPeers);
         let expected = Expected {
-            producers: producers as u32,
+            producers: self.orders.get(Order::Producers) as u32,
             share: self.orders.get(Order::Share),
             payload_bytes: self.orders.get(Order::PayloadBytes) as usize,
         };
-        while self.receiver.senders() < producers as usize && !self.orders.is_set(Order::Stop) {
+        while self.receiver.senders() < self.peers && !self.orders.is_set(Order::Stop) {
             thread::sleep(Duration::from_micros(200));
         }
         self.report.enter(State::Ready);
@@ -60,7 +61,7 @@ impl Consumer<'_> {
                 }
                 Err(error) => return Err(error.into()),
             }
-            if watch && (self.receiver.senders() as u64) < producers {
+            if watch && self.receiver.senders() < self.peers {
                 self.report.notice();
                 self.report.set(Word::Settled, 1);
             }

@@ -83,7 +83,7 @@ fn report(team: &Team, (role, index, progress): (Role, u32, f64)) -> Option<Kill
         .filter(|&noticed_ns| noticed_ns != 0)
         .map(|noticed_ns| noticed_ns.saturating_sub(killed_ns) as f64 / 1e6)
         .reduce(f64::max);
-    Some(Killed { pid: victim.pid(), role, progress, survivors_notified_ms })
+    Some(Killed { pid: victim.pid, role, progress, survivors_notified_ms })
 }
 
 /// Whether every worker has found its peers and can start.

@@ -12,6 +12,7 @@
 mod args;
 mod consumer;
 mod histogram;
+mod json;
 mod kill;
 mod layout;
 mod live;
@@ -23,6 +24,7 @@ mod report;
 mod results;
 mod run;
 mod team;
+mod work;
 
 use std::{
     io::{self, Write},
@@ -74,8 +76,8 @@ fn arguments() -> Args {
 
 fn child(role: &str) -> anyhow::Result<()> {
     match role {
-        "producer" => team::work(Role::Producer),
-        "consumer" => team::work(Role::Consumer),
+        "producer" => work::as_process(Role::Producer),
+        "consumer" => work::as_process(Role::Consumer),
         role if role.starts_with("cheat-") => cheat::child(role),
         _ => anyhow::bail!("no such role"),
     }
@@ -117,8 +119,11 @@ fn exchange(args: &Args, calibration: Calibration, results: &mut Results) -> any
             Killer::default()
         };
         let outcome = Watch::new(args, team, killer, calibration).run(trust)?;
-        if !args.json {
-            say(&format!("{}: {}\n", outcome.layer, results::proof(&outcome)))?;
+        let proof = format!("{}: {}\n", outcome.layer, results::proof(&outcome));
+        if args.json {
+            eprint!("{proof}")
+        } else {
+            say(&proof)?
         }
         results.outcomes.push(outcome);
     }
@@ -157,7 +162,7 @@ fn cheat(args: &Args) -> anyhow::Result<Vec<cheat::Attempt>> {
 /// Prints what is to be compared, and says how it went.
 fn finish(args: &Args, calibration: Calibration, results: &Results) -> anyhow::Result<ExitCode> {
     if args.json {
-        say(&(results.json(args.size, calibration) + "\n"))?;
+        say(&(json::line(results, args.size, calibration)? + "\n"))?;
     } else if !results.outcomes.is_empty() {
         say(&format!("\n{}", results.table(args.size, calibration)))?;
     }

@@ -22,6 +22,8 @@ const BETWEEN_LOOKS: u64 = 128;
 
 pub(crate) struct Producer<'a> {
     pub(crate) index: u32,
+    /// How many peers the channel will say it has.
+    pub(crate) peers: usize,
     pub(crate) orders: Orders<'a>,
     pub(crate) report: Report,
     pub(crate) sender: &'a mut Sender<NumberedMessage, LinuxHome>,
@@ -31,7 +33,7 @@ impl Producer<'_> {
     /// Sends until the share is sent or the order to stop comes; then waits until all is taken.
     pub(crate) fn run(&mut self) -> anyhow::Result<()> {
         self.sender.set_when_full(WhenFull::Block { timeout_ns: SLICE_NS });
-        let peers = self.await_start();
+        self.await_start();
         let watch = self.orders.is_set(Order::WatchPeers);
         let payload_bytes = self.orders.get(Order::PayloadBytes) as usize;
         for sequence in 0..self.orders.get(Order::Share) {
@@ -43,10 +45,10 @@ impl Producer<'_> {
             }
             self.report.set(Word::Messages, sequence + 1);
             if watch {
-                self.watch(peers);
+                self.watch();
             }
         }
-        let finished = self.finish(peers);
+        let finished = self.finish();
         self.look();
         self.report.set(Word::Settled, 1);
         self.report.enter(State::Done);
@@ -54,16 +56,14 @@ impl Producer<'_> {
     }
 
     /// Finds the consumers, says so, and waits for the start.
-    fn await_start(&mut self) -> usize {
-        let consumers = self.orders.get(Order::Consumers) as usize;
-        while self.sender.receivers() < consumers && !self.orders.is_set(Order::Stop) {
+    fn await_start(&mut self) {
+        while self.sender.receivers() < self.peers && !self.orders.is_set(Order::Stop) {
             thread::sleep(Duration::from_micros(200));
         }
         self.report.enter(State::Ready);
         while !self.orders.is_set(Order::Go) && !self.orders.is_set(Order::Stop) {
             thread::sleep(Duration::from_micros(100));
         }
-        self.sender.receivers()
     }
 
     /// Sends one message; whether it was sent before the order to stop came.
@@ -82,8 +82,8 @@ impl Producer<'_> {
     /// Says when a consumer is gone; and that what it left is with others, once another message could be sent after it:
     /// the channel sends what was left behind first.
     #[inline]
-    fn watch(&mut self, peers: usize) {
-        if self.sender.receivers() < peers {
+    fn watch(&mut self) {
+        if self.sender.receivers() < self.peers {
             self.settle();
         }
     }
@@ -97,10 +97,10 @@ impl Producer<'_> {
         }
     }
 
-    fn finish(&mut self, peers: usize) -> anyhow::Result<()> {
+    fn finish(&mut self) -> anyhow::Result<()> {
         loop {
             let result = self.sender.finish(SLICE_NS);
-            if self.sender.receivers() < peers {
+            if self.sender.receivers() < self.peers {
                 self.report.notice();
             }
             match result {

@@ -1,10 +1,9 @@
-//! The results: for people a table and a proof, for programs one line of JSON.
+//! The results, for people: a table and a proof.
 
 use std::fmt::Write as _;
 
-use feuerbird::{hosted::os::clock::Calibration, serialization::Layer};
+use feuerbird::hosted::os::clock::Calibration;
 use feuerbird_demos::cheat::Attempt;
-use serde_json::{Value, json};
 
 use crate::{
     kill::Killed,
@@ -23,29 +22,6 @@ impl Results {
     /// Whether everything was proven that was to be.
     pub(crate) fn is_proven(&self) -> bool {
         self.outcomes.iter().all(Outcome::is_proven) && self.attempts.iter().all(|it| it.stopped_by.is_some())
-    }
-
-    /// One line, in the order and with the names that other programs rely on.
-    pub(crate) fn json(&self, payload_bytes: u32, calibration: Calibration) -> String {
-        let layers: Vec<Value> =
-            self.outcomes.iter().map(|it| layer_json(it, payload_bytes, calibration)).collect();
-        let killed: Vec<Value> =
-            self.outcomes.iter().flat_map(|outcome| &outcome.killed).map(killed_json).collect();
-        let attempts: Vec<Value> = self
-            .attempts
-            .iter()
-            .map(|it| json!({ "attempt": it.attempt, "stopped_by": it.stopped_by }))
-            .collect();
-        let buffers_lost =
-            self.outcomes.iter().fold(0u64, |sum, outcome| sum.saturating_add(outcome.buffers_lost));
-        json!({
-            "demo": "producer-consumer",
-            "layers": layers,
-            "killed": killed,
-            "attempts": attempts,
-            "buffers_lost": buffers_lost,
-        })
-        .to_string()
     }
 
     /// The table that compares the layers.
@@ -127,35 +103,4 @@ fn killing(killed: &Killed) -> String {
     };
     let Killed { pid, role, progress, .. } = killed;
     format!("killed {} (process {pid}) after {:.0} % of the run: {noticed}", role.name(), progress * 100.0)
-}
-
-fn layer_json(outcome: &Outcome, payload_bytes: u32, calibration: Calibration) -> Value {
-    let name = match outcome.layer {
-        Layer::Raw => "Raw",
-        Layer::Lite => "Lite",
-        Layer::Full => "Full",
-    };
-    let per_s = outcome.messages_per_s();
-    let ns = |share| calibration.ns(outcome.latency.quantile(share)).round() as u64;
-    json!({
-        "layer": name,
-        "trust": outcome.trust.level(),
-        "messages": outcome.proof.handled,
-        "lost": outcome.proof.lost,
-        "duplicated": outcome.proof.duplicated,
-        "altered": outcome.proof.altered,
-        "messages_per_s": per_s.round() as u64,
-        "bytes_per_s": (per_s * f64::from(payload_bytes)).round() as u64,
-        "p50_ns": ns(0.5),
-        "p99_ns": ns(0.99),
-        "zero_copy_hit_rate": outcome.copies.hit_rate(),
-    })
-}
-
-fn killed_json(killed: &Killed) -> Value {
-    json!({
-        "pid": killed.pid,
-        "role": killed.role.name(),
-        "survivors_notified_ms": killed.survivors_notified_ms,
-    })
 }

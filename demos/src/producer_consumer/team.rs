@@ -9,7 +9,7 @@ use feuerbird::{
         Child, LinuxHome, SocketGate,
         os::memory::{ReaderMemory, WriterMemory},
     },
-    libos::{Authority, DomainHandle, Handle},
+    libos::{Authority, Handle},
     prelude::{Domain, Program, SECOND},
 };
 use feuerbird_demos::cheat::ROLE_VARIABLE;
@@ -22,6 +22,7 @@ use crate::{
     message::NumberedMessage,
     producer::Producer,
     report::{Orders, Report, View, order},
+    work,
 };
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,6 +49,8 @@ impl Role {
 pub(crate) struct Worker {
     pub(crate) role: Role,
     pub(crate) index: u32,
+    /// Its process; this one for a thread.
+    pub(crate) pid: u32,
     pub(crate) report: View,
     /// When it was killed, in nanoseconds of the monotonic clock.
     pub(crate) killed_ns: Option<u64>,
@@ -61,14 +64,6 @@ pub(crate) enum Running {
 }
 
 impl Worker {
-    /// Its pid; that of this process for a thread.
-    pub(crate) fn pid(&self) -> u32 {
-        match &self.running {
-            Running::Process(child) => child.process.id(),
-            _ => std::process::id(),
-        }
-    }
-
     /// Waits for its end for a while; whether it is over.
     pub(crate) fn wait(&mut self, timeout: Duration) -> anyhow::Result<bool> {
         let result = match &mut self.running {
@@ -126,8 +121,9 @@ impl Team {
                 let report = report_of(domain, role, args).with_context(|| {
                     format!("{} {index} (process {}) did not start", role.name(), child.process.id())
                 })?;
+                let pid = child.process.id();
                 let running = Running::Process(child);
-                team.workers.push(Worker { role, index, report, killed_ns: None, running });
+                team.workers.push(Worker { role, index, pid, report, killed_ns: None, running });
             }
         }
         Ok(team)
@@ -153,23 +149,24 @@ impl Team {
             let body = move || {
                 let orders = Orders(&orders);
                 if orders.is_set(Order::Pin) {
-                    pin(role, index, &orders);
+                    work::pin(role, index, &orders);
                 }
                 match (role, &mut sender, &mut receiver) {
                     (Role::Producer, Some(sender), receiver) => {
                         receiver.take();
-                        Producer { index, orders, report, sender }.run()
+                        Producer { index, peers: 1, orders, report, sender }.run()
                     }
                     (Role::Consumer, sender, Some(receiver)) => {
                         sender.take();
-                        Consumer { orders, report, receiver }.run()
+                        Consumer { peers: 1, orders, report, receiver }.run()
                     }
                     _ => bail!("this channel is not one within a domain"),
                 }
             };
             let thread = std::thread::Builder::new().name(format!("{} {index}", role.name())).spawn(body)?;
             let running = Running::Thread(Some(thread));
-            team.workers.push(Worker { role, index, report: view, killed_ns: None, running });
+            let pid = std::process::id();
+            team.workers.push(Worker { role, index, pid, report: view, killed_ns: None, running });
         }
         Ok(team)
     }
@@ -218,50 +215,4 @@ fn report_of(domain: &Domain, role: Role, args: &Args) -> anyhow::Result<View> {
 fn view(memory: ReaderMemory, role: Role, args: &Args) -> anyhow::Result<View> {
     let bitmaps = role.bitmaps(args.producers as usize);
     View::new(Box::new(memory), bitmaps, args.share()).context("its report is not what this program writes")
-}
-
-/// What a process of this team does; it is this same program, started with its role in the environment.
-pub(crate) fn work(role: Role) -> anyhow::Result<()> {
-    feuerbird::hosted::os::signal::watch()?;
-    let domain = feuerbird::inherited()?.context("a worker is started by the demo")?;
-    let (endpoint, granted) = domain.granted(10 * SECOND)?;
-    let (root, _) = domain.granted(10 * SECOND)?;
-    let (orders, _) = domain.granted(10 * SECOND)?;
-    let orders = orders.map()?;
-    let orders = Orders(&orders);
-    if !orders.is_understood() {
-        bail!("the demo's orders are of another version");
-    }
-    let index = (granted.badge.0 as u32).wrapping_sub(1);
-    if orders.is_set(Order::Pin) {
-        pin(role, index, &orders);
-    }
-    let (producers, share) = (orders.get(Order::Producers) as usize, orders.get(Order::Share));
-    let region = domain.region(report_bytes(role.bitmaps(producers), share))?;
-    let report = Report::new(region.writer, share);
-    let to_read = Authority::new(Rights::MAP_READ, domain.trust());
-    region.handle.grant(&DomainHandle::new(root), to_read)?;
-    match role {
-        Role::Producer => {
-            let mut sender = domain.sender::<NumberedMessage>(&endpoint)?;
-            Producer { index, orders, report, sender: &mut sender }.run()
-        }
-        Role::Consumer => {
-            let mut receiver = domain.receiver::<NumberedMessage>(&endpoint)?;
-            Consumer { orders, report, receiver: &mut receiver }.run()
-        }
-    }
-}
-
-/// One processor for each, as far as there are enough.
-fn pin(role: Role, index: u32, orders: &Orders<'_>) {
-    use feuerbird::hosted::os::affinity::{allowed_cpus, pin_current_thread};
-    let place = match role {
-        Role::Producer => u64::from(index),
-        Role::Consumer => orders.get(Order::Producers) + u64::from(index),
-    };
-    let pinned = allowed_cpus().and_then(|cpus| pin_current_thread(cpus[place as usize % cpus.len().max(1)]));
-    if let Err(error) = pinned {
-        eprintln!("{} {index} cannot be pinned: {error}", role.name());
-    }
 }

@@ -61,8 +61,8 @@ pub enum Call {
     ReadAudit = 16,
     /// `(domain slot)`. Ends a domain by force and takes back all it held. Needs `REVOKE`.
     DestroyDomain = 17,
-    /// `()` -> `(own domain's slot, trust, validity words)` + one memory handle: the validity words, for reading. The
-    /// first call a domain makes.
+    /// `()` -> `(own domain's slot, trust, validity words, slot of the audit log)` + one memory handle: the validity words,
+    /// for reading. The first call a domain makes. The last slot is 0 for all but the first domain.
     Hello = 18,
 }
 

@@ -11,7 +11,7 @@ use spin::Mutex;
 use zerocopy::{FromBytes, IntoBytes};
 
 use crate::{
-    Answer, DomainHandle, Error, Gate, GateError, Granted, Handle, Receiver, Repossession, Sender,
+    Answer, AuditLog, DomainHandle, Error, Gate, GateError, Granted, Handle, Receiver, Repossession, Sender,
     SharedRegion,
     binding::{Binding, Lanes, PAGE_BYTES},
 };
@@ -32,6 +32,7 @@ pub(crate) struct Inner<G: Gate> {
     pub(crate) gate: G,
     pub(crate) table: Arc<Table<G>>,
     own: Slot,
+    audit: Option<Slot>,
     trust: Trust,
     /// Locked for a few steps of control work only, never on the data path.
     bindings: Mutex<BTreeMap<u64, Binding<G>>>,
@@ -56,12 +57,13 @@ impl<G: Gate> Domain<G> {
     pub fn enter(gate: G, name: &str) -> Result<Self, Error> {
         let mut nothing = [];
         let answer = gate.call(Request::new(Call::Hello, 0, &[]), name.as_bytes(), None, &mut nothing)?;
-        let [own, trust, words, ..] = answer.reply.values;
+        let [own, trust, words, audit, ..] = answer.reply.values;
         let bytes = usize::try_from(words).map_err(|_| Error::Garbled)?.saturating_mul(8);
         let table = gate.map_memory(answer.handle.ok_or(Error::Garbled)?, bytes).ok_or(Error::PeerMemory)?;
         let inner = Inner {
             table: Arc::new(table),
             own: Slot::from_bits(own),
+            audit: Some(Slot::from_bits(audit)).filter(|slot| *slot != Slot::NULL),
             trust: Trust::new(trust as u8).ok_or(Error::Garbled)?,
             bindings: Mutex::new(BTreeMap::new()),
             granted: SegQueue::new(),
@@ -86,6 +88,11 @@ impl<G: Gate> Domain<G> {
     /// The capability for this domain itself. Granted to another domain, it lets that one grant to this one.
     pub fn own(&self) -> DomainHandle<G> {
         DomainHandle(self.handle(self.inner.own))
+    }
+
+    /// The capability for the audit log; only a first domain has it at first, and may grant it.
+    pub fn audit(&self) -> Option<AuditLog<G>> {
+        self.inner.audit.map(|slot| AuditLog(self.handle(slot)))
     }
 
     /// A handle on a slot of this domain's space.

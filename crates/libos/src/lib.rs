@@ -19,6 +19,7 @@
 
 extern crate alloc;
 
+mod audit;
 mod binding;
 mod domain;
 mod error;
@@ -27,6 +28,7 @@ mod handle;
 mod ports;
 mod upcall;
 
+pub use audit::{AuditLog, AuditPiece};
 pub use domain::Domain;
 pub use error::Error;
 pub use gate::{Answer, Gate, GateError};

@@ -26,7 +26,9 @@ impl<M: Machine> Kernel<M> {
         let own = self.capability(asked.caller, own).map_or(Slot::NULL, |_| own);
         beside.handle = self.machine.validity_words(asked.caller);
         let words = u64::from(self.limits.words_per_domain);
-        Ok([own.to_bits(), u64::from(trust.level()), words, 0, 0, 0])
+        let audit = self.held(asked.caller).find(|(_, held)| held.object.kind == ObjectKind::Audit);
+        let audit = audit.map_or(Slot::NULL, |(slot, _)| slot);
+        Ok([own.to_bits(), u64::from(trust.level()), words, audit.to_bits(), 0, 0])
     }
 
     pub(super) fn create_domain(

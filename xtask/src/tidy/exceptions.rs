@@ -30,6 +30,11 @@ pub(super) const UNSAFE: &[Exception] = &[
     listed("crates/channel/src/producer.rs", "borrows loaned buffers in place"),
     listed("crates/channel/src/consumer.rs", "borrows a trusted producer's buffers in place"),
     listed("crates/channel/src/receiver.rs", "trusts a producer when the binding does"),
+    listed(
+        "crates/channel/src/validity.rs",
+        "keeps the region beside its view, and reads one checked word through it",
+    ),
+    listed("crates/channel/src/view.rs", "finds a lane's words once instead of at every access"),
     listed("crates/channel/tests/", HEAP_PROMISE),
     listed("crates/channel/benches/", HEAP_PROMISE),
     listed("crates/serialization/tests/allocation.rs", "a global allocator that counts"),

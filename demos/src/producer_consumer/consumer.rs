@@ -53,7 +53,8 @@ impl Consumer<'_> {
         for turn in 1u64.. {
             let report = &self.report;
             match self.receiver.recv_timeout(SLICE_NS, |message| check(report, expected, message)) {
-                Ok(()) => {}
+                // Given back, too, or copied before: nobody else gets it.
+                Ok(()) => self.report.set(Word::InHand, 0),
                 Err(RecvError::DeadlinePassed | RecvError::Empty) => self.look(),
                 Err(RecvError::Disconnected) => break,
                 Err(RecvError::Malformed(_) | RecvError::PeerMisbehaved(_)) => {

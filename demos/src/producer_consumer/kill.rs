@@ -39,6 +39,11 @@ impl Killer {
         Self { plan, done: Vec::new() }
     }
 
+    /// Whether the run must go on: somebody is still to be killed, or the last death is not dealt with.
+    pub(crate) fn is_busy(&self, team: &Team) -> bool {
+        self.is_waiting() || !self.is_settled(team)
+    }
+
     /// Whether somebody is still to be killed.
     pub(crate) fn is_waiting(&self) -> bool {
         !self.plan.is_empty()
@@ -52,6 +57,9 @@ impl Killer {
         }
         let victim = team.workers.iter_mut().find(|worker| worker.role == role && worker.index == index);
         let Some(victim) = victim else { bail!("there is no {} {index}", role.name()) };
+        if victim.report.is(State::Done) {
+            return Ok(()); // too late: it has nothing to lose any more
+        }
         if let Running::Process(child) = &mut victim.running {
             victim.killed_ns = Some(clock::now_ns());
             child.process.kill()?;
@@ -65,7 +73,9 @@ impl Killer {
     /// two dead processes would be gone: memory does not outlive both its users, and that is not what is shown here.
     fn is_settled(&self, team: &Team) -> bool {
         let Some(&(dead, ..)) = self.done.last() else { return true };
-        team.workers.iter().all(|worker| worker.role == dead || worker.report.get(Word::Settled) != 0)
+        team.workers.iter().all(|worker| {
+            worker.role == dead || worker.killed_ns.is_some() || worker.report.get(Word::Settled) != 0
+        })
     }
 
     /// What happened, once the run is over.

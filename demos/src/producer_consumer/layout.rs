@@ -52,7 +52,7 @@ pub(crate) enum Word {
     BuffersLost = 9,
     /// Messages published, not taken, and nobody left to take them.
     Undelivered = 10,
-    /// The message being handled: its producer from bit 40, its number plus 1 below.
+    /// The message being handled: its producer from bit 40, its number plus 1 below; 0 between messages.
     InHand = 11,
     /// Messages that are not what their producer and number imply.
     Altered = 12,

@@ -1,5 +1,7 @@
 //! The proof: what became of every single message, from the marks of those who handled it.
 
+use feuerbird::serialization::Layer;
+
 use crate::{
     consumer::in_hand,
     layout::{Word, bitmap_words},
@@ -31,7 +33,7 @@ impl Proof {
     }
 
     /// Looks at every bit. `share` is the most that a producer sends.
-    pub(crate) fn of(team: &Team, share: u64) -> Self {
+    pub(crate) fn of(team: &Team, share: u64, layer: Layer) -> Self {
         let consumers: Vec<&Worker> = team.of(Role::Consumer).collect();
         let killed: Vec<&Worker> =
             consumers.iter().copied().filter(|worker| worker.killed_ns.is_some()).collect();
@@ -46,7 +48,9 @@ impl Proof {
         proof.altered =
             proof.altered.saturating_add(count(Word::Altered)).saturating_add(count(Word::Refused));
         proof.duplicated = proof.duplicated.saturating_add(count(Word::Twice));
-        proof.taken_along = missing.min(killed.len() as u64);
+        // What is read in place is taken when it has been handled.
+        let explained = if layer == Layer::Raw { 0 } else { killed.len() as u64 };
+        proof.taken_along = missing.min(explained);
         proof.lost = missing - proof.taken_along;
         proof
     }

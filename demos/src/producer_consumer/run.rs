@@ -104,7 +104,7 @@ impl<'a> Watch<'a> {
 
     /// Starts the work and sees it to its end, which Ctrl-C may bring early.
     pub(crate) fn run(mut self, trust: Trust) -> anyhow::Result<Outcome> {
-        while !is_ready(&self.team) && self.goes_on()? {
+        while !is_ready(&self.team) && !signal::interrupted() && self.goes_on()? {
             thread::sleep(Duration::from_millis(1));
         }
         order(&self.team.orders, Order::Go, 1);
@@ -115,8 +115,7 @@ impl<'a> Watch<'a> {
             let progress = self.progress(now);
             self.killer.strike(&mut self.team, progress)?;
             self.live.show(&self.team, now);
-            let is_over =
-                self.args.messages.is_none() && now - self.started_ns >= (self.args.seconds * 1e9) as u64;
+            let is_over = self.args.messages.is_none() && progress >= 1.0 && !self.killer.is_busy(&self.team);
             if is_over || signal::interrupted() {
                 self.stop();
             }
@@ -179,7 +178,9 @@ impl<'a> Watch<'a> {
     fn account(mut self, trust: Trust) -> Outcome {
         let team = &self.team;
         let share = self.args.share();
-        if self.killer.is_waiting() && !signal::interrupted() && self.failures.is_empty() {
+        let killed = self.killer.report(team);
+        let in_vain = killed.iter().any(|killed| killed.survivors_notified_ms.is_none());
+        if (self.killer.is_waiting() || in_vain) && !signal::interrupted() && self.failures.is_empty() {
             self.failures.push("the run was over before everybody was killed; send more messages".into());
         }
         for producer in team.of(Role::Producer).filter(|worker| worker.killed_ns.is_none()) {
@@ -187,18 +188,23 @@ impl<'a> Watch<'a> {
             if sent != share && self.args.messages.is_some() && !self.stopped {
                 self.failures.push(format!("producer {} sent {sent} messages of {share}", producer.index));
             }
+            let refused = producer.report.get(Word::Refused);
+            if refused != 0 {
+                self.failures.push(format!("producer {} was lied to by {refused} consumers", producer.index));
+            }
             let undelivered = producer.report.get(Word::Undelivered);
             if undelivered != 0 {
                 self.failures.push(format!("producer {} kept {undelivered} messages", producer.index));
             }
         }
+        let layer = layer(team).unwrap_or(Layer::for_trust(trust));
         let mut latency = Histogram::new();
         team.of(Role::Consumer).for_each(|worker| worker.report.add_latencies(&mut latency));
         let ended = team.of(Role::Consumer).map(|worker| worker.report.get(Word::EndedNs)).max().unwrap_or(0);
         Outcome {
-            layer: layer(team).unwrap_or(Layer::for_trust(trust)),
+            layer,
             trust,
-            proof: Proof::of(team, share),
+            proof: Proof::of(team, share, layer),
             seconds: ended.saturating_sub(self.started_ns) as f64 / 1e9,
             latency,
             copies: Copies::of(team),
@@ -206,7 +212,7 @@ impl<'a> Watch<'a> {
                 .of(Role::Producer)
                 .map(|it| it.report.get(Word::BuffersLost))
                 .fold(0, u64::saturating_add),
-            killed: self.killer.report(team),
+            killed,
             failures: self.failures,
         }
     }

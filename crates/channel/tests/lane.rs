@@ -161,7 +161,7 @@ fn the_oldest_is_dropped_and_counted_where_the_terms_say_so() {
 /// Two threads at full speed: in order, nothing lost, nothing altered.
 #[test]
 fn keeps_order_and_content_across_threads() {
-    let count: u64 = if cfg!(miri) { 100 } else { 200_000 };
+    let count: u64 = if cfg!(miri) { 20 } else { 200_000 };
     for (largest, size) in [(64, 40), (1024, 600)] {
         let (mut producer, mut consumer) = lane(Terms::new(largest, 16).unwrap());
         let sending = std::thread::spawn(move || {
@@ -188,7 +188,7 @@ fn keeps_order_and_content_across_threads() {
 /// A reader that is overtaken never sees two messages mixed.
 #[test]
 fn an_overtaken_reader_sees_whole_messages() {
-    let count: u64 = if cfg!(miri) { 200 } else { 300_000 };
+    let count: u64 = if cfg!(miri) { 30 } else { 300_000 };
     let (mut producer, mut consumer) = lane(Terms::new(64, 4).unwrap().overflow(Overflow::DropOldest));
     let sending = std::thread::spawn(move || {
         for index in 0..count {

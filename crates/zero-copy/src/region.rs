@@ -118,7 +118,9 @@ impl<'a> Words<'a> {
     /// When there is no such word.
     #[inline]
     pub fn address(self, index: usize) -> *const u64 {
-        (&raw const self.0[index]).cast()
+        assert!(index < self.0.len(), "word outside the region");
+        // From the whole slice, so that whoever keeps the address of the first word may reach the others.
+        self.0.as_ptr().wrapping_add(index).cast()
     }
 }
 

@@ -1,1 +1,2 @@
-//! tests
+//! What the scenarios share.
+#![forbid(unsafe_code)]

@@ -23,7 +23,7 @@ const STAMP_BYTES: usize = 8;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
 #[repr(C)]
 pub struct LaneHeader {
-    /// [`MAGIC`] and version.
+    /// "FBlane" and the version.
     pub magic: u64,
     /// The endpoint's terms.
     pub terms: u64,

@@ -5,7 +5,7 @@
 //! +128   class 0: count buffers of bytes each, then class 1, ...; every buffer starts at a multiple of 64
 //! ```
 //!
-//! The return ring, in memory that the *reader* writes, is an array of [`ReturnStamp`] words.
+//! The return ring, in memory that the *reader* writes, is an array of words, one stamp per return.
 
 use feuerbird_numa::NodeId;
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};

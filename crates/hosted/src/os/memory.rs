@@ -165,6 +165,14 @@ impl ReaderMemory {
     }
 }
 
+/// Tries what a hostile receiver would: to map somebody's memory for writing. The mapping is gone when this returns.
+///
+/// # Errors
+/// What the kernel says; `PermissionDenied` for memory that is sealed.
+pub fn try_mapping_writable(fd: BorrowedFd<'_>, bytes: usize) -> io::Result<()> {
+    Mapping::create(fd, bytes).map(drop)
+}
+
 /// Why memory was not mapped.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
 pub enum MapError {

@@ -22,6 +22,9 @@ use crate::{
 /// How many messages of one domain are handled before the next domain's turn.
 const BURST: usize = 32;
 
+/// How many programs may have connected without having said who they are.
+const MAX_WAITING: usize = 64;
+
 /// The longest sleep of the loop.
 const TICK: Duration = Duration::from_millis(100);
 
@@ -184,8 +187,17 @@ impl Supervisor {
 
     fn open_door(&mut self) {
         let Some(front) = &mut self.front else { return };
-        if let Ok(Some(socket)) = front.listener.accept_timeout(Duration::ZERO) {
-            front.waiting.push(socket);
+        match front.listener.accept_timeout(Duration::ZERO) {
+            Ok(Some(socket)) => {
+                // Who does not say who it is makes room for who may.
+                if front.waiting.len() >= MAX_WAITING {
+                    front.waiting.remove(0);
+                }
+                front.waiting.push(socket);
+            }
+            Ok(None) => {}
+            // No descriptor left, most likely: those who have said nothing yet hold some.
+            Err(_) => front.waiting.clear(),
         }
     }
 

@@ -2,7 +2,7 @@
 //!
 //! Each attempt runs three processes: the victim (this one) receives, an honest child sends, and a hostile child tries one
 //! thing. The hostile child uses none of our libraries' manners: it speaks to its gate by hand and owns the memory that the
-//! victim reads ([`client`]). What stopped it is what was seen, by it or by the victim; nothing is assumed.
+//! victim reads (file `client.rs`). What stopped it is what was seen, by it or by the victim; nothing is assumed.
 //!
 //! A child is started as this same program with its role in the environment variable [`ROLE_VARIABLE`]; roles that start with
 //! `cheat-` come to [`child`].

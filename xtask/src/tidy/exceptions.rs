@@ -40,6 +40,7 @@ pub(super) const UNSAFE: &[Exception] = &[
     listed("crates/serialization/tests/allocation.rs", "a global allocator that counts"),
     listed("crates/hosted/src/os/", "system calls and mappings"),
     listed("crates/hosted/tests/", "calls the kernel past the sandbox and the seals, as an attacker would"),
+    listed("tests/tests/quiet.rs", "a global allocator that counts"),
     listed("benches/src/raw.rs", "the limit to compare with: a ring without any protection"),
 ];
 

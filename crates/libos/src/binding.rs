@@ -22,7 +22,10 @@ pub(crate) enum Lanes<H: Home> {
 
 /// One binding of this domain.
 pub(crate) struct Binding<G: Gate> {
+    /// The endpoint's, the same on both sides: the layout of every lane follows from them.
     pub(crate) terms: Terms,
+    /// The least strict layer that this side wants, whatever the trust.
+    pub(crate) layer: Layer,
     pub(crate) lanes: Lanes<G::Home>,
     pub(crate) validity: Validity<Reader<G>>,
     pairs: BTreeMap<u64, Pair<G>>,
@@ -47,8 +50,13 @@ enum Stage<G: Gate> {
 }
 
 impl<G: Gate> Binding<G> {
-    pub(crate) fn new(terms: Terms, lanes: Lanes<G::Home>, validity: Validity<Reader<G>>) -> Self {
-        Self { terms, lanes, validity, pairs: BTreeMap::new() }
+    pub(crate) fn new(
+        terms: Terms,
+        layer: Layer,
+        lanes: Lanes<G::Home>,
+        validity: Validity<Reader<G>>,
+    ) -> Self {
+        Self { terms, layer, lanes, validity, pairs: BTreeMap::new() }
     }
 
     pub(crate) fn role(&self) -> Role {
@@ -92,7 +100,7 @@ impl<G: Gate> Binding<G> {
             return Ok(());
         };
         // Both sides reckon the layer from what the kernel told both: trust, and what each asked for beyond it.
-        let terms = self.terms.at_least(peer_layer);
+        let terms = self.terms.at_least(self.layer).at_least(peer_layer);
         let layer = Layer::for_trust(trust).stricter(terms.layer());
         let validity = pair.validity.share();
         match &self.lanes {

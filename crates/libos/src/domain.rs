@@ -261,9 +261,9 @@ impl<G: Gate> Domain<G> {
             .call(request, identity.as_bytes(), None, &mut contract)
             .map_err(|error| mismatch(error, &identity, &contract))?;
         let [binding, _trust, terms, word, value, _] = answer.reply.values;
-        let terms = Terms::from_bits(terms)?.at_least(layer);
+        let terms = Terms::from_bits(terms)?;
         let validity = self.validity(word, value)?;
-        bindings.insert(binding, Binding::new(terms, lanes, validity.share()));
+        bindings.insert(binding, Binding::new(terms, layer, lanes, validity.share()));
         Ok((binding, validity))
     }
 }

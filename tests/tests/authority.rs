@@ -7,7 +7,7 @@ use feuerbird::{
     Program,
     capability::{Rights, Slot},
     libos::{Authority, Error},
-    prelude::{Plain, Terms, Trust},
+    prelude::{Layer, Plain, SECOND, Terms, Trust},
 };
 use feuerbird_abi::{AuditKind, Status};
 
@@ -49,6 +49,24 @@ fn two_sides_that_disagree_about_the_type_are_told_what_differs() {
     assert!(matches!(error, Error::TypeMismatch(_)), "{error}");
     let text = error.to_string();
     assert!(text.contains("u32") && text.contains("u64"), "{text}");
+}
+
+#[test]
+fn a_program_may_ask_for_a_stricter_layer_and_never_for_a_looser_one() {
+    for (sender_wants, receiver_wants, gets) in [
+        (Layer::Raw, Layer::Raw, Layer::Lite),
+        (Layer::Full, Layer::Raw, Layer::Full),
+        (Layer::Raw, Layer::Full, Layer::Full),
+    ] {
+        let domain = feuerbird::embedded().unwrap();
+        let endpoint = domain.endpoint(Terms::sized(256).unwrap()).unwrap();
+        let trusted = endpoint.derive(Authority::send(Trust::LIBOS)).unwrap();
+        let mut receiver = domain.receiver_at_least::<Plain<u64>>(&endpoint, receiver_wants).unwrap();
+        let mut sender = domain.sender_at_least::<Plain<u64>>(&trusted, sender_wants).unwrap();
+        sender.send(&7).unwrap();
+        assert_eq!(receiver.recv_timeout(SECOND, |value| value), Ok(7), "{sender_wants}, {receiver_wants}");
+        assert_eq!((sender.layer(), receiver.layer()), (Some(gets), Some(gets)));
+    }
 }
 
 #[test]

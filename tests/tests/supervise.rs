@@ -93,6 +93,11 @@ fn programs_that_the_policy_knows_exchange_messages() {
     sending.join().unwrap();
     assert_eq!(receiver.recv_timeout(5 * SECOND, |value| value), Err(RecvError::Disconnected));
 
+    let mut waiting = logger.receiver::<Plain<u64>>(&from).unwrap();
+    let _joined = sensor.sender::<Plain<u64>>(&to).unwrap();
+    while waiting.senders() == 0 {
+        std::thread::sleep(Duration::from_millis(1));
+    }
     let process = rustix::process::Pid::from_child(&supervisor.process);
     rustix::process::kill_process(process, rustix::process::Signal::TERM).unwrap();
     assert!(supervisor.process.wait().unwrap().success(), "SIGTERM ends it in good order");

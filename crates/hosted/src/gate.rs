@@ -67,6 +67,7 @@ fn act(domain: &Domain<SocketGate>, arriving: &mpsc::Receiver<Message>) {
             eprintln!("feuerbird: upcall {}: {error}", upcall.kind);
         }
     }
+    domain.kernel_gone();
 }
 
 impl Shared {

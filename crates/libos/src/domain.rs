@@ -210,6 +210,14 @@ impl<G: Gate> Domain<G> {
         self.inner.repossessed.lock().clone()
     }
 
+    /// Ends every binding, because nobody is left who could: for homes, when the kernel side is gone. What was sent before
+    /// can still be received.
+    pub fn kernel_gone(&self) {
+        for binding in self.inner.bindings.lock().values_mut() {
+            binding.end(Ended::Died);
+        }
+    }
+
     /// Makes one system call without payload.
     pub(crate) fn call(
         &self,
@@ -253,7 +261,7 @@ impl<G: Gate> Domain<G> {
         let arguments = [slot.to_bits(), role as u64, u64::from(layer.to_number())];
         let request = self.request(Call::Bind, &arguments);
         let mut contract = [0; PAYLOAD_BYTES];
-        // Held across the call, so that the first upcall about this binding finds it.
+        // Held across the call, so that the first upcall about this binding finds it; upcalls wait as long.
         let mut bindings = self.inner.bindings.lock();
         let answer = self
             .inner

@@ -335,5 +335,6 @@ fn nothing_is_left_of_the_killed() {
     }
     println!("descriptors: {before} before, {now} after twenty kills");
     assert!(now <= before + 2, "descriptors are left of the killed: {before} before, {now} after");
-    assert_eq!(files(), files_before, "something was left in the file system");
+    // What another test of the project on this machine has there for a moment is not ours.
+    until("something was left in the file system", || files().iter().all(|name| files_before.contains(name)));
 }

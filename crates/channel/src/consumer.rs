@@ -226,10 +226,15 @@ impl<H: Home> Consumer<H> {
     /// Whether something is there to look at: a message, a lie or the end.
     #[inline]
     pub fn has_message(&self) -> bool {
-        let stamp = Stamp(self.peer.words().load(self.layout.stamp_word(self.head)));
-        stamp.turn() != self.lap_before()
-            || self.peer.words().load(CLOSED_WORD) != 0
-            || !self.validity.is_valid()
+        match self.validity.standing() {
+            Standing::Valid => {
+                let stamp = Stamp(self.peer.words().load(self.layout.stamp_word(self.head)));
+                stamp.turn() != self.lap_before() || self.peer.words().load(CLOSED_WORD) != 0
+            }
+            // Nothing may be read, and there is nothing to tell yet: not a reason to stay awake.
+            Standing::Ending => false,
+            Standing::Over(_) => true,
+        }
     }
 
     /// What to wait on for a message.

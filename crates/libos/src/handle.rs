@@ -54,9 +54,6 @@ impl Authority {
     }
 }
 
-/// Another name for what a grant passes on.
-pub type Grant = Authority;
-
 /// What a capability is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Inspection {

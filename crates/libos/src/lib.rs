@@ -32,6 +32,6 @@ pub use audit::{AuditLog, AuditPiece};
 pub use domain::Domain;
 pub use error::Error;
 pub use gate::{Answer, Gate, GateError};
-pub use handle::{Authority, DomainHandle, Grant, Handle, Inspection, Revoked, SharedRegion};
+pub use handle::{Authority, DomainHandle, Handle, Inspection, Revoked, SharedRegion};
 pub use ports::{Receiver, Sender};
 pub use upcall::{Granted, Repossession};

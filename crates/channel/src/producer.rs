@@ -301,7 +301,7 @@ impl<H: Home> Producer<H> {
     }
 
     #[inline]
-    fn check_open(&self) -> Result<(), PollError> {
+    pub(crate) fn check_open(&self) -> Result<(), PollError> {
         // SAFETY: the word is one of the layout that the view was made for.
         if self.validity.is_valid() && unsafe { self.peer_words.load(CLOSED_WORD) } == 0 {
             return Ok(());

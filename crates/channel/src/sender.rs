@@ -199,6 +199,7 @@ impl<T: Message, H: Home> Sender<T, H> {
             Route::Local(_) => 1,
             Route::Lanes(lanes) => {
                 lanes.accept();
+                lanes.drop_ended(&mut self.statistics);
                 lanes.lanes.len()
             }
         }
@@ -381,9 +382,22 @@ impl<H: Home> Lanes<H> {
 
     /// Looks whether peers still live, and ends the lanes of those that do not.
     fn check_alive(&mut self, statistics: &mut SenderStatistics) {
+        self.keep_if(statistics, Producer::check_alive);
+    }
+
+    /// Ends the lanes that the kernel or their receiver has ended, without a system call.
+    fn drop_ended(&mut self, statistics: &mut SenderStatistics) {
+        self.keep_if(statistics, |producer| producer.check_open());
+    }
+
+    fn keep_if(
+        &mut self,
+        statistics: &mut SenderStatistics,
+        mut check: impl FnMut(&mut Producer<H>) -> Result<(), PollError>,
+    ) {
         let mut index = 0;
         while index < self.lanes.len() {
-            match self.lanes[index].producer.check_alive() {
+            match check(&mut self.lanes[index].producer) {
                 Ok(()) | Err(PollError::Ending) => index += 1,
                 Err(error) => self.remove(index, error, statistics),
             }

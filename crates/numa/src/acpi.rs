@@ -2,8 +2,11 @@
 //!
 //! The tables come from outside: every length is checked, every entry is looked at once, nothing is trusted.
 
+use core::fmt;
+
 use crate::{Error, MAX_NODES, NodeId, Topology};
 
+const REVISION: usize = 8;
 const HEADER_BYTES: usize = 36;
 const SRAT_ENTRIES: usize = 48;
 const SLIT_MATRIX: usize = 44;
@@ -12,6 +15,36 @@ const PROCESSOR: u8 = 0;
 const MEMORY: u8 = 1;
 const X2APIC: u8 = 2;
 const ENABLED: u32 = 1;
+
+/// From this revision of the SRAT on, proximity domains have 32 bits; before, 8, and the rest is reserved.
+const WIDE_DOMAINS: u8 = 2;
+
+/// One of the two tables.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Table {
+    /// Which processors and memory belong to which proximity domain.
+    Srat,
+    /// How far the proximity domains are from each other.
+    Slit,
+}
+
+/// A table that was refused, and why.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Malformed {
+    /// The table.
+    pub table: Table,
+    /// What is wrong with it, and at which byte.
+    pub error: Error,
+}
+
+impl fmt::Display for Malformed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let table = if self.table == Table::Srat { "SRAT" } else { "SLIT" };
+        write!(f, "{table}: {}", self.error)
+    }
+}
+
+impl core::error::Error for Malformed {}
 
 /// Firmware numbers its proximity domains as it likes; nodes count from 0 in the order of appearance.
 #[derive(Clone, Copy, Debug)]
@@ -35,54 +68,75 @@ impl Domains {
     }
 }
 
-/// Reads the topology from an SRAT and, where there is one, a SLIT. Processors are numbered by their APIC id.
+/// Reads the topology from an SRAT and, where there is one, a SLIT.
+///
+/// Processors are numbered by their APIC id, so an id from [`MAX_CPUS`](crate::MAX_CPUS) on is refused. Nodes are numbered
+/// in the order in which their proximity domains appear. Memory that may be plugged in later counts in full.
 ///
 /// # Errors
-/// [`Error`], with the byte where the table stops making sense.
-pub fn topology(srat: &[u8], slit: Option<&[u8]>) -> Result<Topology, Error> {
-    let srat = table(srat, *b"SRAT", SRAT_ENTRIES)?;
+/// [`Malformed`], with the table and the byte where it stops making sense.
+pub fn topology(srat: &[u8], slit: Option<&[u8]>) -> Result<Topology, Malformed> {
     let mut topology = Topology::empty();
     let mut domains = Domains { numbers: [0; MAX_NODES], count: 0 };
-    let mut at = SRAT_ENTRIES;
-    while at < srat.len() {
-        let bad = Error::BadLength { at };
-        let length = usize::from(*srat.get(at + 1).ok_or(bad)?);
-        let entry = srat.get(at..at + length).filter(|entry| entry.len() >= 2).ok_or(bad)?;
-        affinity(entry, &mut domains, &mut topology).ok_or(bad)??;
-        at += length;
-    }
-    if topology.is_empty() {
-        return Err(Error::Empty);
-    }
+    affinities(srat, &mut domains, &mut topology).map_err(|error| Malformed { table: Table::Srat, error })?;
     if let Some(slit) = slit {
-        distances(table(slit, *b"SLIT", SLIT_MATRIX)?, &domains, &mut topology)?;
+        distances(slit, &domains, &mut topology).map_err(|error| Malformed { table: Table::Slit, error })?;
     }
     Ok(topology)
 }
 
-/// One affinity structure. `None` where it is shorter than its kind.
-fn affinity(entry: &[u8], domains: &mut Domains, topology: &mut Topology) -> Option<Result<(), Error>> {
-    let (domain, cpu, bytes, flags) = match entry[0] {
-        PROCESSOR => {
-            let high = entry.get(9..12)?;
-            let domain = u32::from_le_bytes([*entry.get(2)?, high[0], high[1], high[2]]);
-            (domain, Some(u32::from(*entry.get(3)?)), 0, dword(entry, 4)?)
+fn affinities(srat: &[u8], domains: &mut Domains, topology: &mut Topology) -> Result<(), Error> {
+    let srat = checked(srat, *b"SRAT", SRAT_ENTRIES)?;
+    let is_wide = srat[REVISION] >= WIDE_DOMAINS;
+    let mut at = SRAT_ENTRIES;
+    while at < srat.len() {
+        let bad = Error::BadLength { at };
+        let length = usize::from(*srat.get(at + 1).ok_or(bad)?);
+        // At least its kind and length: an entry of no length would never end.
+        let entry = srat.get(at..at + length).filter(|entry| entry.len() >= 2).ok_or(bad)?;
+        let affinity = Affinity::of(entry, is_wide).ok_or(bad)?;
+        if let Some(Affinity { domain, cpu, bytes }) = affinity {
+            topology.grow(domains.node(domain)?, cpu, bytes)?;
         }
-        MEMORY => {
-            let bytes = u64::from(dword(entry, 16)?) | u64::from(dword(entry, 20)?) << 32;
-            (dword(entry, 2)?, None, bytes, dword(entry, 28)?)
-        }
-        X2APIC => (dword(entry, 4)?, Some(dword(entry, 8)?), 0, dword(entry, 12)?),
-        // Kinds of other machines, and of later versions.
-        _ => return Some(Ok(())),
-    };
-    if flags & ENABLED == 0 {
-        return Some(Ok(()));
+        at += length;
     }
-    Some(domains.node(domain).and_then(|node| topology.grow(node, cpu, bytes)))
+    if topology.is_empty() { Err(Error::Empty) } else { Ok(()) }
+}
+
+/// What an entry says: this processor, or so much memory, is in that domain.
+struct Affinity {
+    domain: u32,
+    cpu: Option<u32>,
+    bytes: u64,
+}
+
+impl Affinity {
+    /// `None` where the entry is shorter than its kind; `Some(None)` where it says nothing about this machine.
+    fn of(entry: &[u8], is_wide: bool) -> Option<Option<Self>> {
+        let width = if is_wide { u32::MAX } else { 0xff };
+        let (this, flags) = match entry[0] {
+            PROCESSOR => {
+                let high = entry.get(9..12)?;
+                let domain = u32::from_le_bytes([*entry.get(2)?, high[0], high[1], high[2]]) & width;
+                (Self { domain, cpu: Some((*entry.get(3)?).into()), bytes: 0 }, dword(entry, 4)?)
+            }
+            MEMORY => {
+                let bytes = u64::from(dword(entry, 16)?) | u64::from(dword(entry, 20)?) << 32;
+                (Self { domain: dword(entry, 2)? & width, cpu: None, bytes }, dword(entry, 28)?)
+            }
+            X2APIC => {
+                let (domain, cpu) = (dword(entry, 4)?, Some(dword(entry, 8)?));
+                (Self { domain, cpu, bytes: 0 }, dword(entry, 12)?)
+            }
+            // Kinds of other machines, and of later versions.
+            _ => return Some(None),
+        };
+        Some((flags & ENABLED != 0).then_some(this))
+    }
 }
 
 fn distances(slit: &[u8], domains: &Domains, topology: &mut Topology) -> Result<(), Error> {
+    let slit = checked(slit, *b"SLIT", SLIT_MATRIX)?;
     let bad = Error::BadLength { at: HEADER_BYTES };
     let localities =
         dword(slit, 36).zip(dword(slit, 40)).map(|(low, high)| u64::from(low) | u64::from(high) << 32);
@@ -107,7 +161,7 @@ fn distances(slit: &[u8], domains: &Domains, topology: &mut Topology) -> Result<
 }
 
 /// Checks what all tables share: signature, length, checksum.
-fn table(bytes: &[u8], signature: [u8; 4], least: usize) -> Result<&[u8], Error> {
+fn checked(bytes: &[u8], signature: [u8; 4], least: usize) -> Result<&[u8], Error> {
     let bad = Error::BadLength { at: 4 };
     if bytes.len() < HEADER_BYTES {
         return Err(bad);

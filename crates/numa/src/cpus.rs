@@ -1,5 +1,7 @@
 //! Sets of processors.
 
+use core::fmt;
+
 use crate::Error;
 
 /// How many processors a set can hold.
@@ -60,6 +62,22 @@ impl CpuSet {
             Ok(())
         })?;
         Ok(set)
+    }
+}
+
+/// Linux's list form, which [`CpuSet::parse`] reads back.
+impl fmt::Display for CpuSet {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let firsts = self.iter().filter(|cpu| *cpu == 0 || !self.contains(cpu - 1));
+        for (index, first) in firsts.enumerate() {
+            let comma = if index == 0 { "" } else { "," };
+            // The processor after the last of a run is missing: `contains` is false beyond the set's end.
+            match (first..).find(|cpu| !self.contains(cpu + 1)) {
+                Some(last) if last > first => write!(f, "{comma}{first}-{last}")?,
+                _ => write!(f, "{comma}{first}")?,
+            }
+        }
+        Ok(())
     }
 }
 

@@ -19,7 +19,7 @@ pub enum Error {
         /// The node.
         number: u32,
     },
-    /// A distance that is not 10 to itself and 11 to 254 to others.
+    /// A distance that is not 10 to itself and 11 or more to others.
     BadDistance {
         /// From this node.
         from: u16,
@@ -33,11 +33,8 @@ pub enum Error {
         /// The byte at which it stops being of that form.
         at: usize,
     },
-    /// A file of the tree is missing or too long.
-    Unreadable {
-        /// The node it belongs to.
-        node: u16,
-    },
+    /// A file is missing or too long.
+    Unreadable,
     /// A table with another signature.
     WrongSignature,
     /// A table, or an entry of it, whose length does not fit.
@@ -61,7 +58,7 @@ impl fmt::Display for Error {
             }
             Self::Empty => f.write_str("there is no node"),
             Self::BadText { at } => write!(f, "the text is not of the expected form at byte {at}"),
-            Self::Unreadable { node } => write!(f, "a file of node {node} is missing or too long"),
+            Self::Unreadable => f.write_str("the file is missing or too long"),
             Self::WrongSignature => f.write_str("the table has another signature"),
             Self::BadLength { at } => write!(f, "the length at byte {at} of the table does not fit"),
             Self::BadChecksum => f.write_str("the table's checksum is wrong"),

@@ -19,7 +19,8 @@
 //! ```
 //!
 //! # Invariants
-//! 1. Every parser ends after one look at each byte, and refuses what it does not understand, saying where.
+//! 1. Every parser ends after one look at each byte, and refuses what it does not understand, naming the file or table, the
+//!    place in it and what is wrong there.
 //! 2. A processor belongs to at most one node; the distance of a node to itself is 10.
 #![no_std]
 #![forbid(unsafe_code)]
@@ -36,4 +37,4 @@ pub use cpus::{CpuSet, MAX_CPUS};
 pub use error::Error;
 pub use node::{MAX_NODES, NodeId};
 pub use placement::Placement;
-pub use topology::{LOCAL, Node, REMOTE, Topology};
+pub use topology::{LOCAL, Node, REMOTE, Topology, UNREACHABLE};

@@ -1,6 +1,6 @@
 //! Where memory should go.
 
-use crate::{NodeId, Topology};
+use crate::{NodeId, Topology, UNREACHABLE};
 
 /// A policy for placing memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,7 +25,8 @@ impl Placement {
         Self::Interleave { turn: 0 }
     }
 
-    /// The node for the next piece of memory that needs `bytes` bytes; `None` where no node has so much in all.
+    /// The node for the next piece of memory that needs `bytes` bytes; `None` where no node has so much in all. Where no
+    /// node states its memory (a kernel without NUMA), each is taken to have enough.
     ///
     /// How much is *free* is not known here: who finds a node full asks again with
     /// [`Topology::by_distance`].
@@ -44,18 +45,25 @@ impl Placement {
 }
 
 impl Topology {
-    /// The nodes from the nearest to the farthest as seen from `from`; the lower number first where they are as far.
+    /// The nodes from the nearest to the farthest as seen from `from`; the lower number first where they are as far. Those
+    /// that cannot be reached are left out.
     pub fn by_distance(&self, from: NodeId) -> impl Iterator<Item = NodeId> + '_ {
         let mut last: Option<(u8, NodeId)> = None;
         core::iter::from_fn(move || {
             let far = |id: NodeId| (self.distance(from, id), id);
-            let beyond = self.nodes().map(|(id, _)| far(id)).filter(|it| last.is_none_or(|last| *it > last));
-            last = Some(beyond.min()?);
+            let reachable =
+                self.nodes().map(|(id, _)| far(id)).filter(|(distance, _)| *distance != UNREACHABLE);
+            last = Some(reachable.filter(|it| last.is_none_or(|last| *it > last)).min()?);
             last.map(|(_, id)| id)
         })
     }
 
     fn has_memory(&self, id: NodeId, bytes: u64) -> bool {
-        self.node(id).is_some_and(|node| node.memory_bytes > 0 && node.memory_bytes >= bytes)
+        let stated = self.node(id).map_or(0, |node| node.memory_bytes);
+        if stated == 0 { self.states_no_memory() } else { stated >= bytes }
+    }
+
+    fn states_no_memory(&self) -> bool {
+        self.nodes().all(|(_, node)| node.memory_bytes == 0)
     }
 }

@@ -8,12 +8,15 @@ pub const LOCAL: u8 = 10;
 /// The distance between two nodes of which nothing is known.
 pub const REMOTE: u8 = 20;
 
+/// The distance of a node that cannot be reached at all (ACPI specification 6.5, section 5.2.17).
+pub const UNREACHABLE: u8 = u8::MAX;
+
 /// One node.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Node {
     /// Its processors.
     pub cpus: CpuSet,
-    /// Its memory in bytes.
+    /// Its memory in bytes; 0 where it has none, or where its amount is unknown.
     pub memory_bytes: u64,
 }
 
@@ -73,12 +76,15 @@ impl Topology {
         Ok(())
     }
 
-    /// Sets the distance from one node to another: 10 to itself, 11 to 254 to others (255 would be "unreachable").
+    /// Sets the distance from one node to another: 10 to itself, 11 to 254 to others, or [`UNREACHABLE`].
     ///
     /// # Errors
-    /// [`Error::BadDistance`].
+    /// [`Error::NoSuchNode`] where one of them was not added before, [`Error::BadDistance`].
     pub fn set_distance(&mut self, from: NodeId, to: NodeId, distance: u8) -> Result<(), Error> {
-        let makes_sense = if from == to { distance == LOCAL } else { distance > LOCAL && distance < u8::MAX };
+        if let Some(absent) = [from, to].into_iter().find(|id| self.node(*id).is_none()) {
+            return Err(Error::NoSuchNode { number: absent.index().into() });
+        }
+        let makes_sense = if from == to { distance == LOCAL } else { distance > LOCAL };
         if !makes_sense {
             return Err(Error::BadDistance { from: from.index(), to: to.index() });
         }
@@ -114,7 +120,7 @@ impl Topology {
         self.nodes().find(|(_, node)| node.cpus.contains(cpu)).map(|(id, _)| id)
     }
 
-    /// How far it is from one node to another: 10 is local, 20 twice as far.
+    /// How far it is from one node to another: 10 is local, 20 twice as far, [`UNREACHABLE`] not at all.
     pub fn distance(&self, from: NodeId, to: NodeId) -> u8 {
         self.distances[usize::from(from.index())][usize::from(to.index())]
     }

@@ -19,13 +19,18 @@ fn benches(criterion: &mut Criterion) {
         bencher.iter(|| acpi::topology(&table, None).unwrap());
     });
     let machine = sysfs::topology(&tree).unwrap();
+    assert_eq!((machine.len(), acpi::topology(&table, None).unwrap().len()), (8, 8));
     let seventh = NodeId::new(7).unwrap();
     criterion.bench_function("numa/nearest", |bencher| {
         bencher.iter(|| assert_eq!(Placement::Nearest(seventh).next(&machine, 4096), Some(seventh)));
     });
-    let mut turns = Placement::interleave();
-    criterion
-        .bench_function("numa/interleave", |bencher| bencher.iter(|| turns.next(&machine, 4096).unwrap()));
+    let (mut turns, mut turn) = (Placement::interleave(), 0);
+    criterion.bench_function("numa/interleave", |bencher| {
+        bencher.iter(|| {
+            assert_eq!(turns.next(&machine, 4096), NodeId::new(turn % 8));
+            turn = turn.wrapping_add(1);
+        });
+    });
 }
 
 criterion_group!(group, benches);

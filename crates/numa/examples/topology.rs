@@ -1,15 +1,22 @@
 //! Prints this machine's NUMA topology, and where memory would go.
 
-use std::{fs, path::PathBuf, process::ExitCode};
+use std::{
+    fmt::{self, Write as _},
+    fs,
+    io::{self, Write as _},
+    path::PathBuf,
+    process::ExitCode,
+};
 
-use feuerbird_numa::{Placement, Topology, acpi, sysfs};
+use feuerbird_numa::{NodeId, Placement, Topology, UNREACHABLE, acpi, sysfs};
 
 const HELP: &str = "\
 Prints a machine's NUMA topology, and where memory would go.
 
 Usage: topology                      this machine
        topology ROOT                 a folder like /sys/devices/system
-       topology --acpi SRAT [SLIT]   firmware tables, for example from /sys/firmware/acpi/tables
+       topology --acpi SRAT [SLIT]   firmware tables; Linux shows them in /sys/firmware/acpi/tables
+                                      (as root: sudo cat .../SRAT > srat)
        topology --help
 
 Exit codes: 0 printed, 1 not readable, 2 wrong usage.";
@@ -27,11 +34,8 @@ impl sysfs::Source for Folder {
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
-    let topology = match arguments[..] {
-        ["--help" | "-h"] => {
-            println!("{HELP}");
-            return ExitCode::SUCCESS;
-        }
+    let text = match arguments[..] {
+        ["--help" | "-h"] => Ok(format!("{HELP}\n")),
         [] => of_folder("/sys/devices/system"),
         ["--acpi", srat] => of_tables(srat, None),
         ["--acpi", srat, slit] => of_tables(srat, Some(slit)),
@@ -41,11 +45,8 @@ fn main() -> ExitCode {
             return ExitCode::from(2);
         }
     };
-    match topology {
-        Ok(topology) => {
-            print(&topology);
-            ExitCode::SUCCESS
-        }
+    match text {
+        Ok(text) => print(&text),
         Err(error) => {
             eprintln!("topology: {error}");
             ExitCode::FAILURE
@@ -53,75 +54,95 @@ fn main() -> ExitCode {
     }
 }
 
-fn of_folder(root: &str) -> Result<Topology, String> {
-    sysfs::topology(&Folder(root.into())).map_err(|error| format!("{root}: {error}"))
+/// Prints all at once; whoever stops reading early (`| head`) has seen enough.
+fn print(text: &str) -> ExitCode {
+    match io::stdout().write_all(text.as_bytes()) {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => ExitCode::FAILURE,
+        _ => ExitCode::SUCCESS,
+    }
 }
 
-fn of_tables(srat: &str, slit: Option<&str>) -> Result<Topology, String> {
+fn of_folder(root: &str) -> Result<String, String> {
+    let topology = sysfs::topology(&Folder(root.into())).map_err(|error| format!("{root}/{error}"))?;
+    describe(&topology).map_err(|error| error.to_string())
+}
+
+fn of_tables(srat: &str, slit: Option<&str>) -> Result<String, String> {
     let read = |path: &str| fs::read(path).map_err(|error| format!("{path}: {error}"));
-    let slit = slit.map(read).transpose()?;
-    acpi::topology(&read(srat)?, slit.as_deref()).map_err(|error| format!("{srat}: {error}"))
+    let tables = (read(srat)?, slit.map(read).transpose()?);
+    let topology = acpi::topology(&tables.0, tables.1.as_deref()).map_err(|malformed| {
+        let path = if malformed.table == acpi::Table::Srat { srat } else { slit.unwrap_or_default() };
+        format!("{path}: {malformed}")
+    })?;
+    describe(&topology).map_err(|error| error.to_string())
 }
 
-fn print(topology: &Topology) {
-    let cpus: usize = topology.nodes().map(|(_, node)| node.cpus.len()).sum();
-    let memory: u64 = topology.nodes().map(|(_, node)| node.memory_bytes).sum();
-    let (nodes, plural) = (topology.len(), if topology.len() == 1 { "" } else { "s" });
-    println!("{nodes} NUMA node{plural}, {cpus} processors, {}\n", size(memory));
+fn describe(topology: &Topology) -> Result<String, fmt::Error> {
+    let mut out = String::new();
+    let cpus = topology.nodes().map(|(_, node)| node.cpus.len()).sum();
+    let memory = topology.nodes().map(|(_, node)| node.memory_bytes).sum();
+    let (nodes, cpus) = (count(topology.len(), "NUMA node"), count(cpus, "processor"));
+    writeln!(out, "{nodes}, {cpus}, memory {}\n", size(memory, memory))?;
     for (id, node) in topology.nodes() {
-        println!(
-            "node {:>2}   {:>10}   processors {}",
+        let list = if node.cpus.is_empty() { "none".into() } else { node.cpus.to_string() };
+        writeln!(
+            out,
+            "node {:>2}   {:>10}   processors {list}",
             id.index(),
-            size(node.memory_bytes),
-            list(node.cpus.iter())
-        );
+            size(node.memory_bytes, memory)
+        )?;
     }
-    println!("\ndistance (10 is local)");
-    print!("      ");
-    topology.nodes().for_each(|(to, _)| print!("{:>5}", to.index()));
-    println!();
+    distances(&mut out, topology)?;
+    placement(&mut out, topology)?;
+    Ok(out)
+}
+
+fn distances(out: &mut String, topology: &Topology) -> fmt::Result {
+    write!(out, "\ndistance (10 is local, 20 twice as far, - unreachable)\n from\\to")?;
+    topology.nodes().try_for_each(|(to, _)| write!(out, "{:>5}", to.index()))?;
     for (from, _) in topology.nodes() {
-        print!("{:>6}", from.index());
-        topology.nodes().for_each(|(to, _)| print!("{:>5}", topology.distance(from, to)));
-        println!();
-    }
-    println!("\nwhere memory would go");
-    for (id, _) in topology.nodes() {
-        let order: Vec<_> = topology.by_distance(id).map(|id| id.index().to_string()).collect();
-        println!("  nearest to node {:>2}: node {}", id.index(), order.join(", then "));
-    }
-    let mut turns = Placement::interleave();
-    let order: Vec<_> =
-        (0..4).filter_map(|_| turns.next(topology, 1)).map(|id| id.index().to_string()).collect();
-    let order = if order.is_empty() {
-        "unknown: no node says how much memory it has".into()
-    } else {
-        order.join(", ")
-    };
-    println!("  interleaved:        {order}{}", if topology.len() == 1 { "" } else { ", ..." });
-}
-
-/// Bytes as a person reads them.
-fn size(bytes: u64) -> String {
-    match bytes {
-        0 => "unknown".into(),
-        1..0x100000 => format!("{} KiB", bytes >> 10),
-        0x100000..0x40000000 => format!("{:.1} MiB", bytes as f64 / f64::from(1 << 20)),
-        _ => format!("{:.1} GiB", bytes as f64 / f64::from(1 << 30)),
-    }
-}
-
-/// `0-3,8`.
-fn list(numbers: impl Iterator<Item = u32>) -> String {
-    let mut ranges: Vec<(u32, u32)> = Vec::new();
-    for number in numbers {
-        match ranges.last_mut() {
-            Some((_, last)) if *last + 1 == number => *last = number,
-            _ => ranges.push((number, number)),
+        write!(out, "\n{:>8}", from.index())?;
+        for (to, _) in topology.nodes() {
+            match topology.distance(from, to) {
+                UNREACHABLE => write!(out, "    -")?,
+                distance => write!(out, "{distance:>5}")?,
+            }
         }
     }
-    let text =
-        |(first, last): (u32, u32)| if first == last { first.to_string() } else { format!("{first}-{last}") };
-    let ranges: Vec<_> = ranges.into_iter().map(text).collect();
-    if ranges.is_empty() { "none".into() } else { ranges.join(",") }
+    writeln!(out)
+}
+
+fn placement(out: &mut String, topology: &Topology) -> fmt::Result {
+    writeln!(out, "\nwhere the policies would put memory")?;
+    for (id, _) in topology.nodes() {
+        // Asked for one byte, a policy names its first choice; the others follow by distance when that one is full.
+        let first = Placement::Nearest(id).next(topology, 1);
+        let rest = topology.by_distance(id).skip_while(|it| Some(*it) != first);
+        writeln!(out, "  nearest to node {:>2}   node {}", id.index(), join(rest, ", then "))?;
+    }
+    let mut turns = Placement::interleave();
+    let round = (0..topology.len()).filter_map(|_| turns.next(topology, 1));
+    writeln!(out, "  interleaved          node {}, ...", join(round, ", "))
+}
+
+fn join(ids: impl Iterator<Item = NodeId>, between: &str) -> String {
+    let ids: Vec<_> = ids.map(|id| id.index().to_string()).collect();
+    if ids.is_empty() { "none".into() } else { ids.join(between) }
+}
+
+fn count(number: usize, thing: &str) -> String {
+    format!("{number} {thing}{}", if number == 1 { "" } else { "s" })
+}
+
+/// Bytes as a person reads them. Where the whole machine states none, none is known.
+fn size(bytes: u64, of_machine: u64) -> String {
+    let units = |unit: u64| bytes as f64 / unit as f64;
+    match bytes {
+        0 if of_machine == 0 => "unknown".into(),
+        0 => "none".into(),
+        1..0x10_0000 => format!("{:.1} KiB", units(1 << 10)),
+        0x10_0000..0x4000_0000 => format!("{:.1} MiB", units(1 << 20)),
+        0x4000_0000..0x100_0000_0000 => format!("{:.1} GiB", units(1 << 30)),
+        _ => format!("{:.1} TiB", units(1 << 40)),
+    }
 }

@@ -5,11 +5,16 @@ use std::collections::BTreeMap;
 
 use feuerbird_numa::sysfs::Source;
 
+/// The files of a tree by path; bytes, for a file need not be text.
 #[derive(Clone, Default)]
-pub(crate) struct Tree(pub(crate) BTreeMap<String, String>);
+pub(crate) struct Tree(pub(crate) BTreeMap<String, Vec<u8>>);
 
 impl Tree {
-    pub(crate) fn with(mut self, path: &str, text: &str) -> Self {
+    pub(crate) fn with(self, path: &str, text: &str) -> Self {
+        self.with_bytes(path, text.as_bytes())
+    }
+
+    pub(crate) fn with_bytes(mut self, path: &str, text: &[u8]) -> Self {
         self.0.insert(path.into(), text.into());
         self
     }
@@ -36,7 +41,7 @@ impl Tree {
 impl Source for Tree {
     fn read(&self, path: &str, buffer: &mut [u8]) -> Option<usize> {
         let text = self.0.get(path)?;
-        buffer.get_mut(..text.len())?.copy_from_slice(text.as_bytes());
+        buffer.get_mut(..text.len())?.copy_from_slice(text);
         Some(text.len())
     }
 }
@@ -46,6 +51,7 @@ pub(crate) fn table(signature: &[u8; 4], body: &[u8]) -> Vec<u8> {
     let mut bytes = vec![0; 36];
     bytes.extend_from_slice(body);
     bytes[..4].copy_from_slice(signature);
+    bytes[8] = 3; // the revision of today's tables
     let length = bytes.len() as u32;
     bytes[4..8].copy_from_slice(&length.to_le_bytes());
     seal(&mut bytes);

@@ -80,7 +80,8 @@ fn of_tables(srat: &str, slit: Option<&str>) -> Result<String, String> {
 fn describe(topology: &Topology) -> Result<String, fmt::Error> {
     let mut out = String::new();
     let cpus = topology.nodes().map(|(_, node)| node.cpus.len()).sum();
-    let memory = topology.nodes().map(|(_, node)| node.memory_bytes).sum();
+    // A table may claim any amount.
+    let memory = topology.nodes().fold(0, |sum: u64, (_, node)| sum.saturating_add(node.memory_bytes));
     let (nodes, cpus) = (count(topology.len(), "NUMA node"), count(cpus, "processor"));
     writeln!(out, "{nodes}, {cpus}, memory {}\n", size(memory, memory))?;
     for (id, node) in topology.nodes() {
@@ -115,10 +116,10 @@ fn distances(out: &mut String, topology: &Topology) -> fmt::Result {
 fn placement(out: &mut String, topology: &Topology) -> fmt::Result {
     writeln!(out, "\nwhere the policies would put memory")?;
     for (id, _) in topology.nodes() {
-        // Asked for one byte, a policy names its first choice; the others follow by distance when that one is full.
-        let first = Placement::Nearest(id).next(topology, 1);
-        let rest = topology.by_distance(id).skip_while(|it| Some(*it) != first);
-        writeln!(out, "  nearest to node {:>2}   node {}", id.index(), join(rest, ", then "))?;
+        // The first is the policy's choice; the others follow when that one is full.
+        let has_memory = |it: &NodeId| Placement::Nearest(*it).next(topology, 1) == Some(*it);
+        let order = topology.by_distance(id).filter(has_memory);
+        writeln!(out, "  nearest to node {:>2}   node {}", id.index(), join(order, ", then "))?;
     }
     let mut turns = Placement::interleave();
     let round = (0..topology.len()).filter_map(|_| turns.next(topology, 1));

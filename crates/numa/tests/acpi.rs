@@ -118,6 +118,7 @@ fn a_distance_table_that_does_not_fit_is_refused() {
         error
     };
     assert_eq!(with(&slit(2, &[10, 21, 21])), Error::BadLength { at: 36 });
+    assert_eq!(with(&slit(2, &[10, 21, 21, 10, 10])), Error::BadLength { at: 36 });
     assert_eq!(with(&slit(u64::MAX, &[10])), Error::BadLength { at: 36 });
     assert_eq!(with(&slit(1 << 32, &[])), Error::BadLength { at: 36 });
     assert_eq!(with(&slit(1, &[10])), Error::NoSuchNode { number: 1 });

@@ -229,7 +229,7 @@ impl<H: Home> Consumer<H> {
         match self.validity.standing() {
             Standing::Valid => {
                 let stamp = Stamp(self.peer.words().load(self.layout.stamp_word(self.head)));
-                stamp.turn() != self.lap_before() || self.peer.words().load(CLOSED_WORD) != 0
+                self.is_news(stamp) || self.peer.words().load(CLOSED_WORD) != 0
             }
             // Nothing may be read, and there is nothing to tell yet: not a reason to stay awake.
             Standing::Ending => false,
@@ -300,8 +300,22 @@ impl<H: Home> Consumer<H> {
         if self.layout.terms().policy() == Overflow::Wait {
             return Err(PollError::PeerMisbehaved(Lie::Stamp));
         }
+        if !self.is_news(stamp) {
+            // Being replaced at this moment, or for ever if its producer died over it, or nonsense.
+            return self.empty();
+        }
         self.skip(stamp);
         Ok(None)
+    }
+
+    /// Whether a stamp says that there is something to look at.
+    fn is_news(&self, stamp: Stamp) -> bool {
+        let ahead = stamp.turn().wrapping_sub(Stamp::turn_of(self.head));
+        match self.layout.terms().policy() {
+            Overflow::Wait => stamp.turn() != self.lap_before(),
+            // Half of the turns are behind, and a busy stamp is far from any.
+            Overflow::DropOldest => stamp.turn() != self.lap_before() && ahead < 0x4000_0000,
+        }
     }
 
     /// An empty lane: is it at its end?
@@ -346,10 +360,6 @@ impl<H: Home> Consumer<H> {
     #[cold]
     fn skip(&mut self, stamp: Stamp) {
         let ahead = stamp.turn().wrapping_sub(Stamp::turn_of(self.head));
-        // A busy stamp, or nonsense: look again later.
-        if ahead == 0 || ahead >= 0x4000_0000 {
-            return;
-        }
         let oldest = (u64::from(ahead) + 1).saturating_sub(self.layout.depth()).max(1);
         self.head += oldest;
         self.missed += oldest;

@@ -61,5 +61,5 @@ pub use producer::{Claim, Producer, prepare};
 pub use receiver::{LaneIn, Receiver};
 pub use sender::{LaneOut, Sender, WhenFull};
 pub use statistics::{ReceiverStatistics, SenderStatistics};
-pub use terms::{MAX_DEPTH, MAX_MESSAGE_BYTES, Overflow, Terms, TermsError};
+pub use terms::{MAX_DEPTH, MAX_LANE_BYTES, MAX_MESSAGE_BYTES, Overflow, Terms, TermsError};
 pub use validity::{Ended, Standing, Validity};

@@ -357,7 +357,9 @@ impl<H: Home> Producer<H> {
         match pool.loan(bytes) {
             Ok(loan) => Ok(loan.keep()),
             Err(LoanError::TooLarge) => Err(ClaimError::TooLarge),
-            Err(_) => Err(ClaimError::Full),
+            // There are as many buffers as places, a consumer returns a buffer before it gives up its place, and there is a
+            // free place: a buffer was kept back.
+            Err(_) => Err(ClaimError::Ended(PollError::PeerMisbehaved(Lie::Return))),
         }
     }
 

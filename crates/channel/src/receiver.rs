@@ -221,6 +221,9 @@ impl<H: Home> Lanes<H> {
         if !self.arriving.is_empty() {
             self.accept();
         }
+        if !self.binding.is_valid() {
+            self.binding_ended()?;
+        }
         let mut looked = 0;
         while looked < self.lanes.len() {
             if self.at >= self.lanes.len() || self.burst == 0 {
@@ -242,6 +245,20 @@ impl<H: Home> Lanes<H> {
         Err(self.nothing())
     }
 
+    /// The receiver's own authority: without it, nothing is taken from anybody, whatever lies in the lanes. What was sent
+    /// before the kernel side went away may still be taken.
+    #[cold]
+    fn binding_ended(&mut self) -> Result<(), RecvError> {
+        match self.binding.standing() {
+            Standing::Valid | Standing::Over(Ended::Died) => Ok(()),
+            Standing::Ending => Err(RecvError::Empty),
+            Standing::Over(_) => {
+                self.lanes.clear();
+                Err(RecvError::Revoked)
+            }
+        }
+    }
+
     #[inline]
     fn turn(&mut self) {
         self.at = if self.at + 1 < self.lanes.len() { self.at + 1 } else { 0 };
@@ -254,8 +271,10 @@ impl<H: Home> Lanes<H> {
         if !self.lanes.is_empty() {
             return RecvError::Empty;
         }
-        if self.binding.standing() == Standing::Over(Ended::Revoked) {
-            return RecvError::Revoked;
+        match self.binding.standing() {
+            Standing::Over(Ended::Revoked) => return RecvError::Revoked,
+            Standing::Over(_) => return RecvError::Disconnected,
+            Standing::Valid | Standing::Ending => {}
         }
         match self.last {
             Some(error) if self.arriving.is_empty() => error.into(),

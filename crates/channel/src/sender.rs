@@ -310,8 +310,10 @@ impl<H: Home> Lanes<H> {
     /// Nobody took it: is somebody left who could?
     #[cold]
     fn no_room(&mut self) -> SendError {
-        if self.binding.standing() == Standing::Over(Ended::Revoked) {
-            return SendError::Revoked;
+        match self.binding.standing() {
+            Standing::Over(Ended::Revoked) => return SendError::Revoked,
+            Standing::Over(_) => return SendError::Disconnected,
+            Standing::Valid | Standing::Ending => {}
         }
         match self.last {
             Some(error) if self.lanes.is_empty() && self.arriving.is_empty() => error.into(),
@@ -342,21 +344,33 @@ impl<H: Home> Lanes<H> {
     /// Publishes the backlog to whoever has room.
     #[cold]
     fn flush<T: Message>(&mut self, statistics: &mut SenderStatistics) -> Result<(), SendError> {
-        while let Some((layer, bytes)) = self.backlog.front() {
-            let mut placed = false;
-            for index in 0..self.lanes.len() {
-                if republish::<T, H>(&mut self.lanes[index], *layer, bytes) {
-                    placed = true;
-                    break;
-                }
-            }
-            if !placed {
+        while let Some((layer, bytes)) = self.backlog.pop_front() {
+            if !self.place::<T>(layer, &bytes, statistics) {
+                self.backlog.push_front((layer, bytes));
                 return Err(self.no_room());
             }
-            statistics.redelivered += 1;
-            self.backlog.pop_front();
         }
         Ok(())
+    }
+
+    /// Publishes one message again: whether it is off our hands. One that no lane can ever carry is, too.
+    fn place<T: Message>(&mut self, layer: Layer, bytes: &[u8], statistics: &mut SenderStatistics) -> bool {
+        let mut index = 0;
+        while index < self.lanes.len() {
+            match republish::<T, H>(&mut self.lanes[index], layer, bytes) {
+                Ok(_) => {
+                    statistics.redelivered += 1;
+                    return true;
+                }
+                Err(Refusal::Full) => index += 1,
+                Err(Refusal::Ended(error)) => self.remove(index, error, statistics),
+                Err(Refusal::Caller(_)) => {
+                    statistics.undelivered += 1;
+                    return true;
+                }
+            }
+        }
+        false
     }
 
     fn is_drained<T: Message>(&mut self, statistics: &mut SenderStatistics) -> Result<bool, SendError> {
@@ -407,7 +421,10 @@ impl<H: Home> Lanes<H> {
     fn sleep(&mut self, home: &H, timeout_ns: u64) {
         self.lanes.iter_mut().for_each(|lane| lane.producer.begin_sleep());
         home.heavy_barrier();
-        let ready = |lane: &mut LaneOut<H>| lane.producer.has_room() != Ok(false);
+        // A lane that is ending takes nothing, and why is told soon: no reason to stay awake.
+        let ready = |lane: &mut LaneOut<H>| {
+            lane.producer.check_open() != Err(PollError::Ending) && lane.producer.has_room() != Ok(false)
+        };
         if !self.lanes.iter_mut().any(ready) && self.arriving.is_empty() {
             let mut words = [Watched { address: core::ptr::null(), seen: 0 }; MAX_WATCHED];
             let watched =
@@ -471,15 +488,20 @@ fn publish<T: Message, H: Home>(lane: &mut LaneOut<H>, message: &T::View<'_>) ->
     Ok(bytes)
 }
 
-/// Publishes encoded bytes again, translated where the lane speaks another layer. Whether it could.
-fn republish<T: Message, H: Home>(lane: &mut LaneOut<H>, layer: Layer, bytes: &[u8]) -> bool {
+/// Publishes encoded bytes again, translated where the lane speaks another layer.
+fn republish<T: Message, H: Home>(
+    lane: &mut LaneOut<H>,
+    layer: Layer,
+    bytes: &[u8],
+) -> Result<usize, Refusal> {
     if lane.layer == layer {
-        return lane.producer.claim(bytes.len()).map(|claim| claim.publish_copy(bytes)).is_ok();
+        lane.producer.claim(bytes.len())?.publish_copy(bytes);
+        return Ok(bytes.len());
     }
     let mut aligned = Buffer::with_capacity(bytes.len());
     aligned.bytes_mut()[..bytes.len()].copy_from_slice(bytes);
     match T::decode(&aligned.bytes()[..bytes.len()], layer) {
-        Ok(message) => publish::<T, H>(lane, &message).is_ok(),
-        Err(_) => false,
+        Ok(message) => publish::<T, H>(lane, &message),
+        Err(_) => Err(Refusal::Caller(SendError::TooLarge)),
     }
 }

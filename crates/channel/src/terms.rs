@@ -10,6 +10,9 @@ pub const MAX_MESSAGE_BYTES: u32 = 16 << 20;
 /// The deepest lane, in messages.
 pub const MAX_DEPTH: u32 = 1 << 16;
 
+/// The most memory that the messages of one lane take: 1 GiB. Who binds an endpoint makes it, and did not choose the terms.
+pub const MAX_LANE_BYTES: u64 = 1 << 30;
+
 const VERSION: u64 = 1;
 
 /// What happens to a message when every lane is full.
@@ -38,6 +41,8 @@ pub enum TermsError {
     MessageBytes,
     /// A depth that is not a power of two from 2 to [`MAX_DEPTH`].
     Depth,
+    /// More than [`MAX_LANE_BYTES`] in one lane.
+    LaneBytes,
     /// The word is not one that [`Terms::to_bits`] writes.
     Unknown,
 }
@@ -47,13 +52,16 @@ impl Terms {
     /// trust demands.
     ///
     /// # Errors
-    /// [`TermsError::MessageBytes`], [`TermsError::Depth`].
+    /// [`TermsError::MessageBytes`], [`TermsError::Depth`], [`TermsError::LaneBytes`].
     pub fn new(message_bytes: u32, depth: u32) -> Result<Self, TermsError> {
         if message_bytes == 0 || message_bytes > MAX_MESSAGE_BYTES {
             return Err(TermsError::MessageBytes);
         }
         if !depth.is_power_of_two() || !(2..=MAX_DEPTH).contains(&depth) {
             return Err(TermsError::Depth);
+        }
+        if u64::from(message_bytes) * u64::from(depth) > MAX_LANE_BYTES {
+            return Err(TermsError::LaneBytes);
         }
         Ok(Self { message_bytes, depth, overflow: Overflow::Wait, layer: Layer::Raw })
     }
@@ -127,6 +135,7 @@ impl fmt::Display for TermsError {
         match self {
             Self::MessageBytes => write!(f, "a message has 1 to {MAX_MESSAGE_BYTES} bytes"),
             Self::Depth => write!(f, "a lane's depth is a power of two from 2 to {MAX_DEPTH}"),
+            Self::LaneBytes => write!(f, "the messages of a lane take at most {MAX_LANE_BYTES} bytes"),
             Self::Unknown => f.write_str("the endpoint's terms are not those of a channel"),
         }
     }

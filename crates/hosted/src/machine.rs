@@ -121,6 +121,10 @@ impl Machine for LinuxMachine {
 
     fn destroy_domain(&mut self, domain: DomainId) {
         let Some(resident) = self.residents.remove(&domain) else { return };
+        // Whether or not it can be killed: nothing that it has bound is valid any more.
+        if let Some((words, _)) = &resident.words {
+            words.writable().iter().for_each(|word| word.store(0, Ordering::SeqCst));
+        }
         if let Some((process, credentials)) = resident.process
             && credentials.pid != self.own_pid
         {

@@ -7,7 +7,10 @@ use std::{io, os::fd::AsFd, sync::Arc, time::Duration};
 use feuerbird_abi::{Call, Class, Reply, Request, Status};
 use feuerbird_capability::Trust;
 use feuerbird_exokernel::{Answer, DomainId, Kernel, Limits, Outcome};
-use rustix::event::{PollFd, PollFlags, poll};
+use rustix::{
+    event::{PollFd, PollFlags, poll},
+    process::{Resource, Rlimit, getrlimit, setrlimit},
+};
 use zerocopy::FromBytes;
 
 use crate::{
@@ -36,6 +39,7 @@ const LIMITS: Limits = Limits {
     regions_per_domain: 512,
     bindings_per_domain: 128,
     words_per_domain: 1024,
+    children_per_domain: 250,
     ..Limits::SMALL
 };
 
@@ -77,6 +81,9 @@ impl Supervisor {
     }
 
     fn with_root(gate: Option<Socket>) -> io::Result<Self> {
+        // Every domain, region and gate is a descriptor here.
+        let limits = getrlimit(Resource::Nofile);
+        setrlimit(Resource::Nofile, Rlimit { current: limits.maximum, ..limits })?;
         let mut kernel = Kernel::new(LinuxMachine::new(LIMITS.words_per_domain), LIMITS);
         let root = kernel.boot_domain(Trust::KERNEL).map_err(io::Error::other)?;
         kernel.machine_mut().settle(root, gate).map_err(io::Error::other)?;
@@ -231,6 +238,8 @@ impl Supervisor {
             return self.end(domain);
         }
         front.grants.give(&mut self.kernel, self.root, slot, &admission);
+        // Admission was all that the root needed this capability for; kept, each visitor would cost a slot for ever.
+        let _ = call_as_root(&mut self.kernel, self.root, Call::Delete, &[slot.to_bits()]);
         match self.kernel.dispatch(domain, request, &[], None) {
             Outcome::Reply(answer) => self.kernel.machine_mut().answer(domain, &answer),
             Outcome::Pending => {}

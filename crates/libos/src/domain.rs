@@ -269,8 +269,16 @@ impl<G: Gate> Domain<G> {
             .call(request, identity.as_bytes(), None, &mut contract)
             .map_err(|error| mismatch(error, &identity, &contract))?;
         let [binding, _trust, terms, word, value, _] = answer.reply.values;
-        let terms = Terms::from_bits(terms)?;
-        let validity = self.validity(word, value)?;
+        let made = Terms::from_bits(terms)
+            .map_err(Error::from)
+            .and_then(|terms| Ok((terms, self.validity(word, value)?)));
+        let (terms, validity) = match made {
+            Ok(made) => made,
+            Err(error) => {
+                let _ = self.call(Call::Unbind, &[binding], None);
+                return Err(error);
+            }
+        };
         bindings.insert(binding, Binding::new(terms, layer, lanes, validity.share()));
         Ok((binding, validity))
     }

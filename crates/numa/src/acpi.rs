@@ -7,10 +7,8 @@ use core::fmt;
 use crate::{Error, MAX_NODES, NodeId, Topology};
 
 const REVISION: usize = 8;
-const CHECKSUM: usize = 9;
 const HEADER_BYTES: usize = 36;
 const SRAT_ENTRIES: usize = 48;
-const SLIT_COUNT: usize = 36;
 const SLIT_MATRIX: usize = 44;
 
 const PROCESSOR: u8 = 0;
@@ -18,99 +16,94 @@ const MEMORY: u8 = 1;
 const X2APIC: u8 = 2;
 const ENABLED: u32 = 1;
 
-/// One of the two tables. Displayed as its signature.
+/// From this revision of the SRAT on, proximity domains have 32 bits; before, 8, and the rest is reserved.
+const WIDE_DOMAINS: u8 = 2;
+
+/// One of the two tables.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Table {
-    /// The System Resource Affinity Table: which processors and memory belong together.
+    /// Which processors and memory belong to which proximity domain.
     Srat,
-    /// The System Locality Information Table: distances.
+    /// How far the proximity domains are from each other.
     Slit,
 }
 
-impl Table {
-    const fn signature(self) -> &'static str {
-        match self {
-            Self::Srat => "SRAT",
-            Self::Slit => "SLIT",
-        }
-    }
-}
-
-impl fmt::Display for Table {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.signature())
-    }
-}
-
-/// What is wrong with a table, and where.
+/// A table that was refused, and why.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Malformed {
     /// The table.
     pub table: Table,
-    /// The byte at which the wrong field or entry begins.
-    pub at: usize,
-    /// What is wrong with it.
+    /// What is wrong with it, and at which byte.
     pub error: Error,
 }
 
 impl fmt::Display for Malformed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} at byte {}: {}", self.table, self.at, self.error)
+        let table = if self.table == Table::Srat { "SRAT" } else { "SLIT" };
+        write!(f, "{table}: {}", self.error)
     }
 }
 
 impl core::error::Error for Malformed {}
 
+/// Firmware numbers its proximity domains as it likes; nodes count from 0 in the order of appearance.
+#[derive(Clone, Copy, Debug)]
+struct Domains {
+    numbers: [u32; MAX_NODES],
+    count: usize,
+}
+
+impl Domains {
+    fn node(&mut self, number: u32) -> Result<NodeId, Error> {
+        let known = self.numbers[..self.count].iter().position(|it| *it == number);
+        let index = match known {
+            Some(index) => index,
+            None => {
+                *self.numbers.get_mut(self.count).ok_or(Error::TooManyNodes)? = number;
+                self.count += 1;
+                self.count - 1
+            }
+        };
+        NodeId::new(index as u16).ok_or(Error::TooManyNodes)
+    }
+}
+
 /// Reads the topology from an SRAT and, where there is one, a SLIT.
 ///
-/// Processors are numbered by their APIC id, and nodes from 0 in the order in which the firmware's proximity domains appear.
-/// Memory is what the enabled entries promise, hot-pluggable places included: what is really there, only the memory map says.
+/// Processors are numbered by their APIC id, so an id from [`MAX_CPUS`](crate::MAX_CPUS) on is refused. Nodes are numbered
+/// in the order in which their proximity domains appear. Memory that may be plugged in later counts in full.
 ///
 /// # Errors
-/// [`Malformed`]. Who would rather have no distances than no topology asks again without the SLIT.
+/// [`Malformed`], with the table and the byte where it stops making sense.
 pub fn topology(srat: &[u8], slit: Option<&[u8]>) -> Result<Topology, Malformed> {
-    let srat = checked(srat, Table::Srat, SRAT_ENTRIES)?;
     let mut topology = Topology::empty();
     let mut domains = Domains { numbers: [0; MAX_NODES], count: 0 };
-    let mut at = SRAT_ENTRIES;
-    while at < srat.len() {
-        let fault = |error| Malformed { table: Table::Srat, at, error };
-        let entry = first_entry(&srat[at..]).ok_or(fault(Error::BadLength))?;
-        if let Some(affinity) = Affinity::read(entry, srat[REVISION]).map_err(fault)? {
-            let node = domains.node(affinity.domain).map_err(fault)?;
-            topology.grow(node, affinity.cpu, affinity.bytes).map_err(fault)?;
-        }
-        at += entry.len();
-    }
-    if topology.is_empty() {
-        return Err(Malformed { table: Table::Srat, at, error: Error::Empty });
-    }
+    affinities(srat, &mut domains, &mut topology).map_err(|error| Malformed { table: Table::Srat, error })?;
     if let Some(slit) = slit {
-        distances(checked(slit, Table::Slit, SLIT_MATRIX)?, &domains, &mut topology)?;
+        distances(slit, &domains, &mut topology).map_err(|error| Malformed { table: Table::Slit, error })?;
     }
     Ok(topology)
 }
 
-/// Checks what all tables share: signature, length, checksum.
-fn checked(bytes: &[u8], table: Table, least: usize) -> Result<&[u8], Malformed> {
-    let fault = |at, error| Malformed { table, at, error };
-    let header: &[u8; HEADER_BYTES] = bytes.first_chunk().ok_or(fault(0, Error::BadLength))?;
-    if !header.starts_with(table.signature().as_bytes()) {
-        return Err(fault(0, Error::WrongSignature));
+fn affinities(srat: &[u8], domains: &mut Domains, topology: &mut Topology) -> Result<(), Error> {
+    let srat = checked(srat, *b"SRAT", SRAT_ENTRIES)?;
+    let is_wide = srat[REVISION] >= WIDE_DOMAINS;
+    let mut at = SRAT_ENTRIES;
+    while at < srat.len() {
+        let bad = Error::BadLength { at };
+        let length = usize::from(*srat.get(at + 1).ok_or(bad)?);
+        // At least its kind and length: an entry of no length would never end.
+        let entry = srat.get(at..at + length).filter(|entry| entry.len() >= 2).ok_or(bad)?;
+        let affinity = Affinity::of(entry, is_wide).ok_or(bad)?;
+        if let Some(Affinity { domain, cpu, bytes }) = affinity {
+            topology.grow(domains.node(domain)?, cpu, bytes)?;
+        }
+        at += length;
     }
-    let whole = usize::try_from(dword(header, 4)).ok().and_then(|length| bytes.get(..length));
-    let whole = whole.filter(|whole| whole.len() >= least).ok_or(fault(4, Error::BadLength))?;
-    let sum = whole.iter().fold(0u8, |sum, byte| sum.wrapping_add(*byte));
-    if sum == 0 { Ok(whole) } else { Err(fault(CHECKSUM, Error::BadChecksum)) }
+    if topology.is_empty() { Err(Error::Empty) } else { Ok(()) }
 }
 
-/// The entry at the beginning. One shorter than its own header would never end.
-fn first_entry(rest: &[u8]) -> Option<&[u8]> {
-    let length = usize::from(*rest.get(1)?);
-    rest.get(..length).filter(|entry| entry.len() >= 2)
-}
-
-/// What an entry of the SRAT says.
+/// What an entry says: this processor, or so much memory, is in that domain.
 struct Affinity {
     domain: u32,
     cpu: Option<u32>,
@@ -118,79 +111,70 @@ struct Affinity {
 }
 
 impl Affinity {
-    /// `None` where the entry is not enabled, or of a kind that other machines or later versions have.
-    fn read(entry: &[u8], revision: u8) -> Result<Option<Self>, Error> {
-        let (flags, mut affinity) = match entry[0] {
+    /// `None` where the entry is shorter than its kind; `Some(None)` where it says nothing about this machine.
+    fn of(entry: &[u8], is_wide: bool) -> Option<Option<Self>> {
+        let width = if is_wide { u32::MAX } else { 0xff };
+        let (this, flags) = match entry[0] {
             PROCESSOR => {
-                let it: &[u8; 16] = entry.first_chunk().ok_or(Error::BadLength)?;
-                let domain = u32::from_le_bytes([it[2], it[9], it[10], it[11]]);
-                (dword(it, 4), Self { domain, cpu: Some(it[3].into()), bytes: 0 })
+                let high = entry.get(9..12)?;
+                let domain = u32::from_le_bytes([*entry.get(2)?, high[0], high[1], high[2]]) & width;
+                (Self { domain, cpu: Some((*entry.get(3)?).into()), bytes: 0 }, dword(entry, 4)?)
             }
             MEMORY => {
-                let it: &[u8; 40] = entry.first_chunk().ok_or(Error::BadLength)?;
-                (dword(it, 28), Self { domain: dword(it, 2), cpu: None, bytes: qword(it, 16) })
+                let bytes = u64::from(dword(entry, 16)?) | u64::from(dword(entry, 20)?) << 32;
+                (Self { domain: dword(entry, 2)? & width, cpu: None, bytes }, dword(entry, 28)?)
             }
             X2APIC => {
-                let it: &[u8; 24] = entry.first_chunk().ok_or(Error::BadLength)?;
-                (dword(it, 12), Self { domain: dword(it, 4), cpu: Some(dword(it, 8)), bytes: 0 })
+                let (domain, cpu) = (dword(entry, 4)?, Some(dword(entry, 8)?));
+                (Self { domain, cpu, bytes: 0 }, dword(entry, 12)?)
             }
-            _ => return Ok(None),
+            // Kinds of other machines, and of later versions.
+            _ => return Some(None),
         };
-        // Before revision 2 a domain had one byte, and the other three were reserved: some firmware has garbage there. The
-        // x2APIC entry came later and always had four. Linux reads them so too.
-        if revision < 2 && entry[0] != X2APIC {
-            affinity.domain &= 0xff;
-        }
-        Ok((flags & ENABLED != 0).then_some(affinity))
+        Some((flags & ENABLED != 0).then_some(this))
     }
 }
 
-/// The firmware's numbers of the nodes.
-struct Domains {
-    numbers: [u32; MAX_NODES],
-    count: usize,
-}
-
-impl Domains {
-    fn known(&self) -> &[u32] {
-        &self.numbers[..self.count]
-    }
-
-    /// The node of a proximity domain, a new one where it was not seen before.
-    fn node(&mut self, number: u32) -> Result<NodeId, Error> {
-        let index = self.known().iter().position(|it| *it == number).unwrap_or(self.count);
-        *self.numbers.get_mut(index).ok_or(Error::TooManyNodes)? = number;
-        self.count = self.count.max(index + 1);
-        NodeId::new(index as u16).ok_or(Error::TooManyNodes)
-    }
-}
-
-/// Reads the matrix, whose rows and columns are counted by the firmware's numbers.
-fn distances(slit: &[u8], domains: &Domains, topology: &mut Topology) -> Result<(), Malformed> {
-    let fault = |at, error| Malformed { table: Table::Slit, at, error };
+fn distances(slit: &[u8], domains: &Domains, topology: &mut Topology) -> Result<(), Error> {
+    let slit = checked(slit, *b"SLIT", SLIT_MATRIX)?;
+    let bad = Error::BadLength { at: HEADER_BYTES };
+    let localities =
+        dword(slit, 36).zip(dword(slit, 40)).map(|(low, high)| u64::from(low) | u64::from(high) << 32);
+    let localities = localities.and_then(|count| usize::try_from(count).ok()).ok_or(bad)?;
+    let cells = localities.checked_mul(localities).ok_or(bad)?;
     let matrix = &slit[SLIT_MATRIX..];
-    let side = usize::try_from(qword(slit, SLIT_COUNT)).ok();
-    let side = side.filter(|side| side.checked_mul(*side) == Some(matrix.len()));
-    let side = side.ok_or(fault(SLIT_COUNT, Error::BadLength))?;
-    let place = |domain: u32| {
-        let place = usize::try_from(domain).ok().filter(|place| *place < side);
-        place.ok_or(fault(SLIT_COUNT, Error::NoDistances { domain }))
-    };
-    let nodes = || (0..).map_while(NodeId::new).zip(domains.known());
-    for (from, row) in nodes() {
-        for (to, column) in nodes() {
-            let cell = place(*row)? * side + place(*column)?;
-            let set = topology.set_distance(from, to, matrix[cell]);
-            set.map_err(|error| fault(SLIT_MATRIX + cell, error))?;
+    if matrix.len() != cells {
+        return Err(bad);
+    }
+    let known = &domains.numbers[..domains.count];
+    for (from, row) in known.iter().enumerate() {
+        for (to, column) in known.iter().enumerate() {
+            let (row, column) = (*row as usize, *column as usize);
+            if row >= localities || column >= localities {
+                return Err(Error::NoSuchNode { number: row.max(column) as u32 });
+            }
+            let ids = NodeId::new(from as u16).zip(NodeId::new(to as u16)).ok_or(Error::TooManyNodes)?;
+            topology.set_distance(ids.0, ids.1, matrix[row * localities + column])?;
         }
     }
     Ok(())
 }
 
-fn dword(bytes: &[u8], at: usize) -> u32 {
-    u32::from_le_bytes([bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3]])
+/// Checks what all tables share: signature, length, checksum.
+fn checked(bytes: &[u8], signature: [u8; 4], least: usize) -> Result<&[u8], Error> {
+    let bad = Error::BadLength { at: 4 };
+    if bytes.len() < HEADER_BYTES {
+        return Err(bad);
+    }
+    if bytes[..4] != signature {
+        return Err(Error::WrongSignature);
+    }
+    let length = dword(bytes, 4).map_or(0, |length| length as usize);
+    let table = bytes.get(..length).filter(|table| table.len() >= least).ok_or(bad)?;
+    let sum = table.iter().fold(0u8, |sum, byte| sum.wrapping_add(*byte));
+    if sum == 0 { Ok(table) } else { Err(Error::BadChecksum) }
 }
 
-fn qword(bytes: &[u8], at: usize) -> u64 {
-    u64::from(dword(bytes, at)) | u64::from(dword(bytes, at + 4)) << 32
+fn dword(bytes: &[u8], at: usize) -> Option<u32> {
+    bytes.get(at..at + 4)?.try_into().ok().map(u32::from_le_bytes)
 }

@@ -9,7 +9,7 @@ pub const MAX_CPUS: usize = 1024;
 
 const WORDS: usize = MAX_CPUS / 64;
 
-/// A set of processors, by their number: 0 to 1023. Displayed as Linux lists them: `0-3,8`.
+/// A set of processors, by their number: 0 to 1023.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct CpuSet([u64; WORDS]);
 
@@ -56,39 +56,32 @@ impl CpuSet {
     pub fn parse(text: &str) -> Result<Self, Error> {
         let mut set = Self::EMPTY;
         parse_list(text, |first, last| {
-            // Checked before the loop: a range up to the last number would take seconds to be refused.
-            if last as usize >= MAX_CPUS {
-                return Err(Error::TooManyCpus);
+            for cpu in first..=last {
+                set.insert(cpu)?;
             }
-            (first..=last).try_for_each(|cpu| set.insert(cpu).map(drop))
+            Ok(())
         })?;
         Ok(set)
     }
-
-    /// The lowest processor that is in both.
-    pub(crate) fn first_common(&self, other: &Self) -> Option<u32> {
-        let words = self.0.iter().zip(&other.0).map(|(one, other)| one & other);
-        let found = words.enumerate().find(|(_, common)| *common != 0);
-        found.map(|(index, common)| index as u32 * 64 + common.trailing_zeros())
-    }
 }
 
+/// Linux's list form, which [`CpuSet::parse`] reads back.
 impl fmt::Display for CpuSet {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut separator = "";
-        for first in self.iter().filter(|cpu| *cpu == 0 || !self.contains(cpu - 1)) {
-            write!(f, "{separator}{first}")?;
-            separator = ",";
-            let last = (first..MAX_CPUS as u32).take_while(|cpu| self.contains(*cpu)).last();
-            if let Some(last) = last.filter(|last| *last != first) {
-                write!(f, "-{last}")?;
+        let firsts = self.iter().filter(|cpu| *cpu == 0 || !self.contains(cpu - 1));
+        for (index, first) in firsts.enumerate() {
+            let comma = if index == 0 { "" } else { "," };
+            // The processor after the last of a run is missing: `contains` is false beyond the set's end.
+            match (first..).find(|cpu| !self.contains(cpu + 1)) {
+                Some(last) if last > first => write!(f, "{comma}{first}-{last}")?,
+                _ => write!(f, "{comma}{first}")?,
             }
         }
         Ok(())
     }
 }
 
-/// Reads a list of numbers and ranges and hands each on, first and last. How far a range may reach, `take` decides.
+/// Reads a list of numbers and ranges and hands each range on. Bounded: a range reaches at most to [`MAX_CPUS`].
 pub(crate) fn parse_list(
     text: &str,
     mut take: impl FnMut(u32, u32) -> Result<(), Error>,
@@ -106,6 +99,9 @@ pub(crate) fn parse_list(
         if last < first {
             return Err(bad);
         }
+        if last as usize >= MAX_CPUS {
+            return Err(Error::TooManyCpus);
+        }
         take(first, last)?;
         at += part.len() + 1;
     }
@@ -113,6 +109,6 @@ pub(crate) fn parse_list(
 }
 
 /// Digits and nothing else; `str::parse` would take a plus sign.
-pub(crate) fn number<N: core::str::FromStr>(digits: &str) -> Option<N> {
+pub(crate) fn number(digits: &str) -> Option<u32> {
     digits.bytes().all(|byte| byte.is_ascii_digit()).then(|| digits.parse().ok()).flatten()
 }

@@ -1,54 +1,47 @@
-//! What can be wrong with a description of a machine.
+//! What can be wrong with a description of a machine, and where.
 
 use core::fmt;
 
-/// What is wrong with a topology, or with what it was read from. All of it is the source's fault.
-///
-/// Where it is wrong, the readers say: [`sysfs::Malformed`](crate::sysfs::Malformed) names the file,
-/// [`acpi::Malformed`](crate::acpi::Malformed) the table and the byte.
+/// What is wrong with a topology, or with the text or table it was read from. All of it is the source's fault.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Error {
     /// More nodes than [`MAX_NODES`](crate::MAX_NODES), or a node number beyond.
     TooManyNodes,
-    /// A processor number beyond [`MAX_CPUS`](crate::MAX_CPUS).
+    /// A CPU number beyond [`MAX_CPUS`](crate::MAX_CPUS).
     TooManyCpus,
-    /// A node that was named before.
-    NodeTwice {
-        /// Its number.
-        node: u16,
+    /// A node that was named before, or a CPU that is in two nodes.
+    Twice {
+        /// The node or CPU.
+        number: u32,
     },
-    /// A processor that is in another node already.
-    CpuTwice {
-        /// Its number.
-        cpu: u32,
+    /// A node that was not named.
+    NoSuchNode {
+        /// The node.
+        number: u32,
     },
-    /// A distance that is not 10 to itself and 11 to 255 to others.
+    /// A distance that is not 10 to itself and 11 or more to others.
     BadDistance {
         /// From this node.
         from: u16,
         /// To this node.
         to: u16,
     },
-    /// The distances leave out a proximity domain.
-    NoDistances {
-        /// The firmware's number for it.
-        domain: u32,
-    },
     /// There is no node at all.
     Empty,
     /// Text that is not of the expected form.
     BadText {
-        /// The byte where the part begins that is not of that form.
+        /// The byte at which it stops being of that form.
         at: usize,
     },
-    /// A file that should be there is not.
-    Missing,
-    /// A file longer than any that Linux writes there.
-    TooLong,
+    /// A file is missing or too long.
+    Unreadable,
     /// A table with another signature.
     WrongSignature,
-    /// A length that does not fit: a table's, an entry's or a matrix's.
-    BadLength,
+    /// A table, or an entry of it, whose length does not fit.
+    BadLength {
+        /// The byte of the table at which the entry starts.
+        at: usize,
+    },
     /// A table whose bytes do not add up to zero.
     BadChecksum,
 }
@@ -57,19 +50,17 @@ impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::TooManyNodes => write!(f, "more than {} nodes", crate::MAX_NODES),
-            Self::TooManyCpus => write!(f, "a processor number beyond {}", crate::MAX_CPUS - 1),
-            Self::NodeTwice { node } => write!(f, "node {node} is there twice"),
-            Self::CpuTwice { cpu } => write!(f, "processor {cpu} is in two nodes"),
+            Self::TooManyCpus => write!(f, "more than {} processors", crate::MAX_CPUS),
+            Self::Twice { number } => write!(f, "number {number} is there twice"),
+            Self::NoSuchNode { number } => write!(f, "node {number} was not announced"),
             Self::BadDistance { from, to } => {
                 write!(f, "the distance from node {from} to node {to} makes no sense")
             }
-            Self::NoDistances { domain } => write!(f, "no distances for proximity domain {domain}"),
             Self::Empty => f.write_str("there is no node"),
             Self::BadText { at } => write!(f, "the text is not of the expected form at byte {at}"),
-            Self::Missing => f.write_str("the file is missing"),
-            Self::TooLong => f.write_str("the file is too long"),
+            Self::Unreadable => f.write_str("the file is missing or too long"),
             Self::WrongSignature => f.write_str("the table has another signature"),
-            Self::BadLength => f.write_str("the length does not fit"),
+            Self::BadLength { at } => write!(f, "the length at byte {at} of the table does not fit"),
             Self::BadChecksum => f.write_str("the table's checksum is wrong"),
         }
     }

@@ -1,58 +1,57 @@
-//! Linux's own words: the text files below `/sys/devices/system`, and `/proc/meminfo` where there are no nodes.
+//! Linux's own words: the text files under `/sys/devices/system`.
 
-use core::fmt::{self, Write};
+use core::fmt;
 
 use crate::{
-    CpuSet, Error, MAX_NODES, Node, NodeId, Topology,
+    CpuSet, Error, MAX_NODES, NodeId, Topology,
     cpus::{number, parse_list},
+    topology::Node,
 };
 
-/// How long a file may be, in bytes. Linux writes at most a page into a file of sysfs.
+/// How long a file of the tree may be, in bytes.
 const FILE_BYTES: usize = 4096;
+const PATH_BYTES: usize = 32;
 
 /// A tree of files. Core crates cannot read files: whoever can implements this.
 pub trait Source {
-    /// Copies the beginning of a file, as much as fits, and returns how many bytes the whole file has; `None` where it is
-    /// missing. The path begins at the root and has no slash in front: `sys/devices/system/node/online`.
+    /// Reads a file whole, by its path below `/sys/devices/system`, for example `node/node0/cpulist`. Returns how many bytes
+    /// it has; `None` where it is missing or does not fit.
     fn read(&self, path: &str, buffer: &mut [u8]) -> Option<usize>;
 }
 
-/// One of the files that are read. Displayed as its path.
+/// A file of the tree that this module reads. Shown as its path.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum File {
     /// Which nodes there are.
     Nodes,
+    /// Which processors there are, where there are no nodes.
+    Cpus,
     /// The processors of a node.
     NodeCpus(NodeId),
     /// The memory of a node.
     NodeMemory(NodeId),
-    /// How far it is from a node to each.
+    /// How far a node is from each.
     NodeDistances(NodeId),
-    /// All processors of a machine without nodes.
-    Cpus,
-    /// All memory of a machine without nodes.
-    Memory,
 }
 
 impl fmt::Display for File {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Nodes => f.write_str("sys/devices/system/node/online"),
-            Self::NodeCpus(id) => write!(f, "sys/devices/system/node/node{}/cpulist", id.index()),
-            Self::NodeMemory(id) => write!(f, "sys/devices/system/node/node{}/meminfo", id.index()),
-            Self::NodeDistances(id) => write!(f, "sys/devices/system/node/node{}/distance", id.index()),
-            Self::Cpus => f.write_str("sys/devices/system/cpu/online"),
-            Self::Memory => f.write_str("proc/meminfo"),
+            Self::Nodes => f.write_str("node/online"),
+            Self::Cpus => f.write_str("cpu/online"),
+            Self::NodeCpus(id) => write!(f, "node/node{}/cpulist", id.index()),
+            Self::NodeMemory(id) => write!(f, "node/node{}/meminfo", id.index()),
+            Self::NodeDistances(id) => write!(f, "node/node{}/distance", id.index()),
         }
     }
 }
 
-/// What is wrong with a tree, and in which file.
+/// A file that was refused, and why.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Malformed {
     /// The file.
     pub file: File,
-    /// What is wrong with it.
+    /// What is wrong with it, and at which byte.
     pub error: Error,
 }
 
@@ -64,121 +63,110 @@ impl fmt::Display for Malformed {
 
 impl core::error::Error for Malformed {}
 
-/// Reads the topology from a tree; one node with all processors and all memory where the tree knows no nodes.
+/// Reads the topology from a tree; one node with all processors, its memory unknown, where the tree knows no nodes.
 ///
 /// # Errors
-/// [`Malformed`] where a file is not of Linux's form, contradicts another, or is missing (`distance` may be: then every other
-/// node is as far).
-///
-/// # Cost
-/// About 20 KiB of stack.
+/// [`Malformed`] where a file is there and malformed, where a node lacks its files, or where there is neither `node/online`
+/// nor `cpu/online`.
 pub fn topology(source: &impl Source) -> Result<Topology, Malformed> {
-    let mut reader = Reader { source, buffer: [0; FILE_BYTES] };
-    let Some(online) = reader.read(File::Nodes, node_set)? else { return reader.single() };
-    let ids = || (0..MAX_NODES as u16).filter(|index| online & (1 << index) != 0).filter_map(NodeId::new);
+    let nodes = read(source, File::Nodes, |text| text.map(Nodes::parse).transpose())?;
+    let Some(nodes) = nodes else { return single(source) };
     let mut topology = Topology::empty();
-    for id in ids() {
-        let cpus = reader.required(File::NodeCpus(id), CpuSet::parse)?;
-        let memory_bytes = reader.required(File::NodeMemory(id), memory)?;
-        let added = topology.add(id, Node { cpus, memory_bytes });
-        added.map_err(|error| Malformed { file: File::NodeCpus(id), error })?;
+    for id in nodes.iter() {
+        let cpus = read(source, File::NodeCpus(id), |text| CpuSet::parse(text.ok_or(Error::Unreadable)?))?;
+        let memory_bytes = read(source, File::NodeMemory(id), |text| memory(text.ok_or(Error::Unreadable)?))?;
+        topology
+            .add(id, Node { cpus, memory_bytes })
+            .map_err(|error| Malformed { file: File::NodeCpus(id), error })?;
     }
-    for id in ids() {
-        reader.read(File::NodeDistances(id), |line| distances(line, id, ids(), &mut topology))?;
+    for from in nodes.iter() {
+        // A kernel may leave the file out: then the defaults hold.
+        read(source, File::NodeDistances(from), |text| {
+            text.map_or(Ok(()), |line| distances(line, from, &nodes, &mut topology))
+        })?;
     }
     Ok(topology)
 }
 
-/// Reads one file after the other through one buffer.
-struct Reader<'s, S> {
-    source: &'s S,
-    buffer: [u8; FILE_BYTES],
+/// A machine whose kernel was built without NUMA.
+fn single(source: &impl Source) -> Result<Topology, Malformed> {
+    let cpus = read(source, File::Cpus, |text| CpuSet::parse(text.ok_or(Error::Unreadable)?))?;
+    Ok(Topology::single(cpus, 0))
 }
 
-impl<S: Source> Reader<'_, S> {
-    /// Reads a file and what it says; `None` where it is missing.
-    fn read<T>(
-        &mut self,
-        file: File,
-        parse: impl FnOnce(&str) -> Result<T, Error>,
-    ) -> Result<Option<T>, Malformed> {
-        let mut path = Path { bytes: [0; 48], len: 0 };
-        let fits = write!(path, "{file}").is_ok();
-        debug_assert!(fits, "the longest path has 39 bytes");
-        let Some(bytes) = self.source.read(path.as_str(), &mut self.buffer) else { return Ok(None) };
-        let parsed = self.buffer.get(..bytes).ok_or(Error::TooLong).and_then(|bytes| {
-            let text = core::str::from_utf8(bytes);
-            parse(text.map_err(|error| Error::BadText { at: error.valid_up_to() })?)
-        });
-        parsed.map(Some).map_err(|error| Malformed { file, error })
-    }
+/// The nodes that are online, lowest first: the order in which the kernel writes their distances.
+struct Nodes([bool; MAX_NODES]);
 
-    fn required<T>(
-        &mut self,
-        file: File,
-        parse: impl FnOnce(&str) -> Result<T, Error>,
-    ) -> Result<T, Malformed> {
-        self.read(file, parse)?.ok_or(Malformed { file, error: Error::Missing })
-    }
-
-    /// A machine whose kernel was built without NUMA.
-    fn single(&mut self) -> Result<Topology, Malformed> {
-        let cpus = self.required(File::Cpus, CpuSet::parse)?;
-        Ok(Topology::single(cpus, self.required(File::Memory, memory)?))
-    }
-}
-
-/// `0-1,3`, as bits.
-fn node_set(text: &str) -> Result<u64, Error> {
-    let mut set = 0u64;
-    parse_list(text, |first, last| {
-        if last as usize >= MAX_NODES {
-            return Err(Error::TooManyNodes);
-        }
-        for index in first..=last {
-            if set & (1 << index) != 0 {
-                return Err(Error::NodeTwice { node: index as u16 });
+impl Nodes {
+    fn parse(list: &str) -> Result<Self, Error> {
+        let mut nodes = Self([false; MAX_NODES]);
+        parse_list(list, |first, last| {
+            for number in first..=last {
+                let is_online = nodes.0.get_mut(number as usize).ok_or(Error::TooManyNodes)?;
+                if core::mem::replace(is_online, true) {
+                    return Err(Error::Twice { number });
+                }
             }
-            set |= 1 << index;
-        }
-        Ok(())
-    })?;
-    if set == 0 { Err(Error::Empty) } else { Ok(set) }
+            Ok(())
+        })?;
+        if nodes.iter().next().is_none() { Err(Error::Empty) } else { Ok(nodes) }
+    }
+
+    fn iter(&self) -> impl Iterator<Item = NodeId> + '_ {
+        (0u16..).zip(&self.0).filter(|(_, is_online)| **is_online).filter_map(|(index, _)| NodeId::new(index))
+    }
 }
 
-/// `Node 0 MemTotal:       32598124 kB`, among other lines; `/proc/meminfo` leaves out the node. Returns bytes.
+/// `Node 0 MemTotal:       32598124 kB`, among other lines.
 fn memory(text: &str) -> Result<u64, Error> {
     let mut at = 0;
     for line in text.split('\n') {
         if let Some((_, rest)) = line.split_once("MemTotal:") {
-            let kibibytes = rest.trim().strip_suffix("kB").map(str::trim_end).and_then(number::<u64>);
-            return kibibytes.and_then(|count| count.checked_mul(1024)).ok_or(Error::BadText { at });
+            let kilobytes = rest.trim().strip_suffix("kB").map(str::trim_end).and_then(large_number);
+            return kilobytes.and_then(|count| count.checked_mul(1024)).ok_or(Error::BadText { at });
         }
         at += line.len() + 1;
     }
     Err(Error::BadText { at: text.len() })
 }
 
-/// One number per online node, lowest node first.
-fn distances(
-    line: &str,
-    from: NodeId,
-    nodes: impl Iterator<Item = NodeId>,
-    topology: &mut Topology,
-) -> Result<(), Error> {
-    let bad = Error::BadText { at: line.len() };
+/// One number per online node.
+fn distances(line: &str, from: NodeId, nodes: &Nodes, topology: &mut Topology) -> Result<(), Error> {
     let mut words = line.split_ascii_whitespace();
-    for to in nodes {
-        let distance = number(words.next().ok_or(bad)?);
-        let wrong = Error::BadDistance { from: from.index(), to: to.index() };
-        topology.set_distance(from, to, distance.ok_or(wrong)?)?;
+    for to in nodes.iter() {
+        let word = words.next().ok_or(Error::BadText { at: line.len() })?;
+        let distance = number(word).and_then(|distance| u8::try_from(distance).ok());
+        let bad = Error::BadDistance { from: from.index(), to: to.index() };
+        topology.set_distance(from, to, distance.ok_or(bad)?)?;
     }
-    if words.next().is_some() { Err(bad) } else { Ok(()) }
+    if words.next().is_some() { Err(Error::BadText { at: line.len() }) } else { Ok(()) }
+}
+
+fn large_number(digits: &str) -> Option<u64> {
+    let digits_only = !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit());
+    digits_only.then(|| digits.parse().ok()).flatten()
+}
+
+/// Reads a file and hands its text to `parse`: `None` where the source has none. What goes wrong is the file's fault.
+fn read<T>(
+    source: &impl Source,
+    file: File,
+    parse: impl FnOnce(Option<&str>) -> Result<T, Error>,
+) -> Result<T, Malformed> {
+    let mut buffer = [0; FILE_BYTES];
+    let mut path = Path { bytes: [0; PATH_BYTES], len: 0 };
+    // Cannot fail: the longest path is `node/node63/distance`.
+    let _ = fmt::Write::write_fmt(&mut path, format_args!("{file}"));
+    let bytes = source.read(path.as_str(), &mut buffer).and_then(|bytes| buffer.get(..bytes));
+    let text = bytes.map(core::str::from_utf8).transpose();
+    text.map_err(|error| Error::BadText { at: error.valid_up_to() })
+        .and_then(parse)
+        .map_err(|error| Malformed { file, error })
 }
 
 /// A path without a heap.
 struct Path {
-    bytes: [u8; 48],
+    bytes: [u8; PATH_BYTES],
     len: usize,
 }
 
@@ -188,7 +176,7 @@ impl Path {
     }
 }
 
-impl Write for Path {
+impl fmt::Write for Path {
     fn write_str(&mut self, part: &str) -> fmt::Result {
         let place = self.bytes.get_mut(self.len..self.len + part.len()).ok_or(fmt::Error)?;
         place.copy_from_slice(part.as_bytes());

@@ -8,9 +8,6 @@ pub const LOCAL: u8 = 10;
 /// The distance between two nodes of which nothing is known.
 pub const REMOTE: u8 = 20;
 
-/// The distance between two nodes of which one cannot use the other's memory.
-pub const UNREACHABLE: u8 = 255;
-
 /// The distance of a node that cannot be reached at all (ACPI specification 6.5, section 5.2.17).
 pub const UNREACHABLE: u8 = u8::MAX;
 
@@ -50,14 +47,14 @@ impl Topology {
     /// Adds a node.
     ///
     /// # Errors
-    /// [`Error::NodeTwice`], [`Error::CpuTwice`]: then nothing has changed.
+    /// [`Error::Twice`] where the node, or one of its processors, is there already.
     pub fn add(&mut self, id: NodeId, node: Node) -> Result<(), Error> {
-        if let Some(cpu) = self.nodes.iter().flatten().find_map(|it| it.cpus.first_common(&node.cpus)) {
-            return Err(Error::CpuTwice { cpu });
+        if let Some(cpu) = node.cpus.iter().find(|cpu| self.node_of(*cpu).is_some()) {
+            return Err(Error::Twice { number: cpu });
         }
         let place = &mut self.nodes[usize::from(id.index())];
         if place.is_some() {
-            return Err(Error::NodeTwice { node: id.index() });
+            return Err(Error::Twice { number: id.index().into() });
         }
         *place = Some(node);
         Ok(())
@@ -68,7 +65,7 @@ impl Topology {
         if let Some(cpu) = cpu
             && self.node_of(cpu).is_some_and(|holder| holder != id)
         {
-            return Err(Error::CpuTwice { cpu });
+            return Err(Error::Twice { number: cpu });
         }
         let node =
             self.nodes[usize::from(id.index())].get_or_insert(Node { cpus: CpuSet::EMPTY, memory_bytes: 0 });

@@ -3,6 +3,7 @@
 use std::{
     collections::HashMap,
     os::fd::{AsFd, OwnedFd},
+    panic::{self, AssertUnwindSafe},
     sync::{Arc, Mutex, PoisonError, mpsc},
     thread,
 };
@@ -61,7 +62,10 @@ fn spawn_thread(name: &str, body: impl FnOnce() + Send + 'static) -> Result<(), 
 fn act(domain: &Domain<SocketGate>, arriving: &mpsc::Receiver<Message>) {
     while let Ok(mut message) = arriving.recv() {
         let Ok(upcall) = Upcall::read_from_bytes(message.record()) else { continue };
-        if let Err(error) = domain.upcall(&upcall, message.fds[0].take())
+        let handle = message.fds[0].take();
+        // A handler of the program's may panic; the domain has to hear the next upcall all the same.
+        let acted = panic::catch_unwind(AssertUnwindSafe(|| domain.upcall(&upcall, handle)));
+        if let Ok(Err(error)) = acted
             && std::env::var_os("FEUERBIRD_TRACE").is_some()
         {
             eprintln!("feuerbird: upcall {}: {error}", upcall.kind);
@@ -115,7 +119,11 @@ impl Gate for SocketGate {
         drop(waiting);
         let record: &[u8; RECORD_BYTES] = zerocopy::transmute_ref!(&request);
         let handles: Vec<_> = handle.iter().map(AsFd::as_fd).collect();
-        self.shared.socket.send(record, payload, &handles).map_err(|_| GateError::Closed)?;
+        if self.shared.socket.send(record, payload, &handles).is_err() {
+            let mut waiting = self.shared.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+            waiting.as_mut().map(|callers| callers.remove(&request.sequence));
+            return Err(GateError::Closed);
+        }
         let mut message = reply.recv().map_err(|_| GateError::Closed)?;
         let reply = Reply::read_from_bytes(message.record()).map_err(|_| GateError::Garbled)?;
         let bytes = message.payload().len().min(payload_out.len());

@@ -165,12 +165,12 @@ impl Supervisor {
     }
 
     fn serve(&mut self, domain: DomainId, mut message: Message) {
-        if !self.kernel.machine_mut().recognise(domain, message.sender) {
+        // Who speaks is remembered only from a proper request: whoever was made to write here by mistake is nobody.
+        let request = Request::read_from_bytes(message.record()).ok();
+        let Some(request) = request.filter(|request| request.class == Class::Request as u32) else {
             return self.end(domain);
-        }
-        let request = Request::read_from_bytes(message.record());
-        let Ok(request) = request else { return self.end(domain) };
-        if request.class != Class::Request as u32 {
+        };
+        if !self.kernel.machine_mut().recognise(domain, message.sender) {
             return self.end(domain);
         }
         let handle = message.fds[0].take().map(Arc::new);

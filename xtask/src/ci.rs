@@ -4,6 +4,7 @@ use clap::ValueEnum;
 
 use crate::context::{Context, Failure};
 use crate::jobs::{self, Job};
+use crate::run;
 
 /// Runs one job of the tests; without a name all of them.
 #[derive(clap::Args, Debug)]
@@ -12,7 +13,7 @@ pub(crate) struct Args {
     #[arg(value_enum)]
     job: Option<Job>,
     /// Lists the jobs and what each proves.
-    #[arg(long, exclusive = true)]
+    #[arg(long, conflicts_with = "job")]
     list: bool,
 }
 
@@ -20,7 +21,7 @@ pub(crate) struct Args {
 pub(crate) fn run(context: &Context, args: &Args) -> Result<(), Failure> {
     if args.list {
         for job in Job::value_variants() {
-            println!("  {:8} {}", job.name(), job.proves());
+            run::print(&format!("  {:8} {}\n", job.name(), job.proves()));
         }
         return Ok(());
     }

@@ -23,7 +23,7 @@ pub(crate) struct Args {
     #[arg(default_value = DEFAULT)]
     pub(crate) name: String,
     /// Lists the demos and what each shows.
-    #[arg(long, exclusive = true)]
+    #[arg(long, conflicts_with_all = ["name", "arguments"])]
     list: bool,
     /// Passed on to the demo.
     #[arg(last = true, value_name = "ARGS")]
@@ -40,7 +40,7 @@ pub(crate) fn run(context: &Context, args: Args) -> Result<(), Failure> {
     let workspace = Workspace::load(context)?;
     let demos = workspace.package(PACKAGE).map(demos).unwrap_or_default();
     if args.list {
-        print!("{}", listing(&demos));
+        run::print(&listing(&demos));
         return Ok(());
     }
     if !demos.iter().any(|demo| demo.name == args.name) {

@@ -60,7 +60,9 @@ impl Job {
                 "the documentation builds without a warning: no broken link, nothing public undocumented"
             }
             Self::Schemas => "what builds read of the schemas is what the schemas say",
-            Self::Bare => "every core crate builds for x86_64-unknown-none: it needs no operating system",
+            Self::Bare => {
+                "every core crate builds alone for x86_64-unknown-none: it needs no operating system"
+            }
             Self::Test => "all unit, integration and documentation tests pass",
             Self::Benches => "every benchmark runs, and what it measures gives right results",
             Self::Loom => "the lock-free protocols hold in every interleaving of the model's small cases",

@@ -102,6 +102,16 @@ mod tests {
     }
 
     #[test]
+    fn lists_are_there_offline_too_and_take_nothing_else() {
+        for task in ["demo", "ci"] {
+            assert!(Cli::try_parse_from(["xtask", task, "--list", "--offline"]).is_ok(), "{task}");
+        }
+        for line in [["ci", "--list", "fmt"], ["demo", "--list", "cheat"]] {
+            assert_eq!(Cli::try_parse_from(["xtask"].into_iter().chain(line)).unwrap_err().exit_code(), 2);
+        }
+    }
+
+    #[test]
     fn an_unknown_job_is_wrong_usage() {
         assert_eq!(Cli::try_parse_from(["xtask", "ci", "nonsense"]).unwrap_err().exit_code(), 2);
     }

@@ -1,5 +1,6 @@
-//! Starting programs: shown, streamed, and their ends told apart.
+//! Starting programs: shown, streamed, and their ends told apart; and what is printed of our own.
 
+use std::io::Write;
 use std::os::unix::process::CommandExt;
 use std::process::{Command, Stdio};
 
@@ -21,6 +22,11 @@ pub(crate) fn line(command: &Command) -> String {
 
 fn quoted(word: &str) -> String {
     if word.contains([' ', '*', '"']) { format!("'{word}'") } else { word.to_owned() }
+}
+
+/// Writes a result to the standard output. A reader that has gone, as `head` does, needs no more of it, and that is no failure.
+pub(crate) fn print(text: &str) {
+    let _ = std::io::stdout().write_all(text.as_bytes());
 }
 
 /// Runs a command with its output going where ours goes.

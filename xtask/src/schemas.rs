@@ -54,7 +54,7 @@ fn regenerate(context: &Context) -> Result<(), Failure> {
         pairs.push(Pair { name, schema, request });
     }
     write(&folder.join("hashes"), hashes(&pairs).as_bytes())?;
-    println!("{} requests and their hashes written to schemas/", pairs.len());
+    run::print(&format!("{} requests and their hashes written to schemas/\n", pairs.len()));
     Ok(())
 }
 
@@ -65,7 +65,7 @@ fn check_all(context: &Context) -> Result<(), Failure> {
             return check_generated_code(context);
         }
     }
-    println!("{} schemas, their requests and their hashes agree", pairs.len());
+    run::print(&format!("{} schemas, their requests and their hashes agree\n", pairs.len()));
     Ok(())
 }
 

@@ -26,6 +26,11 @@ fn skipped(rest: &[u8], before: Option<u8>) -> usize {
         [b'/', b'*', ..] => block_comment(rest),
         [b'"', ..] => string(rest),
         [b'r', b'"' | b'#', ..] if !in_word => raw_string(rest),
+        // A byte or C string: `br"..."`, `cr#"..."#`.
+        [b'b' | b'c', b'r', b'"' | b'#', ..] if !in_word => match raw_string(&rest[1..]) {
+            0 => 0,
+            length => length + 1,
+        },
         [b'\'', b'\\', ..] => {
             2 + rest[2..].iter().skip(1).position(|byte| *byte == b'\'').map_or(0, |at| at + 2)
         }
@@ -152,6 +157,8 @@ mod tests {
         assert_eq!(finds("let a = r#\"b\"c\"#; unsafe {}"), [1]);
         assert_eq!(finds("let a = \"\\\"\"; unsafe {}"), [1]);
         assert_eq!(finds("let r#type = 1; unsafe {}"), [1]);
+        assert_eq!(finds("let a = br\"\\\"; unsafe {}"), [1]);
+        assert_eq!(finds("let a = cr#\"b\"c\"#; unsafe {}"), [1]);
     }
 
     #[test]

@@ -11,6 +11,7 @@ mod packages;
 mod unsafe_code;
 
 use crate::context::{Context, Failure};
+use crate::run;
 use facts::Facts;
 
 /// Checks layers, towers, unsafe code, file sizes, documentation and `no_std`, as ARCHITECTURE.md states them.
@@ -42,14 +43,14 @@ pub(crate) fn check(context: &Context) -> Result<(), Failure> {
     let mut errors = 0;
     for finding in &findings {
         match finding {
-            Finding::Warning(text) => println!("warning: {text}"),
+            Finding::Warning(text) => run::print(&format!("warning: {text}\n")),
             Finding::Error(text) => {
                 errors += 1;
-                println!("error: {text}");
+                run::print(&format!("error: {text}\n"));
             }
         }
     }
-    println!("{} packages and {} files looked at", facts.packages.len(), facts.files.len());
+    run::print(&format!("{} packages and {} files looked at\n", facts.packages.len(), facts.files.len()));
     if errors == 0 { Ok(()) } else { Err(Failure::Failed(format!("tidy has {errors} errors"))) }
 }
 

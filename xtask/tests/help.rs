@@ -1,6 +1,7 @@
 //! The program as people run it: its help, and its exit codes.
 
-use std::process::{Command, Output};
+use std::io;
+use std::process::{Command, Output, Stdio};
 
 fn xtask(words: &[&str]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_feuerbird-xtask")).args(words).output().expect("the program starts")
@@ -41,5 +42,21 @@ fn the_list_of_jobs_names_them_all() {
     let list = text(&xtask(&["ci", "--list"]));
     for job in ["fmt", "clippy", "tidy", "docs", "schemas", "bare", "test", "benches", "loom", "miri"] {
         assert!(list.lines().any(|line| line.trim_start().starts_with(job)), "{list}");
+    }
+}
+
+#[test]
+fn a_reader_that_has_gone_is_no_failure() {
+    for task in ["ci", "demo"] {
+        let (reader, writer) = io::pipe().expect("a pipe");
+        drop(reader);
+        let mut command = Command::new(env!("CARGO_BIN_EXE_feuerbird-xtask"));
+        let output = command
+            .args([task, "--list"])
+            .stdout(writer)
+            .stderr(Stdio::piped())
+            .output()
+            .expect("the program starts");
+        assert_eq!(output.status.code(), Some(0), "{task}: {}", text(&output));
     }
 }

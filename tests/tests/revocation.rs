@@ -10,16 +10,24 @@ use std::{
 use feuerbird::{
     Domain, Program,
     capability::Rights,
-    channel::RecvError,
+    channel::{RecvError, SendError, WhenFull},
     hosted::{Child, SocketGate},
-    libos::{Authority, Handle, Receiver},
+    libos::{Authority, Error, Handle, Receiver},
     prelude::{Plain, SECOND, Terms, Trust},
 };
+use feuerbird_abi::Status;
 use feuerbird_tests::numbered::ROLE_VARIABLE;
 
 fn start(domain: &Domain, role: &str, from: &Handle<SocketGate>, authority: Authority) -> Child {
     let mut command = Command::new(env!("CARGO_BIN_EXE_actor"));
     command.env(ROLE_VARIABLE, role).stdout(Stdio::piped());
+    Program::new(command, Trust::USER).spawn(domain, &[(from, authority)]).unwrap()
+}
+
+/// The same with a child of `authority_actor`.
+fn start_other(domain: &Domain, role: &[&str], from: &Handle<SocketGate>, authority: Authority) -> Child {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_authority_actor"));
+    command.args(role).stdout(Stdio::piped());
     Program::new(command, Trust::USER).spawn(domain, &[(from, authority)]).unwrap()
 }
 
@@ -35,19 +43,33 @@ fn said(mut child: Child) -> String {
     text
 }
 
-/// Receives until `enough` messages of `sender` came; panics on a message of `banned`.
-fn receive(receiver: &mut Receiver<Plain<u64>, SocketGate>, sender: u64, enough: usize, banned: Option<u64>) {
-    let end = Instant::now() + Duration::from_secs(20);
-    let mut count = 0;
-    while count < enough {
-        assert!(Instant::now() < end, "{count} of {enough} messages");
-        match receiver.recv_timeout(SECOND, |value| value >> 32) {
-            Ok(from) => {
-                assert_ne!(Some(from), banned, "a message of a revoked sender");
-                count += usize::from(from == sender);
+/// What came of each sender so far: a lane keeps the order, so a message of another number is a lost one.
+struct Inbox {
+    receiver: Receiver<Plain<u64>, SocketGate>,
+    next: [u64; 3],
+}
+
+impl Inbox {
+    fn new(receiver: Receiver<Plain<u64>, SocketGate>) -> Self {
+        Self { receiver, next: [0; 3] }
+    }
+
+    /// Receives until `enough` more messages of `sender` came; panics on a message of `banned`.
+    fn receive(&mut self, sender: usize, enough: u64, banned: Option<usize>) {
+        let end = Instant::now() + Duration::from_secs(20);
+        let goal = self.next[sender] + enough;
+        while self.next[sender] < goal {
+            assert!(Instant::now() < end, "{} of {goal} messages", self.next[sender]);
+            match self.receiver.recv_timeout(SECOND, |value| value) {
+                Ok(value) => {
+                    let (from, count) = ((value >> 32) as usize, value & u64::from(u32::MAX));
+                    assert_ne!(Some(from), banned, "a message of a revoked sender");
+                    assert_eq!(count, self.next[from], "a message of sender {from} is lost");
+                    self.next[from] += 1;
+                }
+                Err(RecvError::DeadlinePassed | RecvError::Revoked) => {}
+                Err(error) => panic!("{error}"),
             }
-            Err(RecvError::DeadlinePassed | RecvError::Revoked) => {}
-            Err(error) => panic!("{error}"),
         }
     }
 }
@@ -57,15 +79,15 @@ fn after_revoke_returns_nothing_of_the_revoked_sender_is_received() {
     let domain = feuerbird::embedded().unwrap();
     let endpoint = domain.endpoint(Terms::sized(256).unwrap()).unwrap();
     let (one, two) = (endpoint.derive(everything()).unwrap(), endpoint.derive(everything()).unwrap());
-    let mut receiver = domain.receiver::<Plain<u64>>(&endpoint).unwrap();
+    let mut inbox = Inbox::new(domain.receiver::<Plain<u64>>(&endpoint).unwrap());
     let first = start(&domain, "flood 1", &one, Authority::send(Trust::USER));
     let second = start(&domain, "flood 2", &two, Authority::send(Trust::USER));
-    receive(&mut receiver, 1, 500, None);
-    receive(&mut receiver, 2, 500, None);
+    inbox.receive(1, 500, None);
+    inbox.receive(2, 500, None);
     // The lane of the first is full of messages at this moment.
     let revoked = one.revoke().unwrap();
     assert!(revoked.forced >= 1, "{revoked:?}");
-    receive(&mut receiver, 2, 5_000, Some(1));
+    inbox.receive(2, 5_000, Some(1));
     let first = said(first);
     assert!(first.contains("revoked, 1 repossessed"), "{first}");
     assert!(first.contains("again: the kernel refused: the slot holds no usable capability"), "{first}");
@@ -78,9 +100,9 @@ fn a_holder_is_told_first_and_may_let_go_by_itself() {
     let domain = feuerbird::embedded().unwrap();
     let endpoint = domain.endpoint(Terms::sized(256).unwrap()).unwrap();
     let one = endpoint.derive(everything()).unwrap();
-    let mut receiver = domain.receiver::<Plain<u64>>(&endpoint).unwrap();
+    let mut inbox = Inbox::new(domain.receiver::<Plain<u64>>(&endpoint).unwrap());
     let child = start(&domain, "flood 1", &one, Authority::send(Trust::USER));
-    receive(&mut receiver, 1, 500, None);
+    inbox.receive(1, 500, None);
     let began = Instant::now();
     let revoked = one.revoke_within(5 * SECOND).unwrap();
     assert_eq!(revoked.forced, 0, "it let go by itself");
@@ -94,15 +116,15 @@ fn a_holder_that_does_not_let_go_is_made_to_at_the_deadline() {
     let domain = feuerbird::embedded().unwrap();
     let endpoint = domain.endpoint(Terms::sized(256).unwrap()).unwrap();
     let one = endpoint.derive(everything()).unwrap();
-    let mut receiver = domain.receiver::<Plain<u64>>(&endpoint).unwrap();
+    let mut inbox = Inbox::new(domain.receiver::<Plain<u64>>(&endpoint).unwrap());
     let mut child = start(&domain, "stubborn 1", &one, Authority::send(Trust::USER));
-    receive(&mut receiver, 1, 500, None);
+    inbox.receive(1, 500, None);
     let began = Instant::now();
     let revoked = one.revoke_within(SECOND / 5).unwrap();
     assert!(revoked.forced >= 1, "{revoked:?}");
     let took = began.elapsed();
     assert!(took >= Duration::from_millis(190) && took < Duration::from_secs(3), "{took:?}");
-    let late = receiver.recv_timeout(SECOND / 5, |value| value);
+    let late = inbox.receiver.recv_timeout(SECOND / 5, |value| value);
     assert!(late.is_err(), "a message of a revoked sender: {late:?}");
     child.process.kill().unwrap();
 }
@@ -139,4 +161,84 @@ fn a_revoked_receiver_gets_nothing_more_and_another_gets_it_all() {
     assert!(first_last <= 1000, "it received {first_last}, which was sent after its revocation");
     assert_eq!(second_last, 3000);
     assert_eq!(first_count + second_count, 3000, "each message once: {first} and {second}");
+}
+
+#[test]
+fn what_is_taken_at_the_deadline_is_told_to_whom_it_was_taken_from() {
+    let domain = feuerbird::embedded().unwrap();
+    let endpoint = domain.endpoint(Terms::sized(256).unwrap()).unwrap();
+    let one = endpoint.derive(everything()).unwrap();
+    let mut receiver = domain.receiver::<Plain<u64>>(&endpoint).unwrap();
+    // It asks for three times as long as it is given.
+    let child = start_other(&domain, &["slow", "900"], &one, Authority::send(Trust::USER));
+    for expected in 0..500 {
+        assert_eq!(receiver.recv_timeout(10 * SECOND, |value| value), Ok(expected));
+    }
+    let began = Instant::now();
+    let revoked = one.revoke_within(3 * SECOND / 10).unwrap();
+    assert_eq!(revoked.forced, 1, "{revoked:?}");
+    let took = began.elapsed();
+    assert!((Duration::from_millis(290)..Duration::from_millis(850)).contains(&took), "{took:?}");
+    let late = receiver.try_recv(|value| value);
+    assert!(late.is_err(), "a message of a revoked sender: {late:?}");
+    assert_eq!(said(child).trim(), "revoked, 1 repossessed, the granted slot: true");
+}
+
+#[test]
+fn a_revoked_receiver_hears_that_it_is_revoked_and_nothing_else() {
+    let domain = feuerbird::embedded().unwrap();
+    let endpoint = domain.endpoint(Terms::sized(256).unwrap()).unwrap();
+    let one = endpoint.derive(everything()).unwrap();
+    let mut sender = domain.sender::<Plain<u64>>(&endpoint).unwrap();
+    let child = start_other(&domain, &["listen"], &one, Authority::receive(Trust::USER));
+    (1..=1000).for_each(|value| sender.send(&value).unwrap());
+    sender.finish(10 * SECOND).unwrap();
+    one.revoke().unwrap();
+    sender.set_when_full(WhenFull::Block { timeout_ns: SECOND });
+    let refused = sender.send(&1001);
+    assert_eq!(refused, Err(SendError::Revoked), "nobody is left who may receive");
+    assert_eq!(said(child), "Revoked after 1000\nnothing more\n");
+}
+
+#[test]
+fn revoking_the_top_of_a_chain_ends_all_of_it_and_a_sibling_lives_on() {
+    let refused = Some(Error::Refused(Status::NoCapability));
+    let domain = feuerbird::embedded().unwrap();
+    let endpoint = domain.endpoint(Terms::sized(256).unwrap()).unwrap();
+    let (top, sibling) = (endpoint.derive(everything()).unwrap(), endpoint.derive(everything()).unwrap());
+    let mut chain = vec![top.derive(everything()).unwrap()];
+    for depth in 0..5 {
+        chain.push(chain[depth].derive(everything()).unwrap());
+    }
+    let mut inbox = Inbox::new(domain.receiver::<Plain<u64>>(&endpoint).unwrap());
+    let child = start(&domain, "flood 1", chain.last().unwrap(), Authority::send(Trust::USER));
+    let mut in_the_middle = domain.sender::<Plain<u64>>(&chain[2]).unwrap();
+    in_the_middle.set_when_full(WhenFull::Block { timeout_ns: 5 * SECOND });
+    in_the_middle.send(&(2 << 32)).unwrap();
+    inbox.receive(1, 500, None);
+
+    let revoked = top.revoke().unwrap();
+    assert_eq!((revoked.capabilities, revoked.forced), (7, 2), "six in the chain, one granted; two bound");
+    let (other, _gate) = domain.create_domain(Trust::USER).unwrap();
+    for handle in &chain {
+        assert_eq!(domain.sender::<Plain<u64>>(handle).err(), refused);
+        assert_eq!(domain.receiver::<Plain<u64>>(handle).err(), refused);
+        assert_eq!(handle.derive(Authority::send(Trust::USER)).err(), refused);
+        assert_eq!(handle.copy().err(), refused);
+        assert_eq!(handle.grant(&other, Authority::send(Trust::USER)).err(), refused);
+        assert_eq!(handle.inspect().err(), refused);
+        assert_eq!(handle.revoke().err(), refused);
+    }
+    assert_eq!(in_the_middle.send(&(2 << 32 | 1)), Err(SendError::Revoked));
+    assert!(said(child).contains("revoked"));
+    let again = top.revoke().unwrap();
+    assert_eq!((again.capabilities, again.forced), (0, 0), "the second time there is nothing left");
+
+    // What was not below the top works as before, the top itself included.
+    for handle in [&top, &sibling] {
+        let mut sender = domain.sender::<Plain<u64>>(handle).unwrap();
+        let count = inbox.next[2];
+        sender.send(&(2 << 32 | count)).unwrap();
+        inbox.receive(2, 1, Some(1));
+    }
 }

@@ -2,16 +2,19 @@
 #![allow(clippy::unwrap_used)] // a test may unwrap
 
 use std::{
+    io::{BufRead, BufReader, Lines},
     path::PathBuf,
-    process::{Child, Command, Stdio},
+    process::{Child, ChildStdout, Command, Stdio},
     time::{Duration, Instant},
 };
 
 use feuerbird::{
     channel::RecvError,
-    hosted::{Policy, PolicyError, connect},
+    hosted::{Policy, PolicyError, StartError, connect},
+    libos::Error,
     prelude::{Plain, SECOND},
 };
+use feuerbird_abi::Status;
 
 fn policy(uid: u32) -> String {
     format!(
@@ -108,15 +111,87 @@ fn programs_that_the_policy_knows_exchange_messages() {
     );
 }
 
+/// A program that connects: a child of `authority_actor`, and what it says, line by line.
+struct Client {
+    process: Child,
+    lines: Lines<BufReader<ChildStdout>>,
+}
+
+impl Client {
+    fn start(role: &str, supervisor: &Supervisor) -> Self {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_authority_actor"));
+        let mut process = command.arg(role).arg(&supervisor.socket).stdout(Stdio::piped()).spawn().unwrap();
+        let lines = BufReader::new(process.stdout.take().unwrap()).lines();
+        Self { process, lines }
+    }
+
+    fn says(&mut self) -> String {
+        self.lines.next().expect("it ended").unwrap()
+    }
+}
+
+impl Drop for Client {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+#[test]
+fn programs_of_their_own_talk_and_notice_the_end_of_the_supervisor() {
+    let mut supervisor = Supervisor::start("programs", &policy(rustix::process::getuid().as_raw()));
+    let mut logger = Client::start("logger", &supervisor);
+    let mut sensor = Client::start("sensor", &supervisor);
+    assert_eq!(sensor.says(), "sent 1000");
+    assert_eq!(logger.says(), "received 1000");
+
+    let process = rustix::process::Pid::from_child(&supervisor.process);
+    rustix::process::kill_process(process, rustix::process::Signal::TERM).unwrap();
+    let began = Instant::now();
+    assert_eq!(supervisor.process.wait().unwrap().code(), Some(0));
+    assert!(!supervisor.socket.exists(), "the socket is gone");
+    // One sends, the other waits for more; both live on for a while, so that neither notices the other's end.
+    assert_eq!(sensor.says(), "Some(Disconnected), Some(KernelGone)");
+    assert_eq!(logger.says(), "Disconnected, Some(KernelGone)");
+    let took = began.elapsed();
+    assert!(took < Duration::from_secs(2), "{took:?}");
+    assert!(sensor.process.wait().unwrap().success() && logger.process.wait().unwrap().success());
+}
+
+#[test]
+fn programs_notice_a_supervisor_that_is_killed() {
+    let mut supervisor = Supervisor::start("killed", &policy(rustix::process::getuid().as_raw()));
+    let mut logger = Client::start("logger", &supervisor);
+    let mut sensor = Client::start("sensor", &supervisor);
+    assert_eq!((sensor.says(), logger.says()), ("sent 1000".into(), "received 1000".into()));
+    supervisor.process.kill().unwrap();
+    supervisor.process.wait().unwrap();
+    assert_eq!(sensor.says(), "Some(Disconnected), Some(KernelGone)");
+    assert_eq!(logger.says(), "Disconnected, Some(KernelGone)");
+}
+
 #[test]
 fn strangers_are_refused() {
     let uid = rustix::process::getuid().as_raw();
     let supervisor = Supervisor::start("names", &policy(uid));
-    assert!(connect(&supervisor.socket, "burglar").is_err(), "a name that the policy does not know");
-    assert!(connect(&supervisor.socket, "sensor").is_ok(), "others go on");
-    let supervisor = Supervisor::start("users", &policy(uid + 1));
-    assert!(connect(&supervisor.socket, "sensor").is_err(), "another user's name");
-    assert!(connect(supervisor.socket.with_extension("none"), "sensor").is_err(), "no supervisor there");
+    let refusal = |error: StartError| match error {
+        StartError::Domain(Error::Refused(status)) => status,
+        other => panic!("{other}"),
+    };
+    let error = |name: &str| connect(&supervisor.socket, name).err().map(refusal);
+    assert_eq!(error("burglar"), Some(Status::NoCapability), "a name that the policy does not know");
+    assert_eq!(error("sensor2"), Some(Status::NoCapability), "more than a name");
+    assert_eq!(error("sens"), Some(Status::NoCapability), "less than a name");
+    assert_eq!(error("sensor"), None, "others go on");
+    let stranger = Supervisor::start("users", &policy(uid + 1));
+    for name in ["sensor", "logger", ""] {
+        let error = connect(&stranger.socket, name).err().map(refusal);
+        assert_eq!(error, Some(Status::NoCapability), "another user's name: {name:?}");
+    }
+    let nowhere = supervisor.socket.with_extension("none");
+    let error = connect(&nowhere, "sensor").err().unwrap();
+    assert!(matches!(&error, StartError::NoSupervisor(path, _) if *path == nowhere.display().to_string()));
+    assert!(error.to_string().contains("feuerbird supervise --socket"), "{error}");
 }
 
 #[test]
@@ -135,4 +210,26 @@ fn a_policy_that_makes_no_sense_is_refused_with_its_reason() {
     ));
     assert!(matches!(error(good.replace("depth = 64", "depth = 63")), PolicyError::Terms(..)));
     assert!(matches!(error(good.replace("depth = 64", "deep = 64")), PolicyError::Syntax(_)));
+    let endpoint = "[[endpoint]]\nname = \"telemetry\"\nmessage_bytes = 64\n";
+    assert!(matches!(error(good.clone() + endpoint), PolicyError::Twice(name) if name == "telemetry"));
+
+    // The text names what is to be mended.
+    for (text, named) in [
+        (good.replace("trust = 4", "trust = 99"), ["\"sensor\"", "0 to 15"]),
+        (good.replace("\"logger\"", "\"sensor\""), ["\"sensor\"", "twice"]),
+        (
+            good.replace(
+                "endpoint = \"telemetry\", rights = [\"send\"]",
+                "endpoint = \"other\", rights = [\"send\"]",
+            ),
+            ["\"other\"", "[[endpoint]]"],
+        ),
+        (good.replace("depth = 64", "deep = 64"), ["`deep`", "`depth`"]),
+        (good.replace("[\"send\"]", "[\"own\"]"), ["`own`", "`send`"]),
+        (good.replace("depth = 64", "depth = 63"), ["\"telemetry\"", "power of two"]),
+        (good.replace("trust = 4", ""), ["trust", "missing"]),
+    ] {
+        let text = error(text).to_string();
+        assert!(named.iter().all(|word| text.contains(word)), "{named:?}: {text}");
+    }
 }

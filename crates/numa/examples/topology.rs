@@ -26,7 +26,8 @@ struct Folder(PathBuf);
 impl sysfs::Source for Folder {
     fn read(&self, path: &str, buffer: &mut [u8]) -> Option<usize> {
         let bytes = fs::read(self.0.join(path)).ok()?;
-        buffer.get_mut(..bytes.len())?.copy_from_slice(&bytes);
+        let fits = bytes.len().min(buffer.len());
+        buffer[..fits].copy_from_slice(&bytes[..fits]);
         Some(bytes.len())
     }
 }

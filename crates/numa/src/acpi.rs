@@ -6,7 +6,9 @@ use core::fmt;
 
 use crate::{Error, MAX_NODES, NodeId, Topology};
 
+const LENGTH: usize = 4;
 const REVISION: usize = 8;
+const CHECKSUM: usize = 9;
 const HEADER_BYTES: usize = 36;
 const SRAT_ENTRIES: usize = 48;
 const SLIT_MATRIX: usize = 44;
@@ -33,18 +35,46 @@ pub enum Table {
 pub struct Malformed {
     /// The table.
     pub table: Table,
-    /// What is wrong with it, and at which byte.
+    /// What is wrong with it.
     pub error: Error,
+    /// The byte of the table at which it stops making sense: where the entry, field or cell starts, or the table's end where
+    /// something is missing.
+    pub at: usize,
 }
 
 impl fmt::Display for Malformed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let table = if self.table == Table::Srat { "SRAT" } else { "SLIT" };
-        write!(f, "{table}: {}", self.error)
+        match self.error {
+            // Says itself where.
+            error @ Error::BadLength { .. } => write!(f, "{table}: {error}"),
+            error => write!(f, "{table}: {error}, at byte {}", self.at),
+        }
     }
 }
 
 impl core::error::Error for Malformed {}
+
+/// What is wrong, and at which byte.
+struct Fault {
+    error: Error,
+    at: usize,
+}
+
+impl Fault {
+    fn of(self, table: Table) -> Malformed {
+        Malformed { table, error: self.error, at: self.at }
+    }
+}
+
+/// Turns what is wrong into a fault at a byte.
+fn at(at: usize) -> impl Fn(Error) -> Fault {
+    move |error| Fault { error, at }
+}
+
+fn bad_length(at: usize) -> Fault {
+    Fault { error: Error::BadLength { at }, at }
+}
 
 /// Firmware numbers its proximity domains as it likes; nodes count from 0 in the order of appearance.
 #[derive(Clone, Copy, Debug)]
@@ -78,29 +108,39 @@ impl Domains {
 pub fn topology(srat: &[u8], slit: Option<&[u8]>) -> Result<Topology, Malformed> {
     let mut topology = Topology::empty();
     let mut domains = Domains { numbers: [0; MAX_NODES], count: 0 };
-    affinities(srat, &mut domains, &mut topology).map_err(|error| Malformed { table: Table::Srat, error })?;
+    affinities(srat, &mut domains, &mut topology).map_err(|fault| fault.of(Table::Srat))?;
     if let Some(slit) = slit {
-        distances(slit, &domains, &mut topology).map_err(|error| Malformed { table: Table::Slit, error })?;
+        distances(slit, &domains, &mut topology).map_err(|fault| fault.of(Table::Slit))?;
     }
     Ok(topology)
 }
 
-fn affinities(srat: &[u8], domains: &mut Domains, topology: &mut Topology) -> Result<(), Error> {
+fn affinities(srat: &[u8], domains: &mut Domains, topology: &mut Topology) -> Result<(), Fault> {
     let srat = checked(srat, *b"SRAT", SRAT_ENTRIES)?;
     let is_wide = srat[REVISION] >= WIDE_DOMAINS;
-    let mut at = SRAT_ENTRIES;
-    while at < srat.len() {
-        let bad = Error::BadLength { at };
-        let length = usize::from(*srat.get(at + 1).ok_or(bad)?);
-        // At least its kind and length: an entry of no length would never end.
-        let entry = srat.get(at..at + length).filter(|entry| entry.len() >= 2).ok_or(bad)?;
-        let affinity = Affinity::of(entry, is_wide).ok_or(bad)?;
-        if let Some(Affinity { domain, cpu, bytes }) = affinity {
-            topology.grow(domains.node(domain)?, cpu, bytes)?;
+    let mut start = SRAT_ENTRIES;
+    while start < srat.len() {
+        let length = usize::from(*srat.get(start + 1).ok_or_else(|| bad_length(start))?);
+        let entry = srat.get(start..start + length).filter(|entry| entry.len() >= least_length(srat[start]));
+        let entry = entry.ok_or_else(|| bad_length(start))?;
+        if let Some(Affinity { domain, cpu, bytes }) = Affinity::of(entry, is_wide) {
+            let grown = domains.node(domain).and_then(|node| topology.grow(node, cpu, bytes));
+            grown.map_err(at(start))?;
         }
-        at += length;
+        start += length;
     }
-    if topology.is_empty() { Err(Error::Empty) } else { Ok(()) }
+    if topology.is_empty() { Err(at(srat.len())(Error::Empty)) } else { Ok(()) }
+}
+
+/// The length that the specification gives an entry of this kind; a later version may add to it. Of a kind that is not known,
+/// at least its own kind and length: an entry of no length would never end.
+fn least_length(kind: u8) -> usize {
+    match kind {
+        PROCESSOR => 16,
+        MEMORY => 40,
+        X2APIC => 24,
+        _ => 2,
+    }
 }
 
 /// What an entry says: this processor, or so much memory, is in that domain.
@@ -111,14 +151,13 @@ struct Affinity {
 }
 
 impl Affinity {
-    /// `None` where the entry is shorter than its kind; `Some(None)` where it says nothing about this machine.
-    fn of(entry: &[u8], is_wide: bool) -> Option<Option<Self>> {
+    /// `None` where the entry, which is as long as its kind, says nothing about this machine.
+    fn of(entry: &[u8], is_wide: bool) -> Option<Self> {
         let width = if is_wide { u32::MAX } else { 0xff };
         let (this, flags) = match entry[0] {
             PROCESSOR => {
-                let high = entry.get(9..12)?;
-                let domain = u32::from_le_bytes([*entry.get(2)?, high[0], high[1], high[2]]) & width;
-                (Self { domain, cpu: Some((*entry.get(3)?).into()), bytes: 0 }, dword(entry, 4)?)
+                let domain = u32::from_le_bytes([entry[2], entry[9], entry[10], entry[11]]) & width;
+                (Self { domain, cpu: Some(entry[3].into()), bytes: 0 }, dword(entry, 4)?)
             }
             MEMORY => {
                 let bytes = u64::from(dword(entry, 16)?) | u64::from(dword(entry, 20)?) << 32;
@@ -129,50 +168,52 @@ impl Affinity {
                 (Self { domain, cpu, bytes: 0 }, dword(entry, 12)?)
             }
             // Kinds of other machines, and of later versions.
-            _ => return Some(None),
+            _ => return None,
         };
-        Some((flags & ENABLED != 0).then_some(this))
+        (flags & ENABLED != 0).then_some(this)
     }
 }
 
-fn distances(slit: &[u8], domains: &Domains, topology: &mut Topology) -> Result<(), Error> {
+fn distances(slit: &[u8], domains: &Domains, topology: &mut Topology) -> Result<(), Fault> {
     let slit = checked(slit, *b"SLIT", SLIT_MATRIX)?;
-    let bad = Error::BadLength { at: HEADER_BYTES };
+    let bad = || bad_length(HEADER_BYTES);
     let localities =
         dword(slit, 36).zip(dword(slit, 40)).map(|(low, high)| u64::from(low) | u64::from(high) << 32);
-    let localities = localities.and_then(|count| usize::try_from(count).ok()).ok_or(bad)?;
-    let cells = localities.checked_mul(localities).ok_or(bad)?;
+    let localities = localities.and_then(|count| usize::try_from(count).ok()).ok_or_else(bad)?;
+    let cells = localities.checked_mul(localities).ok_or_else(bad)?;
     let matrix = &slit[SLIT_MATRIX..];
     if matrix.len() != cells {
-        return Err(bad);
+        return Err(bad());
     }
     let known = &domains.numbers[..domains.count];
+    // A table for fewer localities than there are domains.
+    if let Some(number) = known.iter().copied().find(|number| *number as usize >= localities) {
+        return Err(at(HEADER_BYTES)(Error::NoSuchNode { number }));
+    }
     for (from, row) in known.iter().enumerate() {
         for (to, column) in known.iter().enumerate() {
-            let (row, column) = (*row as usize, *column as usize);
-            if row >= localities || column >= localities {
-                return Err(Error::NoSuchNode { number: row.max(column) as u32 });
-            }
-            let ids = NodeId::new(from as u16).zip(NodeId::new(to as u16)).ok_or(Error::TooManyNodes)?;
-            topology.set_distance(ids.0, ids.1, matrix[row * localities + column])?;
+            let cell = *row as usize * localities + *column as usize;
+            let ids = NodeId::new(from as u16).zip(NodeId::new(to as u16)).ok_or(Error::TooManyNodes);
+            let set = ids.and_then(|(from, to)| topology.set_distance(from, to, matrix[cell]));
+            set.map_err(at(SLIT_MATRIX + cell))?;
         }
     }
     Ok(())
 }
 
 /// Checks what all tables share: signature, length, checksum.
-fn checked(bytes: &[u8], signature: [u8; 4], least: usize) -> Result<&[u8], Error> {
-    let bad = Error::BadLength { at: 4 };
+fn checked(bytes: &[u8], signature: [u8; 4], least: usize) -> Result<&[u8], Fault> {
+    let bad = || bad_length(LENGTH);
     if bytes.len() < HEADER_BYTES {
-        return Err(bad);
+        return Err(bad());
     }
     if bytes[..4] != signature {
-        return Err(Error::WrongSignature);
+        return Err(at(0)(Error::WrongSignature));
     }
-    let length = dword(bytes, 4).map_or(0, |length| length as usize);
-    let table = bytes.get(..length).filter(|table| table.len() >= least).ok_or(bad)?;
+    let length = dword(bytes, LENGTH).map_or(0, |length| length as usize);
+    let table = bytes.get(..length).filter(|table| table.len() >= least).ok_or_else(bad)?;
     let sum = table.iter().fold(0u8, |sum, byte| sum.wrapping_add(*byte));
-    if sum == 0 { Ok(table) } else { Err(Error::BadChecksum) }
+    if sum == 0 { Ok(table) } else { Err(at(CHECKSUM)(Error::BadChecksum)) }
 }
 
 fn dword(bytes: &[u8], at: usize) -> Option<u32> {

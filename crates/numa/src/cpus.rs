@@ -55,7 +55,7 @@ impl CpuSet {
     /// [`Error::BadText`], [`Error::TooManyCpus`].
     pub fn parse(text: &str) -> Result<Self, Error> {
         let mut set = Self::EMPTY;
-        parse_list(text, |first, last| {
+        parse_list(text, MAX_CPUS, Error::TooManyCpus, |first, last| {
             for cpu in first..=last {
                 set.insert(cpu)?;
             }
@@ -81,9 +81,12 @@ impl fmt::Display for CpuSet {
     }
 }
 
-/// Reads a list of numbers and ranges and hands each range on. Bounded: a range reaches at most to [`MAX_CPUS`].
+/// Reads a list of numbers and ranges and hands each range on. A number that is not below `limit` is refused as `beyond`, which
+/// bounds the ranges.
 pub(crate) fn parse_list(
     text: &str,
+    limit: usize,
+    beyond: Error,
     mut take: impl FnMut(u32, u32) -> Result<(), Error>,
 ) -> Result<(), Error> {
     let line = text.trim_end_matches(['\n', ' ']);
@@ -99,8 +102,8 @@ pub(crate) fn parse_list(
         if last < first {
             return Err(bad);
         }
-        if last as usize >= MAX_CPUS {
-            return Err(Error::TooManyCpus);
+        if last as usize >= limit {
+            return Err(beyond);
         }
         take(first, last)?;
         at += part.len() + 1;

@@ -33,8 +33,10 @@ pub enum Error {
         /// The byte at which it stops being of that form.
         at: usize,
     },
-    /// A file is missing or too long.
-    Unreadable,
+    /// A file is missing.
+    Missing,
+    /// A file is longer than any that the kernel writes.
+    TooLong,
     /// A table with another signature.
     WrongSignature,
     /// A table, or an entry of it, whose length does not fit.
@@ -58,7 +60,8 @@ impl fmt::Display for Error {
             }
             Self::Empty => f.write_str("there is no node"),
             Self::BadText { at } => write!(f, "the text is not of the expected form at byte {at}"),
-            Self::Unreadable => f.write_str("the file is missing or too long"),
+            Self::Missing => f.write_str("the file is missing"),
+            Self::TooLong => f.write_str("the file is too long"),
             Self::WrongSignature => f.write_str("the table has another signature"),
             Self::BadLength { at } => write!(f, "the length at byte {at} of the table does not fit"),
             Self::BadChecksum => f.write_str("the table's checksum is wrong"),

@@ -14,8 +14,9 @@ const PATH_BYTES: usize = 32;
 
 /// A tree of files. Core crates cannot read files: whoever can implements this.
 pub trait Source {
-    /// Reads a file whole, by its path below `/sys/devices/system`, for example `node/node0/cpulist`. Returns how many bytes
-    /// it has; `None` where it is missing or does not fit.
+    /// Reads a file, by its path below `/sys/devices/system`, for example `node/node0/cpulist`, as much of it as fits.
+    /// Returns how many bytes it has, or any larger number than fit where it has more; `None` where it is missing, and only
+    /// there: without `node/online` the machine is taken for one without NUMA.
     fn read(&self, path: &str, buffer: &mut [u8]) -> Option<usize>;
 }
 
@@ -73,8 +74,8 @@ pub fn topology(source: &impl Source) -> Result<Topology, Malformed> {
     let Some(nodes) = nodes else { return single(source) };
     let mut topology = Topology::empty();
     for id in nodes.iter() {
-        let cpus = read(source, File::NodeCpus(id), |text| CpuSet::parse(text.ok_or(Error::Unreadable)?))?;
-        let memory_bytes = read(source, File::NodeMemory(id), |text| memory(text.ok_or(Error::Unreadable)?))?;
+        let cpus = read(source, File::NodeCpus(id), |text| CpuSet::parse(text.ok_or(Error::Missing)?))?;
+        let memory_bytes = read(source, File::NodeMemory(id), |text| memory(text.ok_or(Error::Missing)?))?;
         topology
             .add(id, Node { cpus, memory_bytes })
             .map_err(|error| Malformed { file: File::NodeCpus(id), error })?;
@@ -90,7 +91,7 @@ pub fn topology(source: &impl Source) -> Result<Topology, Malformed> {
 
 /// A machine whose kernel was built without NUMA.
 fn single(source: &impl Source) -> Result<Topology, Malformed> {
-    let cpus = read(source, File::Cpus, |text| CpuSet::parse(text.ok_or(Error::Unreadable)?))?;
+    let cpus = read(source, File::Cpus, |text| CpuSet::parse(text.ok_or(Error::Missing)?))?;
     Ok(Topology::single(cpus, 0))
 }
 
@@ -100,7 +101,7 @@ struct Nodes([bool; MAX_NODES]);
 impl Nodes {
     fn parse(list: &str) -> Result<Self, Error> {
         let mut nodes = Self([false; MAX_NODES]);
-        parse_list(list, |first, last| {
+        parse_list(list, MAX_NODES, Error::TooManyNodes, |first, last| {
             for number in first..=last {
                 let is_online = nodes.0.get_mut(number as usize).ok_or(Error::TooManyNodes)?;
                 if core::mem::replace(is_online, true) {
@@ -157,11 +158,13 @@ fn read<T>(
     let mut path = Path { bytes: [0; PATH_BYTES], len: 0 };
     // Cannot fail: the longest path is `node/node63/distance`.
     let _ = fmt::Write::write_fmt(&mut path, format_args!("{file}"));
-    let bytes = source.read(path.as_str(), &mut buffer).and_then(|bytes| buffer.get(..bytes));
-    let text = bytes.map(core::str::from_utf8).transpose();
-    text.map_err(|error| Error::BadText { at: error.valid_up_to() })
-        .and_then(parse)
-        .map_err(|error| Malformed { file, error })
+    let bytes = source.read(path.as_str(), &mut buffer);
+    let bytes = bytes.map(|bytes| buffer.get(..bytes).ok_or(Error::TooLong)).transpose();
+    let text = bytes.and_then(|bytes| {
+        let text = bytes.map(core::str::from_utf8).transpose();
+        text.map_err(|error| Error::BadText { at: error.valid_up_to() })
+    });
+    text.and_then(parse).map_err(|error| Malformed { file, error })
 }
 
 /// A path without a heap.

@@ -16,7 +16,7 @@ fn id(index: u16) -> NodeId {
 
 /// What is wrong with an SRAT.
 fn refusal(srat: &[u8]) -> Error {
-    let Malformed { table, error } = acpi::topology(srat, None).unwrap_err();
+    let Malformed { table, error, .. } = acpi::topology(srat, None).unwrap_err();
     assert_eq!(table, Table::Srat);
     error
 }
@@ -111,9 +111,59 @@ fn what_is_malformed_is_refused_with_its_place() {
 }
 
 #[test]
+fn an_entry_shorter_than_its_kind_is_refused_even_where_all_its_fields_fit() {
+    // A processor, a memory range and an x2APIC processor: the flags end at 8, 32 and 16.
+    for (table, short, least) in [
+        (srat(&[(0, 0)], &[], &[]), 12, 16),
+        (srat(&[], &[], &[(0, 4096)]), 32, 40),
+        (srat(&[], &[(0, 0)], &[]), 16, 24),
+    ] {
+        for length in short..least + 2 {
+            let mut table = table.clone();
+            table.resize(48 + usize::from(length), 0);
+            table[49] = length;
+            let all = table.len() as u32;
+            table[4..8].copy_from_slice(&all.to_le_bytes());
+            seal(&mut table);
+            if length < least {
+                assert_eq!(refusal(&table), Error::BadLength { at: 48 }, "{length} of {least} bytes");
+            } else {
+                assert_eq!(acpi::topology(&table, None).map(|it| it.len()), Ok(1), "{length} bytes");
+            }
+        }
+    }
+}
+
+#[test]
+fn every_refusal_says_at_which_byte() {
+    let of_srat = |table: &[u8]| acpi::topology(table, None).unwrap_err().at;
+    let of_slit = |table: &[u8]| acpi::topology(&two(), Some(table)).unwrap_err().at;
+    let mut wrong = two();
+    wrong[0] = b'X';
+    assert_eq!(of_srat(&wrong), 0);
+    let mut unsealed = two();
+    unsealed[60] ^= 1;
+    assert_eq!(of_srat(&unsealed), 9);
+    assert_eq!(of_srat(&srat(&[], &[], &[])), 48, "where an entry would be");
+    assert_eq!(of_srat(&srat(&[(0, 0)], &[(5000, 0)], &[])), 48 + 16);
+    assert_eq!(of_srat(&srat(&[(0, 0), (1, 0), (0, 1)], &[], &[])), 48 + 32);
+    let crowd: Vec<_> = (0..65).map(|domain| (u32::from(domain as u8), domain)).collect();
+    assert_eq!(of_srat(&srat(&[], &crowd, &[])), 48 + 64 * 24);
+    assert_eq!(of_slit(&slit(1, &[10])), 36);
+    assert_eq!(of_slit(&slit(2, &[10, 21, 9, 10])), 44 + 2);
+    let said = acpi::topology(&two(), Some(&slit(2, &[10, 21, 9, 10]))).unwrap_err().to_string();
+    assert_eq!(said, "SLIT: the distance from node 1 to node 0 makes no sense, at byte 46");
+    let said = acpi::topology(&[], None).unwrap_err();
+    assert_eq!(
+        (said.at, said.to_string().as_str()),
+        (4, "SRAT: the length at byte 4 of the table does not fit")
+    );
+}
+
+#[test]
 fn a_distance_table_that_does_not_fit_is_refused() {
     let with = |slit: &[u8]| {
-        let Malformed { table, error } = acpi::topology(&two(), Some(slit)).unwrap_err();
+        let Malformed { table, error, .. } = acpi::topology(&two(), Some(slit)).unwrap_err();
         assert_eq!(table, Table::Slit);
         error
     };

@@ -51,7 +51,7 @@ fn a_kernel_without_numa_is_one_node() {
     assert_eq!(Placement::interleave().next(&topology, 4096), Some(id(0)));
     assert_eq!(
         sysfs::topology(&Tree::default()),
-        Err(Malformed { file: File::Cpus, error: Error::Unreadable }),
+        Err(Malformed { file: File::Cpus, error: Error::Missing }),
         "processors are not invented"
     );
 }
@@ -62,15 +62,20 @@ fn a_node_without_its_files_or_with_bytes_that_are_no_text_is_refused() {
     let refused = |file, error| Malformed { file, error };
     assert_eq!(
         broken(Tree::of(2).with("node/online", "0,2")),
-        refused(File::NodeCpus(id(2)), Error::Unreadable)
+        refused(File::NodeCpus(id(2)), Error::Missing)
     );
     assert_eq!(
         broken(Tree::of(2).with("node/node1/meminfo", &" ".repeat(5000))),
-        refused(File::NodeMemory(id(1)), Error::Unreadable)
+        refused(File::NodeMemory(id(1)), Error::TooLong)
     );
     assert_eq!(
         broken(Tree::of(2).with("cpu/online", "0\n").with_bytes("node/online", b"0\xff")),
         refused(File::Nodes, Error::BadText { at: 1 }),
+        "not taken for a kernel without NUMA"
+    );
+    assert_eq!(
+        broken(Tree::of(2).with("cpu/online", "0\n").with("node/online", &"0,".repeat(3000))),
+        refused(File::Nodes, Error::TooLong),
         "not taken for a kernel without NUMA"
     );
     let said = broken(Tree::of(2).with("node/node1/cpulist", "4,x")).to_string();
@@ -85,7 +90,7 @@ fn a_source_that_lies_about_lengths_is_not_believed() {
             Some(usize::MAX)
         }
     }
-    assert_eq!(sysfs::topology(&Liar).unwrap_err().error, Error::Unreadable);
+    assert_eq!(sysfs::topology(&Liar).unwrap_err().error, Error::TooLong);
 }
 
 #[test]
@@ -114,6 +119,8 @@ fn what_is_malformed_is_refused_with_its_place() {
     };
     assert_eq!(broken("node/online", "0-"), Error::BadText { at: 0 });
     assert_eq!(broken("node/online", "0,64"), Error::TooManyNodes);
+    assert_eq!(broken("node/online", "0-5000"), Error::TooManyNodes, "it is nodes that are too many");
+    assert_eq!(broken("node/online", "0,4294967295"), Error::TooManyNodes);
     assert_eq!(broken("node/online", "0,0"), Error::Twice { number: 0 });
     assert_eq!(broken("node/online", "\n"), Error::Empty);
     assert_eq!(broken("node/node1/cpulist", "4-7,3"), Error::Twice { number: 3 });

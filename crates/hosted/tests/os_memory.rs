@@ -197,3 +197,23 @@ fn memory_can_be_shared_between_threads() {
     shareable::<WriterMemory>();
     shareable::<ReaderMemory>();
 }
+
+/// Blocks reserved beyond the end make up for holes in what [`check_backed`] sees.
+#[test]
+fn holes_behind_a_hostile_count_of_blocks_are_filled_when_memory_is_mapped() {
+    let fd = memfd_create("holes", MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING).unwrap();
+    ftruncate(&fd, BYTES as u64).unwrap();
+    fallocate(&fd, FallocateFlags::KEEP_SIZE, BYTES as u64, BYTES as u64).unwrap();
+    fcntl_add_seals(&fd, ALL).unwrap();
+    check_sealed(fd.as_fd(), BYTES).unwrap();
+    check_backed(fd.as_fd()).unwrap();
+    let blocks = |fd: &OwnedFd| rustix::fs::fstat(fd).unwrap().st_blocks;
+    let before = blocks(&fd);
+    let reader = ReaderMemory::map(fd.as_fd(), BYTES).unwrap();
+    assert_eq!(
+        blocks(&fd) - before,
+        BYTES as i64 / 512,
+        "every hole was filled by mapping, none is left to a read"
+    );
+    assert_eq!(reader.words().load(BYTES / 8 - 1), 0);
+}

@@ -87,13 +87,13 @@ impl WriterMemory {
         // Placement before allocation: allocated pages that this process has not touched would not move any more.
         memory.granted = Granted {
             node: options.node.map(|node| memory.bind(node)),
-            huge_pages: options.huge_pages.then(|| memory.advise(Advice::LinuxHugepage)),
+            huge_pages: options.huge_pages.then(|| advise(&memory.mapping, Advice::LinuxHugepage)),
         };
         if !options.sparse {
             fallocate(&fd, FallocateFlags::empty(), 0, size)?;
         }
         // A forked child would be a second writer until it execs.
-        memory.advise(Advice::LinuxDontFork)?;
+        advise(&memory.mapping, Advice::LinuxDontFork)?;
         fcntl_add_seals(&fd, SEALS)?;
         Ok((memory, fd))
     }
@@ -115,11 +115,6 @@ impl WriterMemory {
     /// Where it starts; aligned to a page.
     pub fn base(&self) -> NonNull<u8> {
         self.mapping.base()
-    }
-
-    fn advise(&self, advice: Advice) -> Result<(), Errno> {
-        // SAFETY: the range is our own mapping, and neither advice given in this file changes what the memory holds.
-        unsafe { madvise(self.mapping.base().as_ptr().cast(), self.mapping.bytes(), advice) }
     }
 
     /// `mbind` with "prefer this node": binding strictly would turn a full node into SIGBUS.
@@ -147,15 +142,18 @@ impl WriterMemory {
 impl ReaderMemory {
     /// Maps memory that somebody sent, after checking that it is sealed and of the agreed size.
     ///
-    /// The descriptor may be closed afterwards.
+    /// The descriptor may be closed afterwards. Every page is there when this returns: one that the peer left out (a hole, which
+    /// [`check_backed`] cannot see beside blocks reserved beyond the end) is allocated now and not on the first read, where
+    /// a shortage would be a SIGBUS; the seals keep new holes from being punched.
     ///
     /// # Errors
-    /// [`MapError::Seal`]: the peer's fault. [`MapError::Os`]: the kernel has no room for the mapping.
+    /// [`MapError::Seal`]: the peer's fault. [`MapError::Os`]: the kernel has no room for the mapping, or for its holes.
     pub fn map(fd: BorrowedFd<'_>, bytes: usize) -> Result<Self, MapError> {
         memory_size(bytes).map_err(|_| MapError::Os(Errno::INVAL))?;
         check_sealed(fd, bytes)?;
         let mapping = Mapping::open(fd, bytes)
             .map_err(|error| MapError::Os(Errno::from_io_error(&error).unwrap_or(Errno::NOMEM)))?;
+        advise(&mapping, Advice::LinuxPopulateRead).map_err(MapError::Os)?;
         Ok(Self { mapping })
     }
 
@@ -239,6 +237,11 @@ fn sealable(name: &str) -> Result<OwnedFd, Errno> {
 fn memory_size(bytes: usize) -> io::Result<u64> {
     let valid = bytes > 0 && bytes.is_multiple_of(8) && isize::try_from(bytes).is_ok();
     if valid { Ok(bytes as u64) } else { Err(io::ErrorKind::InvalidInput.into()) }
+}
+
+fn advise(mapping: &Mapping, advice: Advice) -> Result<(), Errno> {
+    // SAFETY: the range is our own mapping, and no advice given in this file changes what the memory holds.
+    unsafe { madvise(mapping.base().as_ptr().cast(), mapping.bytes(), advice) }
 }
 
 fn last_errno() -> Errno {

@@ -3,7 +3,7 @@
 use alloc::{sync::Arc, vec::Vec};
 use core::marker::PhantomData;
 
-use crossbeam_queue::SegQueue;
+use crossbeam_queue::{ArrayQueue, SegQueue};
 use feuerbird_capability::Trust;
 use feuerbird_serialization::{Layer, Message};
 
@@ -64,6 +64,7 @@ enum Route<T, H: Home> {
 struct Lanes<H: Home> {
     binding: Validity<H::Reader>,
     arriving: Arc<SegQueue<LaneIn<H>>>,
+    failures: Option<Arc<ArrayQueue<PollError>>>,
     lanes: Vec<LaneIn<H>>,
     at: usize,
     burst: u32,
@@ -76,8 +77,19 @@ impl<T: Message, H: Home> Receiver<T, H> {
     /// A receiver whose lanes arrive through `arriving` as senders join; it works while `binding` is valid.
     pub fn new(home: H, binding: Validity<H::Reader>, arriving: Arc<SegQueue<LaneIn<H>>>) -> Self {
         let copy = Buffer::default();
-        let lanes = Lanes { binding, arriving, lanes: Vec::new(), at: 0, burst: 0, copy, last: None };
+        let failures = None;
+        let lanes =
+            Lanes { binding, arriving, failures, lanes: Vec::new(), at: 0, burst: 0, copy, last: None };
         Self::with_route(home, Route::Lanes(lanes))
+    }
+
+    /// Hears through `failures` of senders that joined and came to no lane: as if the lane had been and gone.
+    #[must_use]
+    pub fn with_failures(mut self, failures: Arc<ArrayQueue<PollError>>) -> Self {
+        if let Route::Lanes(lanes) = &mut self.route {
+            lanes.failures = Some(failures);
+        }
+        self
     }
 
     pub(crate) fn local(home: H, local: LocalReceiver<T, H>) -> Self {
@@ -242,7 +254,20 @@ impl<H: Home> Lanes<H> {
                 Err(error) => self.remove(self.at, error, statistics)?,
             }
         }
+        self.hear_failure(statistics)?;
         Err(self.nothing())
+    }
+
+    /// Tells of a sender that came to no lane, when nothing else is to be told.
+    #[inline]
+    fn hear_failure(&mut self, statistics: &mut ReceiverStatistics) -> Result<(), RecvError> {
+        let Some(error) = self.failures.as_ref().and_then(|failures| failures.pop()) else { return Ok(()) };
+        self.last = Some(PollError::Disconnected);
+        if let PollError::PeerMisbehaved(_) = error {
+            statistics.misbehaved += 1;
+            return Err(error.into());
+        }
+        Ok(())
     }
 
     /// The receiver's own authority: without it, nothing is taken from anybody, whatever lies in the lanes. What was sent

@@ -3,7 +3,7 @@
 use alloc::{collections::VecDeque, sync::Arc, vec::Vec};
 use core::marker::PhantomData;
 
-use crossbeam_queue::SegQueue;
+use crossbeam_queue::{ArrayQueue, SegQueue};
 use feuerbird_serialization::{Layer, Message};
 
 use crate::{
@@ -69,6 +69,7 @@ enum Route<T, H: Home> {
 struct Lanes<H: Home> {
     binding: Validity<H::Reader>,
     arriving: Arc<SegQueue<LaneOut<H>>>,
+    failures: Option<Arc<ArrayQueue<PollError>>>,
     lanes: Vec<LaneOut<H>>,
     next: usize,
     /// Encoded messages that ended lanes left behind, oldest first.
@@ -84,6 +85,7 @@ impl<T: Message, H: Home> Sender<T, H> {
         let lanes = Lanes {
             binding,
             arriving,
+            failures: None,
             lanes: Vec::new(),
             next: 0,
             backlog: VecDeque::new(),
@@ -91,6 +93,15 @@ impl<T: Message, H: Home> Sender<T, H> {
             buffers_lost: 0,
         };
         Self::with_route(home, Route::Lanes(lanes))
+    }
+
+    /// Hears through `failures` of receivers that joined and came to no lane: as if the lane had been and gone.
+    #[must_use]
+    pub fn with_failures(mut self, failures: Arc<ArrayQueue<PollError>>) -> Self {
+        if let Route::Lanes(lanes) = &mut self.route {
+            lanes.failures = Some(failures);
+        }
+        self
     }
 
     pub(crate) fn local(home: H, local: LocalSender<T, H>) -> Self {
@@ -314,6 +325,9 @@ impl<H: Home> Lanes<H> {
             Standing::Over(Ended::Revoked) => return SendError::Revoked,
             Standing::Over(_) => return SendError::Disconnected,
             Standing::Valid | Standing::Ending => {}
+        }
+        if let Some(error) = self.failures.as_ref().and_then(|failures| failures.pop()) {
+            self.last = Some(error);
         }
         match self.last {
             Some(error) if self.lanes.is_empty() && self.arriving.is_empty() => error.into(),

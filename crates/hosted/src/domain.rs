@@ -45,6 +45,8 @@ pub enum StartError {
 
 /// Starts a supervisor inside this program and becomes its root domain, trusted like the kernel.
 ///
+/// The supervisor ends, with its thread and for all its domains, soon after the last handle of the root domain is dropped.
+///
 /// # Errors
 /// [`StartError`].
 pub fn embedded() -> Result<Domain, StartError> {

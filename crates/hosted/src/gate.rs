@@ -3,27 +3,41 @@
 use std::{
     collections::HashMap,
     os::fd::{AsFd, OwnedFd},
-    panic::{self, AssertUnwindSafe},
     sync::{Arc, Mutex, PoisonError, mpsc},
     thread,
 };
 
 use feuerbird_abi::{Class, RECORD_BYTES, Reply, Request, Status, Upcall};
-use feuerbird_libos::{Answer, Domain, Gate, GateError};
+use feuerbird_libos::{Answer, Domain, Gate, GateError, MemoryError, WeakDomain, Work};
+use rustix::net::{Shutdown, shutdown};
 use zerocopy::FromBytes;
 
 use crate::{
     home::LinuxHome,
     os::{
-        memory::{ReaderMemory, WriterMemory},
+        memory::{MapError, ReaderMemory, WriterMemory},
         socket::{Message, ReceiveError, Socket},
     },
 };
 
-/// The gate of a domain that is, or is in, a Linux process.
+/// The gate of a domain that is, or is in, a Linux process. Closes with the last clone.
 #[derive(Clone, Debug)]
 pub struct SocketGate {
+    open: Arc<Open>,
+}
+
+/// What the users of a gate hold, and its threads do not: when it goes, so do they.
+#[derive(Debug)]
+struct Open {
     shared: Arc<Shared>,
+}
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        // The listener wakes up and ends, and with it the thread that acts on upcalls. What was sent is still heard at the
+        // other end. It cannot fail but where the other end has closed, which wakes the listener as well.
+        let _ = shutdown(&self.shared.socket, Shutdown::Both);
+    }
 }
 
 #[derive(Debug)]
@@ -35,19 +49,21 @@ struct Shared {
 }
 
 impl SocketGate {
-    /// Enters a domain through a connected socket and starts the two threads that serve it. They end with the socket.
+    /// Enters a domain through a connected socket and starts the two threads that serve it. They end with the socket, or
+    /// soon after the last user of the domain has let go of it.
     ///
     /// # Errors
     /// [`feuerbird_libos::Error`] where there is no supervisor at the other end; [`GateError::Closed`] stands for a thread
     /// that could not be started, too.
     pub(crate) fn enter(socket: Socket, name: &str) -> Result<Domain<Self>, feuerbird_libos::Error> {
         let waiting = Mutex::new(Some(HashMap::new()));
-        let gate = Self { shared: Arc::new(Shared { socket, home: LinuxHome::new(), waiting }) };
+        let shared = Arc::new(Shared { socket, home: LinuxHome::new(), waiting });
+        let gate = Self { open: Arc::new(Open { shared }) };
         let (upcalls, arriving) = mpsc::channel();
-        let listener = Arc::clone(&gate.shared);
+        let listener = Arc::clone(&gate.open.shared);
         spawn_thread("feuerbird-gate", move || listener.listen(&upcalls))?;
         let domain = Domain::enter(gate, name)?;
-        let acting = domain.clone();
+        let acting = domain.downgrade();
         spawn_thread("feuerbird-upcall", move || act(&acting, &arriving))?;
         Ok(domain)
     }
@@ -58,20 +74,22 @@ fn spawn_thread(name: &str, body: impl FnOnce() + Send + 'static) -> Result<(), 
     spawned.map(drop).map_err(|_| feuerbird_libos::Error::OutOfMemory)
 }
 
-/// Acts on upcalls, one after the other. A thread of its own, because acting makes system calls.
-fn act(domain: &Domain<SocketGate>, arriving: &mpsc::Receiver<Message>) {
+/// Acts on upcalls, one after the other. A thread of its own, because acting makes system calls; and one that does not keep
+/// the domain alive between two upcalls.
+fn act(domain: &WeakDomain<SocketGate>, arriving: &mpsc::Receiver<Message>) {
     while let Ok(mut message) = arriving.recv() {
         let Ok(upcall) = Upcall::read_from_bytes(message.record()) else { continue };
+        let Some(domain) = domain.upgrade() else { return };
         let handle = message.fds[0].take();
-        // A handler of the program's may panic; the domain has to hear the next upcall all the same.
-        let acted = panic::catch_unwind(AssertUnwindSafe(|| domain.upcall(&upcall, handle)));
-        if let Ok(Err(error)) = acted
+        if let Err(error) = domain.upcall(&upcall, handle)
             && std::env::var_os("FEUERBIRD_TRACE").is_some()
         {
             eprintln!("feuerbird: upcall {}: {error}", upcall.kind);
         }
     }
-    domain.kernel_gone();
+    if let Some(domain) = domain.upgrade() {
+        domain.kernel_gone();
+    }
 }
 
 impl Shared {
@@ -113,14 +131,15 @@ impl Gate for SocketGate {
         handle: Option<OwnedFd>,
         payload_out: &mut [u8],
     ) -> Result<Answer<OwnedFd>, GateError> {
+        let shared = &self.open.shared;
         let (caller, reply) = mpsc::channel();
-        let mut waiting = self.shared.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut waiting = shared.waiting.lock().unwrap_or_else(PoisonError::into_inner);
         waiting.as_mut().ok_or(GateError::Closed)?.insert(request.sequence, caller);
         drop(waiting);
         let record: &[u8; RECORD_BYTES] = zerocopy::transmute_ref!(&request);
         let handles: Vec<_> = handle.iter().map(AsFd::as_fd).collect();
-        if self.shared.socket.send(record, payload, &handles).is_err() {
-            let mut waiting = self.shared.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        if shared.socket.send(record, payload, &handles).is_err() {
+            let mut waiting = shared.waiting.lock().unwrap_or_else(PoisonError::into_inner);
             waiting.as_mut().map(|callers| callers.remove(&request.sequence));
             return Err(GateError::Closed);
         }
@@ -136,18 +155,37 @@ impl Gate for SocketGate {
     }
 
     fn home(&self) -> LinuxHome {
-        self.shared.home
+        self.open.shared.home
     }
 
     fn make_memory(&self, bytes: usize) -> Option<(WriterMemory, OwnedFd)> {
         WriterMemory::create("feuerbird", bytes).ok()
     }
 
-    fn map_memory(&self, handle: OwnedFd, bytes: usize) -> Option<ReaderMemory> {
-        ReaderMemory::map(handle.as_fd(), bytes).ok()
+    fn map_memory(&self, handle: OwnedFd, bytes: usize) -> Result<ReaderMemory, MemoryError> {
+        ReaderMemory::map(handle.as_fd(), bytes).map_err(|error| match error {
+            MapError::Os(_) => MemoryError::Shortage,
+            MapError::Seal(_) => MemoryError::NotAsPromised,
+        })
     }
 
     fn life(&self, handle: OwnedFd) -> OwnedFd {
         handle
+    }
+
+    fn run_beside(&self, work: Work) -> Result<(), Work> {
+        // A thread that cannot be started drops what it should run, so the work waits where both sides reach it.
+        let place = Arc::new(Mutex::new(Some(work)));
+        let taken = Arc::clone(&place);
+        let take = |place: &Mutex<Option<Work>>| place.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let run = move || {
+            if let Some(work) = take(&taken) {
+                work();
+            }
+        };
+        match thread::Builder::new().name("feuerbird-revoke".into()).spawn(run) {
+            Ok(_) => Ok(()),
+            Err(_) => take(&place).map_or(Ok(()), Err),
+        }
     }
 }

@@ -158,7 +158,8 @@ impl Supervisor {
             match gate.try_receive() {
                 Ok(message) => self.serve(domain, message),
                 Err(ReceiveError::Empty) => return,
-                // A domain that breaks the message format, or closes its gate, has ended itself.
+                Err(ReceiveError::Closed) => return self.leave(domain),
+                // A domain that breaks the message format has ended itself.
                 Err(_) => return self.end(domain),
             }
         }
@@ -179,6 +180,14 @@ impl Supervisor {
             Outcome::Pending => {}
         }
         self.end_lost();
+    }
+
+    /// A domain closed its gate: it gave up all it had. Its program may have let go of it and go on, so it is not killed.
+    fn leave(&mut self, domain: DomainId) {
+        if let Some(resident) = self.kernel.machine_mut().residents.get_mut(&domain) {
+            resident.process = None;
+        }
+        self.end(domain);
     }
 
     fn end(&mut self, domain: DomainId) {

@@ -1,18 +1,27 @@
 //! What this domain knows of its bindings, and how lanes grow on them.
 
-use alloc::{collections::BTreeMap, sync::Arc, vec::Vec};
+use alloc::{
+    collections::{BTreeMap, VecDeque},
+    sync::Arc,
+    vec::Vec,
+};
 
-use crossbeam_queue::SegQueue;
+use crossbeam_queue::{ArrayQueue, SegQueue};
 use feuerbird_abi::Role;
 use feuerbird_capability::{Slot, Trust};
 use feuerbird_channel::{
-    Consumer, Ended, Home, LaneIn, LaneOut, Producer, Terms, Validity,
+    AttachError, Consumer, Ended, Home, LaneIn, LaneOut, PollError, Producer, Standing, Terms, Validity,
     layout::{Half, LaneLayout},
-    prepare,
 };
 use feuerbird_serialization::Layer;
 
-use crate::{Error, Gate};
+use crate::{Gate, table::Told};
+
+/// Memory objects are whole pages.
+pub(crate) const PAGE_BYTES: usize = 4096;
+
+/// How many peers that came to no lane an endpoint can hear of before it looks; further ones go unheard.
+const FAILURES: usize = 16;
 
 /// Where finished lanes go: the endpoint's owner takes them from there.
 pub(crate) enum Lanes<H: Home> {
@@ -20,45 +29,38 @@ pub(crate) enum Lanes<H: Home> {
     In(Arc<SegQueue<LaneIn<H>>>),
 }
 
-/// One binding of this domain.
-pub(crate) struct Binding<G: Gate> {
+impl<H: Home> Clone for Lanes<H> {
+    fn clone(&self) -> Self {
+        match self {
+            Self::Out(queue) => Self::Out(Arc::clone(queue)),
+            Self::In(queue) => Self::In(Arc::clone(queue)),
+        }
+    }
+}
+
+/// Why peers came to no lane: the endpoint's owner is told as if the lane had been and gone.
+pub(crate) type Failures = Arc<ArrayQueue<PollError>>;
+
+pub(crate) fn failures() -> Failures {
+    Arc::new(ArrayQueue::new(FAILURES))
+}
+
+/// What all lanes of a binding have in common.
+pub(crate) struct Common<H: Home> {
     /// The endpoint's, the same on both sides: the layout of every lane follows from them.
     pub(crate) terms: Terms,
     /// The least strict layer that this side wants, whatever the trust.
     pub(crate) layer: Layer,
-    pub(crate) lanes: Lanes<G::Home>,
-    pub(crate) validity: Validity<Reader<G>>,
-    pairs: BTreeMap<u64, Pair<G>>,
+    pub(crate) lanes: Lanes<H>,
 }
 
-type Reader<G> = <<G as Gate>::Home as Home>::Reader;
-type Writer<G> = <<G as Gate>::Home as Home>::Writer;
-type Life<G> = <<G as Gate>::Home as Home>::Life;
-
-/// One peer on the other side.
-struct Pair<G: Gate> {
-    validity: Validity<Reader<G>>,
-    /// The capability for our half of the lane; it goes when the pair does.
-    region: Option<Slot>,
-    stage: Stage<G>,
-}
-
-/// A lane needs our memory and the peer's; either may be first.
-enum Stage<G: Gate> {
-    Ours { trust: Trust, peer_layer: Layer, own: Writer<G>, life: Option<Life<G>> },
-    Attached,
-}
-
-impl<G: Gate> Binding<G> {
-    pub(crate) fn new(
-        terms: Terms,
-        layer: Layer,
-        lanes: Lanes<G::Home>,
-        validity: Validity<Reader<G>>,
-    ) -> Self {
-        Self { terms, layer, lanes, validity, pairs: BTreeMap::new() }
+impl<H: Home> Clone for Common<H> {
+    fn clone(&self) -> Self {
+        Self { terms: self.terms, layer: self.layer, lanes: self.lanes.clone() }
     }
+}
 
+impl<H: Home> Common<H> {
     pub(crate) fn role(&self) -> Role {
         match self.lanes {
             Lanes::Out(_) => Role::Sender,
@@ -66,78 +68,135 @@ impl<G: Gate> Binding<G> {
         }
     }
 
-    /// A peer joined: lays out our half of the lane. Returns the handle to share.
-    pub(crate) fn join(
-        &mut self,
-        gate: &G,
-        peer: u64,
-        trust: Trust,
-        peer_layer: Layer,
-        validity: Validity<Reader<G>>,
-        life: Option<Life<G>>,
-    ) -> Result<(usize, G::Handle), Error> {
-        let layout = LaneLayout::new(self.terms);
-        let (half, bytes) = match self.role() {
-            Role::Sender => (Half::Producer, layout.producer_bytes()),
-            Role::Receiver => (Half::Consumer, layout.consumer_bytes()),
-        };
-        let bytes = bytes.next_multiple_of(PAGE_BYTES);
-        let (own, handle) = gate.make_memory(bytes).ok_or(Error::OutOfMemory)?;
-        prepare(&own, &layout, half)?;
-        self.pairs.insert(
-            peer,
-            Pair { validity, region: None, stage: Stage::Ours { trust, peer_layer, own, life } },
-        );
-        Ok((bytes, handle))
+    /// Our half of a lane, and how large it is, to the byte.
+    pub(crate) fn own_half(&self) -> (Half, usize) {
+        half(self.terms, self.role())
     }
 
-    /// The peer's memory came: attaches the lane.
-    pub(crate) fn attach(&mut self, gate: &G, peer: u64, theirs: Reader<G>) -> Result<(), Error> {
-        let Some(pair) = self.pairs.get_mut(&peer) else { return Ok(()) };
-        let Stage::Ours { trust, peer_layer, own, life } =
-            core::mem::replace(&mut pair.stage, Stage::Attached)
-        else {
-            return Ok(());
-        };
-        // Both sides reckon the layer from what the kernel told both: trust, and what each asked for beyond it.
-        let terms = self.terms.at_least(self.layer).at_least(peer_layer);
-        let layer = Layer::for_trust(trust).stricter(terms.layer());
-        let validity = pair.validity.share();
-        match &self.lanes {
-            Lanes::Out(queue) => {
-                let producer = Producer::attach(gate.home(), self.terms, own, theirs, validity, life)?;
-                queue.push(LaneOut::new(producer, layer));
-            }
-            Lanes::In(queue) => {
-                let consumer = Consumer::attach(gate.home(), self.terms, own, theirs, validity, life)?;
-                queue.push(LaneIn::new(consumer, trust, terms));
-            }
-        }
-        Ok(())
-    }
-
-    /// Our half of the lane to a peer was registered.
-    pub(crate) fn remember(&mut self, peer: u64, region: Slot) {
-        if let Some(pair) = self.pairs.get_mut(&peer) {
-            pair.region = Some(region);
-        }
-    }
-
-    /// A peer left. Returns the capability that is of no more use.
-    pub(crate) fn leave(&mut self, peer: u64, reason: Ended) -> Option<Slot> {
-        let pair = self.pairs.remove(&peer)?;
-        pair.validity.end(reason);
-        pair.region
-    }
-
-    /// The binding itself is gone. Returns the capabilities that are of no more use.
-    pub(crate) fn end(&mut self, reason: Ended) -> Vec<Slot> {
-        self.validity.end(reason);
-        let pairs = core::mem::take(&mut self.pairs);
-        pairs.values().for_each(|pair| pair.validity.end(reason));
-        pairs.values().filter_map(|pair| pair.region).collect()
+    /// How large the peer's half is, to the byte: both sides reckon it from the same terms.
+    pub(crate) fn peer_bytes(&self) -> usize {
+        half(self.terms, self.role().opposite()).1
     }
 }
 
-/// Memory objects are whole pages.
-pub(crate) const PAGE_BYTES: usize = 4096;
+fn half(terms: Terms, role: Role) -> (Half, usize) {
+    let layout = LaneLayout::new(terms);
+    let (half, bytes) = match role {
+        Role::Sender => (Half::Producer, layout.producer_bytes()),
+        Role::Receiver => (Half::Consumer, layout.consumer_bytes()),
+    };
+    (half, bytes.next_multiple_of(PAGE_BYTES))
+}
+
+/// One binding of this domain.
+pub(crate) struct Binding<G: Gate> {
+    pub(crate) common: Common<G::Home>,
+    pub(crate) failures: Failures,
+    validity: Validity<Reader<G>>,
+    pairs: BTreeMap<u64, Pair<G>>,
+    /// Upcalls that came before this binding was known, and those after them, as long as some are left.
+    pub(crate) backlog: Option<VecDeque<Told<G>>>,
+}
+
+type Reader<G> = <<G as Gate>::Home as Home>::Reader;
+type Writer<G> = <<G as Gate>::Home as Home>::Writer;
+type Life<G> = <<G as Gate>::Home as Home>::Life;
+
+/// One peer on the other side.
+pub(crate) struct Pair<G: Gate> {
+    pub(crate) validity: Validity<Reader<G>>,
+    /// The capability for our half of the lane; it goes when the pair does.
+    pub(crate) region: Option<Slot>,
+    /// Our half, until the peer's comes; `None` when the lane is attached, or came to nothing.
+    pub(crate) waiting: Option<Waiting<G>>,
+}
+
+/// What a lane is made of besides the peer's memory.
+pub(crate) struct Waiting<G: Gate> {
+    pub(crate) trust: Trust,
+    pub(crate) peer_layer: Layer,
+    pub(crate) own: Writer<G>,
+    pub(crate) life: Option<Life<G>>,
+}
+
+/// Pairs that ended, to be dropped outside the lock: that unmaps memory.
+pub(crate) struct Remains<G: Gate>(BTreeMap<u64, Pair<G>>);
+
+impl<G: Gate> Remains<G> {
+    /// The capabilities that are of no more use.
+    pub(crate) fn regions(&self) -> Vec<Slot> {
+        self.0.values().filter_map(|pair| pair.region).collect()
+    }
+}
+
+impl<G: Gate> Binding<G> {
+    pub(crate) fn new(common: Common<G::Home>, failures: Failures, validity: Validity<Reader<G>>) -> Self {
+        Self { common, failures, validity, pairs: BTreeMap::new(), backlog: None }
+    }
+
+    /// Takes in a peer that joined. Leaves `pair` where it is if the binding has ended meanwhile.
+    pub(crate) fn join(&mut self, peer: u64, pair: &mut Option<Pair<G>>) {
+        if !matches!(self.validity.standing(), Standing::Over(_))
+            && let Some(pair) = pair.take()
+        {
+            self.pairs.insert(peer, pair);
+        }
+    }
+
+    /// Whether the peer's memory would be of use.
+    pub(crate) fn awaits(&self, peer: u64) -> bool {
+        self.pairs.get(&peer).is_some_and(|pair| pair.waiting.is_some())
+    }
+
+    /// Takes out what a lane is made of; only once.
+    pub(crate) fn ready(&mut self, peer: u64) -> Option<(Waiting<G>, Validity<Reader<G>>)> {
+        let pair = self.pairs.get_mut(&peer)?;
+        Some((pair.waiting.take()?, pair.validity.share()))
+    }
+
+    /// A peer comes to no lane: tells the endpoint's owner. Returns what has to be dropped and deleted.
+    pub(crate) fn fail(&mut self, peer: u64, error: PollError) -> (Option<Waiting<G>>, Option<Slot>) {
+        // Who does not look does not care about each: the first ones are enough.
+        let _ = self.failures.push(error);
+        self.pairs.get_mut(&peer).map(|pair| (pair.waiting.take(), pair.region.take())).unwrap_or_default()
+    }
+
+    /// A peer left. The pair is to be dropped outside the lock.
+    pub(crate) fn leave(&mut self, peer: u64, reason: Ended) -> Option<Pair<G>> {
+        let pair = self.pairs.remove(&peer)?;
+        pair.validity.end(reason);
+        Some(pair)
+    }
+
+    /// The binding itself is gone.
+    pub(crate) fn end(&mut self, reason: Ended) -> Remains<G> {
+        self.validity.end(reason);
+        let pairs = core::mem::take(&mut self.pairs);
+        pairs.values().for_each(|pair| pair.validity.end(reason));
+        Remains(pairs)
+    }
+}
+
+/// The peer's memory came: attaches the lane and hands it to the endpoint's owner.
+pub(crate) fn attach<G: Gate>(
+    gate: &G,
+    common: &Common<G::Home>,
+    (waiting, validity): (Waiting<G>, Validity<Reader<G>>),
+    theirs: Reader<G>,
+) -> Result<(), AttachError> {
+    let Waiting { trust, peer_layer, own, life } = waiting;
+    // Both sides reckon the layer from what the kernel told both: trust, and what each asked for beyond it.
+    let terms = common.terms.at_least(common.layer).at_least(peer_layer);
+    match &common.lanes {
+        Lanes::Out(queue) => {
+            let layer = Layer::for_trust(trust).stricter(terms.layer());
+            let producer = Producer::attach(gate.home(), common.terms, own, theirs, validity, life)?;
+            queue.push(LaneOut::new(producer, layer));
+        }
+        Lanes::In(queue) => {
+            let consumer = Consumer::attach(gate.home(), common.terms, own, theirs, validity, life)?;
+            queue.push(LaneIn::new(consumer, trust, terms));
+        }
+    }
+    Ok(())
+}

@@ -1,45 +1,82 @@
 //! This program, as the kernel knows it.
 
-use alloc::{boxed::Box, collections::BTreeMap, sync::Arc, vec::Vec};
+use alloc::{
+    boxed::Box,
+    sync::{Arc, Weak},
+    vec::Vec,
+};
+use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use crossbeam_queue::SegQueue;
 use feuerbird_abi::{Call, PAYLOAD_BYTES, Request, Role, Status};
 use feuerbird_capability::{Slot, Trust};
-use feuerbird_channel::{Ended, Home, Terms};
+use feuerbird_channel::{Ended, Home, Terms, Validity};
 use feuerbird_serialization::{Identity, Layer, Message};
 use spin::Mutex;
 use zerocopy::{FromBytes, IntoBytes};
 
 use crate::{
-    Answer, AuditLog, DomainHandle, Error, Gate, GateError, Granted, Handle, Receiver, Repossession, Sender,
-    SharedRegion,
-    binding::{Binding, Lanes, PAGE_BYTES},
+    Answer, AuditLog, DomainHandle, Error, Gate, GateError, Granted, Handle, Missed, Receiver, Repossession,
+    Sender, SharedRegion,
+    binding::{self, Binding, Common, Failures, Lanes, PAGE_BYTES},
+    recent::Recent,
+    revocation::Revocations,
+    table::Table,
 };
 
 /// The validity words of a domain, which the kernel writes.
-pub(crate) type Table<G> = <<G as Gate>::Home as Home>::Reader;
+pub(crate) type Words<G> = <<G as Gate>::Home as Home>::Reader;
 
-type RevocationHandler = Arc<dyn Fn(u64) + Send + Sync>;
+/// How many grants wait for [`Domain::granted`]: as many as a domain of the hosted home has slots.
+const GRANTED: usize = 1024;
+
+/// How often to look for a grant, in nanoseconds.
+const GRANT_POLL_NS: u64 = 200_000;
+
+/// How many repossessions are remembered.
+const REPOSSESSED: usize = 256;
 
 /// A program as its kernel knows it: a capability space, and what it has bound.
 ///
-/// Cheap to clone; all clones are the same domain.
+/// Cheap to clone; all clones are the same domain. It ends when the last of them, and of the handles and endpoints made
+/// through it, is dropped: the kernel then takes back all it held.
+///
+/// # Locking
+/// Bindings, grants and repossessions lie behind spin locks that are held for one edit, a few hundred nanoseconds: never
+/// across a system call, while memory is made or mapped, or while anything of the program's runs.
 pub struct Domain<G: Gate> {
     pub(crate) inner: Arc<Inner<G>>,
 }
 
+/// A domain that may have ended: for threads and handlers that must not keep it alive.
+pub struct WeakDomain<G: Gate>(Weak<Inner<G>>);
+
 pub(crate) struct Inner<G: Gate> {
     pub(crate) gate: G,
-    pub(crate) table: Arc<Table<G>>,
+    pub(crate) words: Arc<Words<G>>,
     own: Slot,
     audit: Option<Slot>,
     trust: Trust,
-    /// Locked for a few steps of control work only, never on the data path.
-    bindings: Mutex<BTreeMap<u64, Binding<G>>>,
-    pub(crate) granted: SegQueue<Granted>,
-    pub(crate) repossessed: Mutex<Vec<Repossession>>,
-    pub(crate) on_revocation: Mutex<Option<RevocationHandler>>,
-    sequence: core::sync::atomic::AtomicU64,
+    pub(crate) table: Mutex<Table<G>>,
+    pub(crate) granted: Mutex<Recent<Granted>>,
+    pub(crate) repossessed: Mutex<Recent<Repossession>>,
+    pub(crate) revocations: Mutex<Revocations>,
+    /// The kernel is gone, and everything that it said before was acted on.
+    is_alone: AtomicBool,
+    sequence: AtomicU64,
+}
+
+impl<G: Gate> WeakDomain<G> {
+    /// The domain, unless it has ended.
+    pub fn upgrade(&self) -> Option<Domain<G>> {
+        self.0.upgrade().map(|inner| Domain { inner })
+    }
+}
+
+impl<G: Gate> Clone for WeakDomain<G> {
+    fn clone(&self) -> Self {
+        Self(Weak::clone(&self.0))
+    }
 }
 
 impl<G: Gate> Clone for Domain<G> {
@@ -59,20 +96,26 @@ impl<G: Gate> Domain<G> {
         let answer = gate.call(Request::new(Call::Hello, 0, &[]), name.as_bytes(), None, &mut nothing)?;
         let [own, trust, words, audit, ..] = answer.reply.values;
         let bytes = usize::try_from(words).map_err(|_| Error::Garbled)?.saturating_mul(8);
-        let table = gate.map_memory(answer.handle.ok_or(Error::Garbled)?, bytes).ok_or(Error::PeerMemory)?;
+        let words = gate.map_memory(answer.handle.ok_or(Error::Garbled)?, bytes)?;
         let inner = Inner {
-            table: Arc::new(table),
+            words: Arc::new(words),
             own: Slot::from_bits(own),
             audit: Some(Slot::from_bits(audit)).filter(|slot| *slot != Slot::NULL),
             trust: Trust::new(trust as u8).ok_or(Error::Garbled)?,
-            bindings: Mutex::new(BTreeMap::new()),
-            granted: SegQueue::new(),
-            repossessed: Mutex::new(Vec::new()),
-            on_revocation: Mutex::new(None),
-            sequence: core::sync::atomic::AtomicU64::new(1),
+            table: Mutex::new(Table::new()),
+            granted: Mutex::new(Recent::new(GRANTED)),
+            repossessed: Mutex::new(Recent::new(REPOSSESSED)),
+            revocations: Mutex::new(Revocations::default()),
+            is_alone: AtomicBool::new(false),
+            sequence: AtomicU64::new(1),
             gate,
         };
         Ok(Self { inner: Arc::new(inner) })
+    }
+
+    /// The same domain, without keeping it alive.
+    pub fn downgrade(&self) -> WeakDomain<G> {
+        WeakDomain(Arc::downgrade(&self.inner))
     }
 
     /// The way to the kernel, for homes.
@@ -151,10 +194,9 @@ impl<G: Gate> Domain<G> {
         layer: Layer,
     ) -> Result<Sender<T, G>, Error> {
         let lanes = Arc::new(SegQueue::new());
-        let out = Lanes::Out(Arc::clone(&lanes));
-        let (binding, validity) = self.bind(handle.slot, Role::Sender, T::IDENTITY, layer, out)?;
-        let sender = feuerbird_channel::Sender::new(self.inner.gate.home(), validity, lanes);
-        Ok(Sender::new(sender, self.clone(), binding))
+        let bound = self.bind(handle.slot, T::IDENTITY, layer, Lanes::Out(Arc::clone(&lanes)))?;
+        let sender = feuerbird_channel::Sender::new(self.inner.gate.home(), bound.validity, lanes);
+        Ok(Sender::new(sender.with_failures(bound.failures), self.clone(), bound.number))
     }
 
     /// Binds the receiving side of the endpoint that `handle` names.
@@ -175,47 +217,54 @@ impl<G: Gate> Domain<G> {
         layer: Layer,
     ) -> Result<Receiver<T, G>, Error> {
         let lanes = Arc::new(SegQueue::new());
-        let into = Lanes::In(Arc::clone(&lanes));
-        let (binding, validity) = self.bind(handle.slot, Role::Receiver, T::IDENTITY, layer, into)?;
-        let receiver = feuerbird_channel::Receiver::new(self.inner.gate.home(), validity, lanes);
-        Ok(Receiver::new(receiver, self.clone(), binding))
+        let bound = self.bind(handle.slot, T::IDENTITY, layer, Lanes::In(Arc::clone(&lanes)))?;
+        let receiver = feuerbird_channel::Receiver::new(self.inner.gate.home(), bound.validity, lanes);
+        Ok(Receiver::new(receiver.with_failures(bound.failures), self.clone(), bound.number))
     }
 
     /// Waits for a capability that another domain grants to this one; they come in the order in which they were granted.
+    /// 1024 wait for this call; beyond, the oldest is dropped and counted ([`missed`](Self::missed)).
     ///
     /// # Errors
-    /// [`Error::DeadlinePassed`].
+    /// [`Error::DeadlinePassed`]. [`Error::KernelGone`] where nobody is left who could grant, and all that was granted before
+    /// was returned.
     pub fn granted(&self, timeout_ns: u64) -> Result<(Handle<G>, Granted), Error> {
         let home = self.inner.gate.home();
         let deadline = home.now_ns().saturating_add(timeout_ns);
         loop {
-            if let Some(granted) = self.inner.granted.pop() {
+            // Looked at first: what came before the end is there when the end is seen.
+            let is_alone = self.inner.is_alone.load(Ordering::Acquire);
+            let granted = self.inner.granted.lock().pop();
+            if let Some(granted) = granted {
                 return Ok((self.handle(granted.slot), granted));
+            }
+            if is_alone {
+                return Err(Error::KernelGone);
             }
             if home.now_ns() >= deadline {
                 return Err(Error::DeadlinePassed);
             }
-            home.wait(&[], 200_000);
+            home.wait(&[], GRANT_POLL_NS);
         }
     }
 
-    /// Chooses what to do when the kernel asks to let a binding go: `handler` is given the deadline (nanoseconds of the
-    /// monotonic clock, 0 for none), and when it returns the binding is let go. It runs on the home's upcall thread.
-    pub fn on_revocation(&self, handler: impl Fn(u64) + Send + Sync + 'static) {
-        *self.inner.on_revocation.lock() = Some(Arc::new(handler));
-    }
-
-    /// What was taken from this domain by force, so far.
+    /// What was taken from this domain by force, oldest first: the newest 256; see [`missed`](Self::missed).
     pub fn repossessed(&self) -> Vec<Repossession> {
-        self.inner.repossessed.lock().clone()
+        self.inner.repossessed.lock().all()
     }
 
-    /// Ends every binding, because nobody is left who could: for homes, when the kernel side is gone. What was sent before
-    /// can still be received.
+    /// What came faster than this program looked, and was dropped.
+    pub fn missed(&self) -> Missed {
+        let granted = self.inner.granted.lock().lost();
+        Missed { granted, repossessed: self.inner.repossessed.lock().lost() }
+    }
+
+    /// Ends every binding, because nobody is left who could: for homes, when the kernel side is gone and every upcall of its
+    /// was acted on. What was sent before can still be received.
     pub fn kernel_gone(&self) {
-        for binding in self.inner.bindings.lock().values_mut() {
-            binding.end(Ended::Died);
-        }
+        let remains: Vec<_> = self.inner.table.lock().all().map(|binding| binding.end(Ended::Died)).collect();
+        drop(remains);
+        self.inner.is_alone.store(true, Ordering::Release);
     }
 
     /// Makes one system call without payload.
@@ -230,58 +279,93 @@ impl<G: Gate> Domain<G> {
     }
 
     pub(crate) fn request(&self, call: Call, arguments: &[u64]) -> Request {
-        let sequence = self.inner.sequence.fetch_add(1, core::sync::atomic::Ordering::Relaxed);
+        let sequence = self.inner.sequence.fetch_add(1, Ordering::Relaxed);
         Request::new(call, sequence, arguments)
     }
 
-    /// Runs `act` on a binding, if it is still there.
-    pub(crate) fn with_binding<R>(&self, binding: u64, act: impl FnOnce(&mut Binding<G>) -> R) -> Option<R> {
-        self.inner.bindings.lock().get_mut(&binding).map(act)
+    /// Makes an edit of a binding, if it is still there.
+    ///
+    /// # Locking
+    /// Under the table's lock: `edit` neither calls nor maps nor drops what does.
+    pub(crate) fn with_binding<R>(&self, number: u64, edit: impl FnOnce(&mut Binding<G>) -> R) -> Option<R> {
+        self.inner.table.lock().binding(number).map(edit)
     }
 
     /// Ends a binding that its owner dropped.
-    pub(crate) fn unbind(&self, binding: u64) {
-        let ended = self.inner.bindings.lock().remove(&binding);
+    pub(crate) fn unbind(&self, number: u64) {
+        let ended = self.inner.table.lock().remove(number);
         if let Some(mut ended) = ended {
-            let regions = ended.end(Ended::Unbound);
+            let remains = ended.end(Ended::Unbound);
             // The kernel may have ended it first, or be gone: either way there is nothing left to end.
-            let _ = self.call(Call::Unbind, &[binding], None);
-            self.drop_regions(regions);
+            let _ = self.call(Call::Unbind, &[number], None);
+            self.drop_regions(remains.regions());
         }
     }
 
     fn bind(
         &self,
         slot: Slot,
-        role: Role,
         identity: Identity,
         layer: Layer,
         lanes: Lanes<G::Home>,
-    ) -> Result<(u64, feuerbird_channel::Validity<Table<G>>), Error> {
+    ) -> Result<Bound<G>, Error> {
+        let asking = self.inner.table.lock().begin();
+        let made = self.ask_to_bind(slot, &identity, layer, lanes);
+        let mut table = self.inner.table.lock();
+        let (stale, made) = match made {
+            Ok((bound, binding)) => (table.install(asking, bound.number, binding), Ok(bound)),
+            Err(error) => (table.end(asking), Err(error)),
+        };
+        drop(table);
+        drop(stale);
+        let bound = made?;
+        // What came early is acted on here, in order; what comes meanwhile waits behind it.
+        loop {
+            let next = self.inner.table.lock().next_early(bound.number);
+            let Some((upcall, handle)) = next else { return Ok(bound) };
+            // A pair that comes to nothing says so at the endpoint.
+            let _ = self.on_binding(&upcall, handle);
+        }
+    }
+
+    fn ask_to_bind(
+        &self,
+        slot: Slot,
+        identity: &Identity,
+        layer: Layer,
+        lanes: Lanes<G::Home>,
+    ) -> Result<(Bound<G>, Binding<G>), Error> {
+        let role = if matches!(lanes, Lanes::Out(_)) { Role::Sender } else { Role::Receiver };
         let arguments = [slot.to_bits(), role as u64, u64::from(layer.to_number())];
         let request = self.request(Call::Bind, &arguments);
         let mut contract = [0; PAYLOAD_BYTES];
-        // Held across the call, so that the first upcall about this binding finds it; upcalls wait as long.
-        let mut bindings = self.inner.bindings.lock();
-        let answer = self
-            .inner
-            .gate
+        let gate = &self.inner.gate;
+        let answer = gate
             .call(request, identity.as_bytes(), None, &mut contract)
-            .map_err(|error| mismatch(error, &identity, &contract))?;
-        let [binding, _trust, terms, word, value, _] = answer.reply.values;
+            .map_err(|error| mismatch(error, identity, &contract))?;
+        let [number, _trust, terms, word, value, _] = answer.reply.values;
         let made = Terms::from_bits(terms)
             .map_err(Error::from)
             .and_then(|terms| Ok((terms, self.validity(word, value)?)));
         let (terms, validity) = match made {
             Ok(made) => made,
             Err(error) => {
-                let _ = self.call(Call::Unbind, &[binding], None);
+                let _ = self.call(Call::Unbind, &[number], None);
                 return Err(error);
             }
         };
-        bindings.insert(binding, Binding::new(terms, layer, lanes, validity.share()));
-        Ok((binding, validity))
+        let failures = binding::failures();
+        let common = Common { terms, layer, lanes };
+        let binding = Binding::new(common, Arc::clone(&failures), validity.share());
+        Ok((Bound { number, validity, failures }, binding))
     }
+}
+
+/// A binding as its endpoint needs it.
+struct Bound<G: Gate> {
+    number: u64,
+    validity: Validity<Words<G>>,
+    failures: Failures,
 }
 
 /// Says what differs where two sides disagree about a type.

@@ -7,7 +7,7 @@ use feuerbird_abi::Status;
 use feuerbird_channel::{AttachError, TermsError};
 use feuerbird_serialization::Mismatch;
 
-use crate::GateError;
+use crate::{GateError, MemoryError};
 
 /// Why an operation of a domain failed.
 #[derive(Clone, Debug, PartialEq)]
@@ -38,6 +38,15 @@ impl From<GateError> for Error {
             GateError::Refused(status, _) => Self::Refused(status),
             GateError::Closed => Self::KernelGone,
             GateError::Garbled => Self::Garbled,
+        }
+    }
+}
+
+impl From<MemoryError> for Error {
+    fn from(error: MemoryError) -> Self {
+        match error {
+            MemoryError::Shortage => Self::OutOfMemory,
+            MemoryError::NotAsPromised => Self::PeerMemory,
         }
     }
 }

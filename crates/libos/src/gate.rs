@@ -1,5 +1,7 @@
 //! The way into the kernel, whatever the kernel is.
 
+use alloc::boxed::Box;
+
 use feuerbird_abi::{Reply, Request, Status};
 use feuerbird_channel::Home;
 
@@ -24,6 +26,18 @@ pub enum GateError {
     /// The kernel answered something that is no answer.
     Garbled,
 }
+
+/// Why another domain's memory was not mapped.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MemoryError {
+    /// There is no room for it, or no memory where it has holes.
+    Shortage,
+    /// The peer's fault: it is not of the promised size, or could be shrunk or written behind our back.
+    NotAsPromised,
+}
+
+/// Work to be done on a thread of its own.
+pub type Work = Box<dyn FnOnce() + Send>;
 
 /// One domain's way into its kernel: the system calls, and the memory that they need.
 pub trait Gate: Send + Sync + 'static {
@@ -55,10 +69,22 @@ pub trait Gate: Send + Sync + 'static {
 
     /// Maps another domain's memory of `bytes` bytes for reading.
     ///
+    /// All of it is there when this returns: reading it later cannot run short of memory.
+    ///
     /// # Errors
-    /// `None` where it is not of that size, or could be shrunk or written behind our back.
-    fn map_memory(&self, handle: Self::Handle, bytes: usize) -> Option<<Self::Home as Home>::Reader>;
+    /// [`MemoryError`].
+    fn map_memory(
+        &self,
+        handle: Self::Handle,
+        bytes: usize,
+    ) -> Result<<Self::Home as Home>::Reader, MemoryError>;
 
     /// What tells that another domain has ended.
     fn life(&self, handle: Self::Handle) -> <Self::Home as Home>::Life;
+
+    /// Runs `work` on a thread of its own, which ends with it; at once, and without waiting for it. It may panic.
+    ///
+    /// # Errors
+    /// The work itself, where there is no room for a thread.
+    fn run_beside(&self, work: Work) -> Result<(), Work>;
 }

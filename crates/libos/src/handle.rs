@@ -173,12 +173,12 @@ impl<G: Gate> Handle<G> {
     /// Maps the region that this capability names, for reading.
     ///
     /// # Errors
-    /// [`Error::Refused`], or [`Error::PeerMemory`] where the memory is not what it should be.
+    /// [`Error::Refused`], [`Error::OutOfMemory`], or [`Error::PeerMemory`] where the memory is not what it should be.
     pub fn map(&self) -> Result<<G::Home as Home>::Reader, Error> {
         let answer = self.domain.call(Call::MapRegion, &[self.slot.to_bits()], None)?;
         let bytes = usize::try_from(answer.reply.values[0]).map_err(|_| Error::Garbled)?;
         let handle = answer.handle.ok_or(Error::Garbled)?;
-        self.domain.gate().map_memory(handle, bytes).ok_or(Error::PeerMemory)
+        Ok(self.domain.gate().map_memory(handle, bytes)?)
     }
 
     fn revoke_by(&self, deadline: u64) -> Result<Revoked, Error> {

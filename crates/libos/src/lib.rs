@@ -14,6 +14,8 @@
 //! 1. The data path never passes a gate: control operations build a lane, and then the lane is memory.
 //! 2. Nothing that comes with an upcall is believed beyond what the kernel vouches for: memory of a peer is mapped only
 //!    after the home has checked that the peer cannot shrink it, and its content is checked by the lane.
+//! 3. No lock is held across a system call, while memory is made or mapped, or while the program's own code runs.
+//! 4. What the kernel says is kept in bounded memory, and acted on while the program's revocation handler runs.
 #![no_std]
 #![forbid(unsafe_code)]
 
@@ -25,13 +27,17 @@ mod domain;
 mod error;
 mod gate;
 mod handle;
+mod pairing;
 mod ports;
+mod recent;
+mod revocation;
+mod table;
 mod upcall;
 
 pub use audit::{AuditLog, AuditPiece};
-pub use domain::Domain;
+pub use domain::{Domain, WeakDomain};
 pub use error::Error;
-pub use gate::{Answer, Gate, GateError};
+pub use gate::{Answer, Gate, GateError, MemoryError, Work};
 pub use handle::{Authority, DomainHandle, Handle, Inspection, Revoked, SharedRegion};
 pub use ports::{Receiver, Sender};
-pub use upcall::{Granted, Repossession};
+pub use upcall::{Granted, Missed, Repossession};

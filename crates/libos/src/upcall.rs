@@ -3,7 +3,6 @@
 use feuerbird_abi::{Call, Reason, Upcall, UpcallKind};
 use feuerbird_capability::{Badge, ObjectKind, Rights, Slot, Trust};
 use feuerbird_channel::{Ended, Validity};
-use feuerbird_serialization::Layer;
 
 use crate::{Domain, Error, Gate};
 
@@ -31,33 +30,60 @@ pub struct Repossession {
     pub slot: Slot,
 }
 
+/// What came faster than the program looked, and had to make room: the oldest of each kind.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Missed {
+    /// Grants that [`Domain::granted`] will never return. The capabilities themselves are in the space.
+    pub granted: u64,
+    /// What [`Domain::repossessed`] no longer tells.
+    pub repossessed: u64,
+}
+
 impl<G: Gate> Domain<G> {
     /// Acts on one upcall. A home calls this from a thread of its own, one upcall after the other, and never from
     /// within a system call.
     ///
     /// # Errors
-    /// What went wrong on this side. The domain goes on; a pair that could not be joined simply has no lane.
+    /// What went wrong on this side. The domain goes on; a pair that could not be joined has no lane, and its endpoint says
+    /// so when it is used next.
+    ///
+    /// # Locking
+    /// Makes system calls and maps memory, all outside the table's lock; the program's revocation handler never runs here
+    /// while the home has a thread for it.
     pub fn upcall(&self, upcall: &Upcall, handle: Option<G::Handle>) -> Result<(), Error> {
+        match UpcallKind::from_number(upcall.kind).ok_or(Error::Garbled)? {
+            UpcallKind::Granted => return self.on_granted(upcall.values),
+            UpcallKind::Repossessed => {
+                let [binding, slot, ..] = upcall.values;
+                let taken = Repossession { binding, slot: Slot::from_bits(slot) };
+                self.inner.repossessed.lock().push(taken);
+            }
+            _ => {}
+        }
+        // Taken out of the lock's scope first: acting makes system calls.
+        let now = self.inner.table.lock().admit((*upcall, handle));
+        now.map_or(Ok(()), |(upcall, handle)| self.on_binding(&upcall, handle))
+    }
+
+    /// Acts on an upcall about a binding, in its turn.
+    pub(crate) fn on_binding(&self, upcall: &Upcall, handle: Option<G::Handle>) -> Result<(), Error> {
         let values = upcall.values;
         match UpcallKind::from_number(upcall.kind).ok_or(Error::Garbled)? {
-            UpcallKind::Granted => self.on_granted(values),
-            UpcallKind::PeerJoined => self.on_peer_joined(values, handle),
-            UpcallKind::Shared => self.on_shared(values, handle),
+            UpcallKind::Granted => {}
+            UpcallKind::PeerJoined => self.on_peer_joined(values, handle)?,
+            UpcallKind::Shared => self.on_shared(values, handle)?,
             UpcallKind::PeerLeft => {
                 let reason = Reason::from_number(values[2]).ok_or(Error::Garbled)?;
-                let region = self.with_binding(values[0], |binding| binding.leave(values[1], ended(reason)));
-                self.drop_regions(region.flatten());
-                Ok(())
+                let left = self.with_binding(values[0], |binding| binding.leave(values[1], ended(reason)));
+                self.drop_regions(left.flatten().and_then(|pair| pair.region));
             }
-            UpcallKind::RevocationRequested => self.on_revocation_requested(upcall.sequence, values),
+            UpcallKind::RevocationRequested => self.on_revocation_requested(upcall.sequence, values)?,
             UpcallKind::Repossessed => {
-                let taken = Repossession { binding: values[0], slot: Slot::from_bits(values[1]) };
-                let regions = self.with_binding(values[0], |binding| binding.end(Ended::Revoked));
-                self.drop_regions(regions.into_iter().flatten());
-                self.inner.repossessed.lock().push(taken);
-                Ok(())
+                let remains = self.with_binding(values[0], |binding| binding.end(Ended::Revoked));
+                self.drop_regions(remains.iter().flat_map(|remains| remains.regions()));
             }
         }
+        Ok(())
     }
 
     fn on_granted(&self, values: [u64; 6]) -> Result<(), Error> {
@@ -68,45 +94,7 @@ impl<G: Gate> Domain<G> {
             trust: Trust::new(values[3] as u8).ok_or(Error::Garbled)?,
             badge: Badge(values[4]),
         };
-        self.inner.granted.push(granted);
-        Ok(())
-    }
-
-    fn on_peer_joined(&self, values: [u64; 6], handle: Option<G::Handle>) -> Result<(), Error> {
-        let [binding, peer, trust, peer_terms, word, value] = values;
-        let gate = &self.inner.gate;
-        let trust = Trust::new(trust as u8).ok_or(Error::Garbled)?;
-        let peer_layer = Layer::from_number(peer_terms as u8).ok_or(Error::Garbled)?;
-        let validity = self.validity(word, value)?;
-        let life = handle.map(|handle| gate.life(handle));
-        let joined = self.with_binding(binding, |it| it.join(gate, peer, trust, peer_layer, validity, life));
-        let Some(joined) = joined else { return Ok(()) };
-        let (bytes, memory) = joined?;
-        let region = self.call(Call::RegisterRegion, &[bytes as u64], Some(memory))?;
-        let slot = Slot::from_bits(region.reply.values[0]);
-        self.with_binding(binding, |it| it.remember(peer, slot));
-        self.call(Call::Share, &[binding, peer, slot.to_bits()], None)?;
-        Ok(())
-    }
-
-    fn on_shared(&self, values: [u64; 6], handle: Option<G::Handle>) -> Result<(), Error> {
-        let [binding, peer, bytes, ..] = values;
-        let gate = &self.inner.gate;
-        let handle = handle.ok_or(Error::Garbled)?;
-        let bytes = usize::try_from(bytes).map_err(|_| Error::PeerMemory)?;
-        let theirs = gate.map_memory(handle, bytes).ok_or(Error::PeerMemory)?;
-        self.with_binding(binding, |it| it.attach(gate, peer, theirs)).unwrap_or(Ok(()))
-    }
-
-    /// Visible revocation: the program may look after what it holds, then the binding is let go.
-    fn on_revocation_requested(&self, sequence: u64, values: [u64; 6]) -> Result<(), Error> {
-        let handler = self.inner.on_revocation.lock().clone();
-        if let Some(handler) = handler {
-            handler(values[2]);
-        }
-        let regions = self.with_binding(values[0], |binding| binding.end(Ended::Revoked));
-        self.drop_regions(regions.into_iter().flatten());
-        self.call(Call::Acknowledge, &[sequence], None)?;
+        self.inner.granted.lock().push(granted);
         Ok(())
     }
 
@@ -118,9 +106,9 @@ impl<G: Gate> Domain<G> {
         }
     }
 
-    pub(crate) fn validity(&self, word: u64, value: u64) -> Result<Validity<crate::domain::Table<G>>, Error> {
+    pub(crate) fn validity(&self, word: u64, value: u64) -> Result<Validity<crate::domain::Words<G>>, Error> {
         let index = usize::try_from(word).map_err(|_| Error::Garbled)?;
-        Validity::new(self.inner.table.clone(), index, value as u32).ok_or(Error::Garbled)
+        Validity::new(self.inner.words.clone(), index, value as u32).ok_or(Error::Garbled)
     }
 }
 

@@ -1,0 +1,131 @@
+//! Visible revocation: the program may look after what it holds, then the binding is let go.
+//!
+//! The program's handler may take as long as it likes, so it runs beside the upcalls, one request after the other: peers
+//! join and leave meanwhile, and the kernel's deadline ends a binding whether its handler has returned or not.
+
+use alloc::{boxed::Box, collections::VecDeque, sync::Arc};
+
+use feuerbird_abi::Call;
+use feuerbird_channel::Ended;
+
+use crate::{Domain, Error, Gate, WeakDomain};
+
+type Handler = Arc<dyn Fn(u64) + Send + Sync>;
+
+/// What the kernel asked to let go, and who looks after it.
+#[derive(Default)]
+pub(crate) struct Revocations {
+    handler: Option<Handler>,
+    /// Not begun yet. At most one for each binding that is there.
+    asked: VecDeque<Asked>,
+    is_running: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Asked {
+    sequence: u64,
+    binding: u64,
+    deadline_ns: u64,
+}
+
+impl<G: Gate> Domain<G> {
+    /// Chooses what to do when the kernel asks to let a binding go: `handler` is given the deadline (nanoseconds of the
+    /// monotonic clock, 0 for none), and when it returns (or panics) the binding is let go. It runs on a thread of its own,
+    /// for one binding after the other, and may call this domain; what else the kernel says is acted on meanwhile.
+    ///
+    /// A handler that holds this domain or a handle keeps the domain alive for ever; let it hold a [`WeakDomain`].
+    pub fn on_revocation(&self, handler: impl Fn(u64) + Send + Sync + 'static) {
+        let handler: Handler = Arc::new(handler);
+        let old = self.inner.revocations.lock().handler.replace(handler);
+        // Outside the lock: it is the program's, and may do anything when it is dropped.
+        drop(old);
+    }
+
+    pub(crate) fn on_revocation_requested(&self, sequence: u64, values: [u64; 6]) -> Result<(), Error> {
+        let [binding, _, deadline_ns, ..] = values;
+        if self.with_binding(binding, |_| ()).is_none() {
+            // Its owner dropped it, which lets it go as well.
+            return Ok(());
+        }
+        let asked = Asked { sequence, binding, deadline_ns };
+        let mut revocations = self.inner.revocations.lock();
+        if revocations.handler.is_none() {
+            drop(revocations);
+            return self.let_go(asked);
+        }
+        if revocations.asked.iter().any(|other| other.binding == binding) {
+            return Err(Error::Garbled);
+        }
+        revocations.asked.push_back(asked);
+        let is_running = core::mem::replace(&mut revocations.is_running, true);
+        drop(revocations);
+        if !is_running {
+            self.start_handling();
+        }
+        Ok(())
+    }
+
+    fn start_handling(&self) {
+        let domain = self.downgrade();
+        let work = Box::new(move || Handling { domain, is_done: false }.run());
+        // Without a thread for it, it is done here: late for others, but done.
+        if let Err(work) = self.gate().run_beside(work) {
+            work();
+        }
+    }
+
+    fn let_go(&self, asked: Asked) -> Result<(), Error> {
+        let remains = self.with_binding(asked.binding, |binding| binding.end(Ended::Revoked));
+        self.drop_regions(remains.iter().flat_map(|remains| remains.regions()));
+        self.call(Call::Acknowledge, &[asked.sequence], None)?;
+        Ok(())
+    }
+
+    fn next_asked(&self) -> Option<(Asked, Option<Handler>)> {
+        let mut revocations = self.inner.revocations.lock();
+        let next = revocations.asked.pop_front();
+        revocations.is_running = next.is_some();
+        next.map(|asked| (asked, revocations.handler.clone()))
+    }
+}
+
+/// Handles requests until there are none. Holds no domain while the program's handler runs: it may never return.
+struct Handling<G: Gate> {
+    domain: WeakDomain<G>,
+    is_done: bool,
+}
+
+impl<G: Gate> Handling<G> {
+    fn run(mut self) {
+        while let Some((asked, handler)) = self.domain.upgrade().and_then(|domain| domain.next_asked()) {
+            // On drop, so that a handler that panics lets go as well.
+            let _after = LetGo { domain: &self.domain, asked };
+            if let Some(handler) = handler {
+                handler(asked.deadline_ns);
+            }
+        }
+        self.is_done = true;
+    }
+}
+
+impl<G: Gate> Drop for Handling<G> {
+    fn drop(&mut self) {
+        if let Some(domain) = self.domain.upgrade().filter(|_| !self.is_done) {
+            domain.start_handling();
+        }
+    }
+}
+
+struct LetGo<'a, G: Gate> {
+    domain: &'a WeakDomain<G>,
+    asked: Asked,
+}
+
+impl<G: Gate> Drop for LetGo<'_, G> {
+    fn drop(&mut self) {
+        if let Some(domain) = self.domain.upgrade() {
+            // The deadline may have passed, or the kernel be gone: then there is nothing left to let go.
+            let _ = domain.let_go(self.asked);
+        }
+    }
+}

@@ -46,11 +46,21 @@ struct Supervisor {
 
 impl Supervisor {
     fn start(name: &str, policy: &str) -> Self {
+        Self::start_by(name, policy, Command::new(env!("CARGO_BIN_EXE_actor")))
+    }
+
+    /// With so many descriptors at most.
+    fn start_with_descriptors(name: &str, policy: &str, limit: u32) -> Self {
+        let mut command = Command::new("sh");
+        command.args(["-c", &format!("ulimit -n {limit}; exec {}", env!("CARGO_BIN_EXE_actor"))]);
+        Self::start_by(name, policy, command)
+    }
+
+    fn start_by(name: &str, policy: &str, mut command: Command) -> Self {
         let folder = std::env::temp_dir().join(format!("feuerbird-supervise-{name}-{}", std::process::id()));
         std::fs::create_dir_all(&folder).unwrap();
         let (socket, file) = (folder.join("gate"), folder.join("policy.toml"));
         std::fs::write(&file, policy).unwrap();
-        let mut command = Command::new(env!("CARGO_BIN_EXE_actor"));
         let role = format!("supervise\n{}\n{}", socket.display(), file.display());
         let process = command
             .env(feuerbird_tests::numbered::ROLE_VARIABLE, role)
@@ -168,6 +178,42 @@ fn programs_notice_a_supervisor_that_is_killed() {
     supervisor.process.wait().unwrap();
     assert_eq!(sensor.says(), "Some(Disconnected), Some(KernelGone)");
     assert_eq!(logger.says(), "Disconnected, Some(KernelGone)");
+}
+
+/// Time that a process has spent on a processor, in clock ticks (hundredths of a second).
+fn ticks(process: &Child) -> u64 {
+    let stat = std::fs::read_to_string(format!("/proc/{}/stat", process.id())).unwrap();
+    let after_name = stat.rsplit_once(')').unwrap().1;
+    after_name.split_whitespace().skip(11).take(2).map(|field| field.parse::<u64>().unwrap()).sum()
+}
+
+#[test]
+fn a_supervisor_without_descriptors_refuses_and_ends_nobody() {
+    let uid = rustix::process::getuid().as_raw();
+    let supervisor = Supervisor::start_with_descriptors("full", &policy(uid), 24);
+    let sensor = connect(&supervisor.socket, "sensor").unwrap();
+    let mut regions = Vec::new();
+    let refused = loop {
+        match sensor.region(4096) {
+            Ok(region) => regions.push(region),
+            Err(error) => break error,
+        }
+        assert!(regions.len() < 24);
+    };
+    assert_eq!(refused, Error::Refused(Status::ObjectsFull));
+    // Now there is none for who knocks, either. It waits for that without work, and is let in when there is one.
+    let knocking = feuerbird::hosted::os::socket::Socket::connect(&supervisor.socket).unwrap();
+    std::thread::sleep(Duration::from_millis(100));
+    let before = ticks(&supervisor.process);
+    std::thread::sleep(Duration::from_millis(500));
+    let spent = ticks(&supervisor.process) - before;
+    assert!(spent < 15, "{spent} of 50 hundredths spent on nothing");
+    drop(knocking);
+    for region in regions {
+        region.handle.delete().unwrap();
+    }
+    assert!(sensor.region(4096).is_ok(), "what was given back can be had again");
+    assert!(connect(&supervisor.socket, "logger").is_ok());
 }
 
 #[test]

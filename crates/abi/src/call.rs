@@ -46,7 +46,7 @@ pub enum Call {
     Bind = 11,
     /// `(binding, peer, region slot)`. Lets one peer of a binding map a region for reading; the peer gets
     /// [`UpcallKind::Shared`](crate::UpcallKind::Shared). Needs `MAP_READ` on the whole of a region that the caller itself
-    /// registered.
+    /// registered. Once for each peer: then it is [`Status::AlreadyShared`](crate::Status::AlreadyShared).
     Share = 12,
     /// `(binding)`. Ends a binding; its peers get [`UpcallKind::PeerLeft`](crate::UpcallKind::PeerLeft).
     Unbind = 13,

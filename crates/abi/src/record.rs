@@ -61,7 +61,8 @@ pub struct Upcall {
     pub class: u32,
     /// An [`UpcallKind`].
     pub kind: u32,
-    /// Counts the upcalls of one domain from 1; [`Call::Acknowledge`] names it.
+    /// Counts the upcalls of one domain from 1; [`Call::Acknowledge`] names it. A gap is what came and went before it was
+    /// read: a capability granted and revoked, a peer that joined and left.
     pub sequence: u64,
     /// As the [`UpcallKind`] says.
     pub values: [u64; 6],

@@ -31,6 +31,8 @@ pub enum Status {
     NoPeer = 11,
     /// The call needs a memory handle and there was none, or one of the wrong kind.
     NoHandle = 12,
+    /// The binding has shared a region with this peer already, which it can once.
+    AlreadyShared = 13,
 
     /// No free slot in the capability space.
     SlotsFull = 32,
@@ -47,7 +49,7 @@ pub enum Status {
 
 impl Status {
     /// Every status, in no particular order.
-    pub const ALL: [Self; 18] = [
+    pub const ALL: [Self; 19] = [
         Self::Ok,
         Self::NoSuchCall,
         Self::NoCapability,
@@ -61,6 +63,7 @@ impl Status {
         Self::NoBinding,
         Self::NoPeer,
         Self::NoHandle,
+        Self::AlreadyShared,
         Self::SlotsFull,
         Self::ObjectsFull,
         Self::QuotaExceeded,
@@ -88,6 +91,7 @@ impl Status {
             Self::NoBinding => "no such binding",
             Self::NoPeer => "the binding has no such peer",
             Self::NoHandle => "the call needs a memory handle",
+            Self::AlreadyShared => "a region was shared with this peer before, which can be done once",
             Self::SlotsFull => "the capability space is full",
             Self::ObjectsFull => "the kernel has no room for another object",
             Self::QuotaExceeded => "the domain's quota is used up",

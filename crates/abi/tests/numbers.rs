@@ -53,6 +53,7 @@ fn statuses() {
         (10, Status::NoBinding),
         (11, Status::NoPeer),
         (12, Status::NoHandle),
+        (13, Status::AlreadyShared),
         (32, Status::SlotsFull),
         (33, Status::ObjectsFull),
         (34, Status::QuotaExceeded),

@@ -119,18 +119,24 @@ pub(crate) struct Side {
     pub(crate) binding: Id,
     /// In the validity words of that binding's holder.
     pub(crate) word: u32,
+    /// It has let the other side map a region: once is all, so that nobody is told things without end.
+    pub(crate) has_shared: bool,
     links: Links,
 }
 
 impl Side {
     pub(crate) fn new(binding: Id, word: u32) -> Self {
-        Self { binding, word, links: Links::default() }
+        Self { binding, word, has_shared: false, links: Links::default() }
     }
 }
 
 impl Pair {
     pub(crate) fn side(&self, role: Role) -> &Side {
         &self.sides[role as usize]
+    }
+
+    pub(crate) fn side_mut(&mut self, role: Role) -> &mut Side {
+        &mut self.sides[role as usize]
     }
 }
 

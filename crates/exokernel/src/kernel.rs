@@ -144,6 +144,12 @@ impl<M: Machine> Kernel<M> {
         self.serve(caller, request, payload, handle)
     }
 
+    /// Refuses a request without looking at it, because the home could not bring all of it here: it has no descriptors
+    /// left, say. The refusal is in the audit log, as any other.
+    pub fn refuse(&mut self, caller: DomainId, request: &Request, status: Status) -> Outcome<M::Handle> {
+        self.serve_refusal(caller, request, status)
+    }
+
     /// Ends a domain that has died by itself. Idempotent; a domain that is gone already is ignored.
     pub fn domain_died(&mut self, domain: DomainId) {
         if self.is_alive(domain) {

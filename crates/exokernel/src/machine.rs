@@ -10,9 +10,9 @@ use crate::DomainId;
 /// kernel decides who may do what; the machine only carries it out and must not second-guess it.
 ///
 /// What the kernel expects:
-/// * No method calls back into the kernel, blocks on a domain, or panics for anything a domain did. A domain that does
-///   not take its upcalls is the machine's to end (it reports it by [`Kernel::domain_died`](crate::Kernel::domain_died)
-///   afterwards).
+/// * No method calls back into the kernel, blocks on a domain, or panics for anything a domain did. What a domain does
+///   not take at once the machine keeps for it: nobody is ended because of what others have it told. It need not keep
+///   what a later upcall undoes, and not that later one either: a grant and its repossession, a peer that joined and left.
 /// * What one domain is told arrives in the order of the calls, and after the validity words that changed before it.
 /// * After [`destroy_domain`](Self::destroy_domain) the kernel says nothing more about that domain.
 pub trait Machine {
@@ -42,7 +42,7 @@ pub trait Machine {
     /// Something that tells another domain when this one has ended, where the home has such a thing.
     fn death_notice(&self, domain: DomainId) -> Option<Self::Handle>;
 
-    /// Writes one validity word of a domain and wakes whoever sleeps on it.
+    /// Writes one validity word of a domain. Nobody sleeps on it: who waits looks at it between two sleeps.
     fn set_validity(&mut self, domain: DomainId, word: u32, value: u32);
 
     /// Whether memory has this size and can be written by `domain` only, and neither grow nor shrink, for ever.

@@ -197,6 +197,24 @@ fn sharing_hands_the_region_to_that_peer_only() {
 }
 
 #[test]
+fn each_side_of_a_pair_shares_once() {
+    let mut meeting = Meeting::new();
+    let (sender, receiver) = (meeting.sender.id, meeting.receiver.id);
+    let sides = [(sender, meeting.at_sender), (receiver, meeting.at_receiver)];
+    meeting.world.upcalls();
+    for (side, joined) in sides {
+        let regions = [0; 2].map(|_| meeting.world.region(side, 4096).unwrap()[0]);
+        let share = |region| [joined.binding, joined.peer, region];
+        meeting.world.ok(side, Call::Share, &share(regions[0]));
+        for region in regions {
+            let again = meeting.world.call(side, Call::Share, &share(region));
+            assert_eq!(again, Err(Status::AlreadyShared), "a peer could be told things without end");
+        }
+    }
+    assert_eq!(meeting.world.upcalls().len(), 2);
+}
+
+#[test]
 fn sharing_is_refused_where_anything_is_anothers() {
     let mut meeting = Meeting::new();
     let (sender, receiver) = (meeting.sender.id, meeting.receiver.id);

@@ -1,9 +1,9 @@
 //! A domain's way to its supervisor: one socket, one thread that listens, one that acts on upcalls.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, VecDeque},
     os::fd::{AsFd, OwnedFd},
-    sync::{Arc, Mutex, PoisonError, mpsc},
+    sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, mpsc},
     thread,
 };
 
@@ -18,6 +18,7 @@ use crate::{
         memory::{MapError, ReaderMemory, WriterMemory},
         socket::{Message, ReceiveError, Socket},
     },
+    outbox::annul,
 };
 
 /// The gate of a domain that is, or is in, a Linux process. Closes with the last clone.
@@ -59,9 +60,13 @@ impl SocketGate {
         let waiting = Mutex::new(Some(HashMap::new()));
         let shared = Arc::new(Shared { socket, home: LinuxHome::new(), waiting });
         let gate = Self { open: Arc::new(Open { shared }) };
-        let (upcalls, arriving) = mpsc::channel();
+        let upcalls = Arc::new(Upcalls::default());
+        let arriving = Arc::clone(&upcalls);
         let listener = Arc::clone(&gate.open.shared);
-        spawn_thread("feuerbird-gate", move || listener.listen(&upcalls))?;
+        spawn_thread("feuerbird-gate", move || {
+            listener.listen(&upcalls);
+            upcalls.end();
+        })?;
         let domain = Domain::enter(gate, name)?;
         let acting = domain.downgrade();
         spawn_thread("feuerbird-upcall", move || act(&acting, &arriving))?;
@@ -76,11 +81,9 @@ fn spawn_thread(name: &str, body: impl FnOnce() + Send + 'static) -> Result<(), 
 
 /// Acts on upcalls, one after the other. A thread of its own, because acting makes system calls; and one that does not keep
 /// the domain alive between two upcalls.
-fn act(domain: &WeakDomain<SocketGate>, arriving: &mpsc::Receiver<Message>) {
-    while let Ok(mut message) = arriving.recv() {
-        let Ok(upcall) = Upcall::read_from_bytes(message.record()) else { continue };
+fn act(domain: &WeakDomain<SocketGate>, arriving: &Upcalls) {
+    while let Some((upcall, handle)) = arriving.next() {
         let Some(domain) = domain.upgrade() else { return };
-        let handle = message.fds[0].take();
         if let Err(error) = domain.upcall(&upcall, handle)
             && std::env::var_os("FEUERBIRD_TRACE").is_some()
         {
@@ -92,13 +95,52 @@ fn act(domain: &WeakDomain<SocketGate>, arriving: &mpsc::Receiver<Message>) {
     }
 }
 
+/// Upcalls that arrived and were not acted on. Bounded as an outbox is, however long acting on one takes.
+#[derive(Debug, Default)]
+struct Upcalls {
+    arrived: Mutex<Arrived>,
+    changed: Condvar,
+}
+
+#[derive(Debug, Default)]
+struct Arrived {
+    upcalls: VecDeque<(Upcall, Option<OwnedFd>)>,
+    is_over: bool,
+}
+
+impl Upcalls {
+    fn push(&self, upcall: Upcall, handle: Option<OwnedFd>) {
+        let mut arrived = self.lock();
+        if !annul(&mut arrived.upcalls, &upcall, |(older, _)| Some(*older)) {
+            arrived.upcalls.push_back((upcall, handle));
+            self.changed.notify_one();
+        }
+    }
+
+    /// The next upcall; `None` when the supervisor is gone and all were acted on.
+    fn next(&self) -> Option<(Upcall, Option<OwnedFd>)> {
+        let arrived = self.lock();
+        let waited = self.changed.wait_while(arrived, |it| it.upcalls.is_empty() && !it.is_over);
+        waited.unwrap_or_else(PoisonError::into_inner).upcalls.pop_front()
+    }
+
+    fn end(&self) {
+        self.lock().is_over = true;
+        self.changed.notify_one();
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Arrived> {
+        self.arrived.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
 impl Shared {
-    fn listen(&self, upcalls: &mpsc::Sender<Message>) {
+    fn listen(&self, upcalls: &Upcalls) {
         loop {
             match self.socket.receive() {
                 Ok(message) => self.sort(message, upcalls),
                 Err(ReceiveError::Closed | ReceiveError::Os(_)) => break,
-                // The supervisor is trusted; a record lost to a full descriptor table is answered by its caller's error.
+                // The supervisor is trusted, and sends nothing of the kind.
                 Err(_) => {}
             }
         }
@@ -106,10 +148,10 @@ impl Shared {
         *self.waiting.lock().unwrap_or_else(PoisonError::into_inner) = None;
     }
 
-    fn sort(&self, message: Message, upcalls: &mpsc::Sender<Message>) {
-        let class = u32::from_ne_bytes(message.record()[..4].try_into().expect("a record has 64 bytes"));
-        if class == Class::Upcall as u32 {
-            let _ = upcalls.send(message);
+    fn sort(&self, mut message: Message, upcalls: &Upcalls) {
+        let upcall = Upcall::read_from_bytes(message.record()).ok();
+        if let Some(upcall) = upcall.filter(|upcall| upcall.class == Class::Upcall as u32) {
+            upcalls.push(upcall, message.fds[0].take());
             return;
         }
         let sequence = u64::from_ne_bytes(message.record()[8..16].try_into().expect("a record has 64 bytes"));
@@ -148,6 +190,10 @@ impl Gate for SocketGate {
         let bytes = message.payload().len().min(payload_out.len());
         payload_out[..bytes].copy_from_slice(&message.payload()[..bytes]);
         match Status::from_number(reply.status) {
+            // What the call was for came, and this process had no descriptor left to take it with.
+            Some(Status::Ok) if message.has_lost_descriptors => {
+                Err(GateError::Refused(Status::ObjectsFull, 0))
+            }
             Some(Status::Ok) => Ok(Answer { reply, payload: bytes, handle: message.fds[0].take() }),
             Some(status) => Err(GateError::Refused(status, bytes)),
             None => Err(GateError::Garbled),

@@ -9,7 +9,8 @@
 //! is a user's.
 //!
 //! # Invariants
-//! 1. The supervisor never waits for a domain: a domain that does not take what it is told is ended.
+//! 1. The supervisor never waits for a domain, and ends none because of what others have it told: what a domain's socket
+//!    does not take waits for it, bounded by what the domain may own. One that does not read its replies is not heard.
 //! 2. One process speaks for a domain, by the kernel's word (`SCM_CREDENTIALS`); any other that does ends the domain.
 //! 3. Memory changes hands only after the supervisor has seen that its size is sealed and its one writer has mapped it.
 //! 4. Everything ends with its process: no files, no names, no shared memory is left behind.
@@ -19,6 +20,7 @@ mod gate;
 mod home;
 mod machine;
 pub mod os;
+mod outbox;
 mod policy;
 mod supervisor;
 

@@ -3,19 +3,21 @@
 use std::{
     collections::HashMap,
     os::fd::{AsFd, OwnedFd},
-    sync::Arc,
+    sync::{Arc, atomic::Ordering},
 };
 
-use feuerbird_abi::{RECORD_BYTES, Reply, Status, Upcall};
+use feuerbird_abi::{Reply, Status, Upcall};
 use feuerbird_exokernel::{Answer, DomainId, Machine};
 use feuerbird_zero_copy::WriteRegion;
 use rustix::process::{Signal, pidfd_send_signal};
-use std::sync::atomic::Ordering;
 
-use crate::os::{
-    clock, death, futex,
-    memory::{WriterMemory, check_backed, check_sealed},
-    socket::{Credentials, SendError, Socket},
+use crate::{
+    os::{
+        clock, death,
+        memory::{WriterMemory, check_backed, check_sealed},
+        socket::{Credentials, Socket},
+    },
+    outbox::{Outbox, Parcel},
 };
 
 /// Memory, a process or a gate, on its way between domains.
@@ -26,6 +28,8 @@ pub(crate) type Descriptor = Arc<OwnedFd>;
 pub(crate) struct Resident {
     /// The supervisor's end of the domain's gate. `None` for the supervisor's own root domain.
     pub(crate) gate: Option<Socket>,
+    /// What its socket did not take yet.
+    pub(crate) outbox: Outbox,
     /// The process, once it has spoken, and who it is: nobody else may speak for the domain.
     pub(crate) process: Option<(Descriptor, Credentials)>,
     words: Option<(WriterMemory, Descriptor)>,
@@ -36,7 +40,7 @@ pub(crate) struct Resident {
 pub(crate) struct LinuxMachine {
     pub(crate) residents: HashMap<DomainId, Resident>,
     words_per_domain: u32,
-    /// Domains that the machine found dead or that do not take what they are told: the supervisor ends them.
+    /// Domains that have closed their gates: the supervisor ends them.
     pub(crate) lost: Vec<DomainId>,
     own_pid: u32,
 }
@@ -53,7 +57,7 @@ impl LinuxMachine {
         let (words, descriptor) =
             WriterMemory::create("feuerbird-validity", bytes).map_err(|_| Status::ObjectsFull)?;
         let words = Some((words, Arc::new(descriptor)));
-        self.residents.insert(domain, Resident { gate, process: None, words });
+        self.residents.insert(domain, Resident { gate, outbox: Outbox::default(), process: None, words });
         Ok(())
     }
 
@@ -73,31 +77,33 @@ impl LinuxMachine {
     }
 
     /// Hands an answer to its caller.
-    pub(crate) fn answer(&mut self, domain: DomainId, answer: &Answer<Descriptor>) {
-        let record: &[u8; RECORD_BYTES] = zerocopy::transmute_ref!(&answer.reply);
-        self.tell(domain, record, &answer.payload, answer.handle.as_ref());
+    pub(crate) fn answer(&mut self, domain: DomainId, answer: Answer<Descriptor>) {
+        let record = zerocopy::transmute!(answer.reply);
+        self.tell(domain, Parcel { record, payload: (*answer.payload).into(), handle: answer.handle });
     }
 
-    /// Sends without ever waiting: a domain whose socket is full does not listen, and is lost.
-    fn tell(
-        &mut self,
-        domain: DomainId,
-        record: &[u8; RECORD_BYTES],
-        payload: &[u8],
-        handle: Option<&Descriptor>,
-    ) {
-        let Some(gate) = self.residents.get(&domain).and_then(|resident| resident.gate.as_ref()) else {
-            return;
-        };
-        let handles: Vec<_> = handle.map(|handle| handle.as_fd()).into_iter().collect();
-        match gate.try_send(record, payload, &handles) {
-            Ok(()) => {}
-            Err(SendError::Full | SendError::TooManyInFlight | SendError::Closed | SendError::Os(_)) => {
-                self.lost.push(domain);
-            }
-            Err(SendError::PayloadTooLong | SendError::TooManyDescriptors) => {
-                unreachable!("answers fit the message format")
-            }
+    /// Sends what waits for a domain, as far as its socket takes it.
+    pub(crate) fn flush(&mut self, domain: DomainId) {
+        let Some(resident) = self.residents.get_mut(&domain) else { return };
+        let Some(gate) = &resident.gate else { return };
+        if resident.outbox.flush(gate).is_err() {
+            self.lost.push(domain);
+        }
+    }
+
+    /// Tries again where nothing tells that there is room.
+    pub(crate) fn flush_stalled(&mut self) {
+        let stalled = self.residents.iter().filter(|(_, resident)| resident.outbox.is_stalled());
+        let stalled: Vec<_> = stalled.map(|(domain, _)| *domain).collect();
+        stalled.into_iter().for_each(|domain| self.flush(domain));
+    }
+
+    /// Sends without ever waiting: what the socket does not take waits.
+    fn tell(&mut self, domain: DomainId, parcel: Parcel) {
+        let Some(resident) = self.residents.get_mut(&domain) else { return };
+        let Some(gate) = &resident.gate else { return };
+        if resident.outbox.send(gate, parcel).is_err() {
+            self.lost.push(domain);
         }
     }
 
@@ -149,8 +155,8 @@ impl Machine for LinuxMachine {
             return;
         };
         let Some(word) = words.writable().get(word as usize) else { return };
+        // Nobody sleeps on it: who waits for a peer looks at this word between two sleeps.
         word.store(u64::from(value), Ordering::SeqCst);
-        let _ = futex::wake_all(word.as_ptr().cast_const().cast());
     }
 
     fn check_sealed(&self, _: DomainId, memory: &Descriptor, bytes: u64) -> Result<(), Status> {
@@ -160,12 +166,12 @@ impl Machine for LinuxMachine {
     }
 
     fn upcall(&mut self, domain: DomainId, upcall: &Upcall, handle: Option<&Descriptor>) {
-        let record: &[u8; RECORD_BYTES] = zerocopy::transmute_ref!(upcall);
-        self.tell(domain, record, &[], handle);
+        let record = zerocopy::transmute!(*upcall);
+        self.tell(domain, Parcel { record, payload: Box::default(), handle: handle.cloned() });
     }
 
     fn reply(&mut self, domain: DomainId, reply: &Reply) {
-        let record: &[u8; RECORD_BYTES] = zerocopy::transmute_ref!(reply);
-        self.tell(domain, record, &[], None);
+        let record = zerocopy::transmute!(*reply);
+        self.tell(domain, Parcel { record, payload: Box::default(), handle: None });
     }
 }

@@ -57,6 +57,8 @@ struct FrontDoor {
     policy: Policy,
     /// Connected, and not yet said who they want to be.
     waiting: Vec<Socket>,
+    /// When to look again, after there was no descriptor for who knocks: until then nobody is let in.
+    closed_until: u64,
 }
 
 impl Supervisor {
@@ -76,7 +78,7 @@ impl Supervisor {
     pub fn alone(listener: Listener, policy: Policy) -> Result<Self, PolicyError> {
         let mut supervisor = Self::with_root(None)?;
         let grants = policy.create_endpoints(&mut supervisor.kernel, supervisor.root)?;
-        supervisor.front = Some(FrontDoor { listener, grants, policy, waiting: Vec::new() });
+        supervisor.front = Some(FrontDoor { listener, grants, policy, waiting: Vec::new(), closed_until: 0 });
         Ok(supervisor)
     }
 
@@ -100,11 +102,13 @@ impl Supervisor {
             for event in ready {
                 match event {
                     Event::Speaks(domain) => self.hear(domain),
+                    Event::Listens(domain) => self.kernel.machine_mut().flush(domain),
                     Event::Died(domain) => self.end(domain),
                     Event::Knocks => self.open_door(),
                     Event::Introduces(place) => self.admit(place),
                 }
             }
+            self.kernel.machine_mut().flush_stalled();
             self.kernel.tick(clock::now_ns());
             self.end_lost();
         }
@@ -118,8 +122,17 @@ impl Supervisor {
         let mut kinds = Vec::new();
         for (domain, resident) in &machine.residents {
             if let Some(gate) = &resident.gate {
-                fds.push(PollFd::from_borrowed_fd(gate.as_fd(), PollFlags::IN));
-                kinds.push(Event::Speaks(*domain));
+                // A closed gate is always reported. Sending to it tells as well as reading from it.
+                let (asks, event) = match resident.outbox.may_ask() {
+                    true => (PollFlags::IN, Event::Speaks(*domain)),
+                    false => (PollFlags::empty(), Event::Listens(*domain)),
+                };
+                fds.push(PollFd::from_borrowed_fd(gate.as_fd(), asks));
+                kinds.push(event);
+                if resident.outbox.waits_for_room() {
+                    fds.push(PollFd::from_borrowed_fd(gate.as_fd(), PollFlags::OUT));
+                    kinds.push(Event::Listens(*domain));
+                }
             }
             if let Some((process, _)) = &resident.process {
                 fds.push(PollFd::from_borrowed_fd(process.as_fd(), PollFlags::IN));
@@ -127,8 +140,10 @@ impl Supervisor {
             }
         }
         if let Some(front) = &self.front {
-            fds.push(PollFd::from_borrowed_fd(front.listener.as_fd(), PollFlags::IN));
-            kinds.push(Event::Knocks);
+            if clock::now_ns() >= front.closed_until {
+                fds.push(PollFd::from_borrowed_fd(front.listener.as_fd(), PollFlags::IN));
+                kinds.push(Event::Knocks);
+            }
             for (place, socket) in front.waiting.iter().enumerate() {
                 fds.push(PollFd::from_borrowed_fd(socket.as_fd(), PollFlags::IN));
                 kinds.push(Event::Introduces(place));
@@ -151,10 +166,8 @@ impl Supervisor {
     /// Handles what a domain asks.
     fn hear(&mut self, domain: DomainId) {
         for _ in 0..BURST {
-            let Some(gate) = self.kernel.machine().residents.get(&domain).and_then(|it| it.gate.as_ref())
-            else {
-                return;
-            };
+            let Some(resident) = self.kernel.machine().residents.get(&domain) else { return };
+            let Some(gate) = resident.gate.as_ref().filter(|_| resident.outbox.may_ask()) else { return };
             match gate.try_receive() {
                 Ok(message) => self.serve(domain, message),
                 Err(ReceiveError::Empty) => return,
@@ -175,8 +188,13 @@ impl Supervisor {
             return self.end(domain);
         }
         let handle = message.fds[0].take().map(Arc::new);
-        match self.kernel.dispatch(domain, &request, message.payload(), handle) {
-            Outcome::Reply(answer) => self.kernel.machine_mut().answer(domain, &answer),
+        let outcome = match message.has_lost_descriptors {
+            // Our table of descriptors is full: not the caller's fault, and it may try again.
+            true => self.kernel.refuse(domain, &request, Status::ObjectsFull),
+            false => self.kernel.dispatch(domain, &request, message.payload(), handle),
+        };
+        match outcome {
+            Outcome::Reply(answer) => self.kernel.machine_mut().answer(domain, answer),
             Outcome::Pending => {}
         }
         self.end_lost();
@@ -212,8 +230,12 @@ impl Supervisor {
                 front.waiting.push(socket);
             }
             Ok(None) => {}
-            // No descriptor left, most likely: those who have said nothing yet hold some.
-            Err(_) => front.waiting.clear(),
+            // No descriptor left, most likely: those who have said nothing yet hold some. Who knocks stays at the door,
+            // and would be heard again at once, for ever.
+            Err(_) => {
+                front.waiting.clear();
+                front.closed_until = clock::now_ns() + TICK.as_nanos() as u64;
+            }
         }
     }
 
@@ -250,7 +272,7 @@ impl Supervisor {
         // Admission was all that the root needed this capability for; kept, each visitor would cost a slot for ever.
         let _ = call_as_root(&mut self.kernel, self.root, Call::Delete, &[slot.to_bits()]);
         match self.kernel.dispatch(domain, request, &[], None) {
-            Outcome::Reply(answer) => self.kernel.machine_mut().answer(domain, &answer),
+            Outcome::Reply(answer) => self.kernel.machine_mut().answer(domain, answer),
             Outcome::Pending => {}
         }
     }
@@ -266,6 +288,7 @@ fn refuse(socket: &Socket, request: &Request) {
 #[derive(Clone, Copy, Debug)]
 enum Event {
     Speaks(DomainId),
+    Listens(DomainId),
     Died(DomainId),
     Knocks,
     Introduces(usize),
@@ -274,7 +297,7 @@ enum Event {
 impl Event {
     fn order(&self) -> (u8, usize) {
         match self {
-            Self::Speaks(_) => (0, 0),
+            Self::Speaks(_) | Self::Listens(_) => (0, 0),
             Self::Died(_) => (1, 0),
             Self::Introduces(place) => (2, usize::MAX - place),
             Self::Knocks => (3, 0),

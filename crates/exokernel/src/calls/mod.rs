@@ -53,6 +53,17 @@ impl<M: Machine> Kernel<M> {
         Outcome::Reply(self.answer(caller, request, result, beside))
     }
 
+    /// Answers a request that the home could not bring here whole, and writes that down.
+    pub(crate) fn serve_refusal(
+        &mut self,
+        caller: DomainId,
+        request: &Request,
+        status: Status,
+    ) -> Outcome<M::Handle> {
+        let beside = Beside { payload: Payload::EMPTY, handle: None };
+        Outcome::Reply(self.answer(caller, request, Err(status), beside))
+    }
+
     fn carry_out(
         &mut self,
         call: Call,

@@ -60,12 +60,15 @@ impl<M: Machine> Kernel<M> {
         if binding.state != State::Bound || !self.capabilities.is_live(&binding.ticket) {
             return Err(Status::NoCapability);
         }
-        let peer = Id(asked.arguments[1]);
+        let (peer, role) = (Id(asked.arguments[1]), binding.role);
         let pair = self.pairs.get(peer).ok_or(Status::NoPeer)?;
-        if pair.side(binding.role).binding != Id(asked.arguments[0]) {
+        if pair.side(role).binding != Id(asked.arguments[0]) {
             return Err(Status::NoPeer);
         }
-        let theirs = pair.side(binding.role.opposite()).binding;
+        if pair.side(role).has_shared {
+            return Err(Status::AlreadyShared);
+        }
+        let theirs = pair.side(role.opposite()).binding;
         let other = self.bindings.get(theirs).ok_or(Status::NoPeer)?;
         if matches!(other.state, State::Doomed { .. }) {
             return Err(Status::NoPeer);
@@ -78,6 +81,9 @@ impl<M: Machine> Kernel<M> {
             return Err(Status::BadArgument);
         }
         let (bytes, memory) = (region.bytes, region.memory.clone());
+        if let Some(pair) = self.pairs.get_mut(peer) {
+            pair.side_mut(role).has_shared = true;
+        }
         self.tell(other, UpcallKind::Shared, &[theirs.0, peer.0, bytes], Some(&memory));
         let event = Event::new(AuditKind::Shared, Some(caller), other);
         self.log(event.about(slot, &capability).with(bytes));

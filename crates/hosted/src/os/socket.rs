@@ -51,6 +51,9 @@ pub struct Message {
     pub fds: [Option<OwnedFd>; MAX_FDS],
     /// The sender; `None` when it has no pid here (another pid namespace) or when the receiver did not ask yet.
     pub sender: Option<Credentials>,
+    /// Whether descriptors came along for which this process had no room (RLIMIT_NOFILE): not the sender's fault. None
+    /// of them is in `fds`.
+    pub has_lost_descriptors: bool,
 }
 
 impl Message {
@@ -80,6 +83,9 @@ pub enum SendError {
     /// Too many sent descriptors are not yet received (the limit is RLIMIT_NOFILE).
     #[error("too many descriptors are under way")]
     TooManyInFlight,
+    /// The system has no memory for the message.
+    #[error("no memory is left for the message")]
+    NoMemory,
     /// The other end is closed.
     #[error("peer has closed the socket")]
     Closed,
@@ -103,10 +109,9 @@ pub enum ReceiveError {
     /// Peer misbehaved: more than record and payload. The message is gone, its descriptors are closed.
     #[error("peer sent a message longer than record and payload")]
     TooLong,
-    /// Peer misbehaved and sent more than [`MAX_FDS`], or this process is at its limit of open files (RLIMIT_NOFILE).
-    /// The message is gone, its descriptors are closed.
-    #[error("descriptors were lost: peer sent too many, or this process has too many open")]
-    DescriptorsLost,
+    /// Peer misbehaved: more than [`MAX_FDS`] descriptors. The message is gone, its descriptors are closed.
+    #[error("peer sent more descriptors than a message takes")]
+    TooManyDescriptors,
     /// Something else.
     #[error("message could not be received ({0})")]
     Os(Errno),
@@ -251,11 +256,14 @@ impl Socket {
         if received.is_truncated {
             return Err(ReceiveError::TooLong);
         }
-        if received.is_control_truncated {
-            return Err(ReceiveError::DescriptorsLost);
+        // Linux hands out what there is room for, here and in our descriptor table, and says that it cut the rest off.
+        if received.is_control_truncated && received.fds.iter().all(Option::is_some) {
+            return Err(ReceiveError::TooManyDescriptors);
         }
+        let has_lost_descriptors = received.is_control_truncated;
+        let fds = if has_lost_descriptors { [const { None }; MAX_FDS] } else { received.fds };
         let payload_bytes = received.bytes.checked_sub(RECORD_BYTES).ok_or(ReceiveError::TooShort)?;
-        Ok(Message { bytes, payload_bytes, fds: received.fds, sender: received.sender })
+        Ok(Message { bytes, payload_bytes, fds, sender: received.sender, has_lost_descriptors })
     }
 
     /// Who was at the other end when it was connected.
@@ -295,6 +303,7 @@ impl From<Errno> for SendError {
         match error {
             Errno::AGAIN => Self::Full,
             Errno::TOOMANYREFS => Self::TooManyInFlight,
+            Errno::NOBUFS | Errno::NOMEM => Self::NoMemory,
             Errno::PIPE | Errno::CONNRESET | Errno::NOTCONN => Self::Closed,
             other => Self::Os(other),
         }

@@ -1,0 +1,233 @@
+//! What a domain has not taken yet: the supervisor waits for nobody, so that it waits here.
+//!
+//! # The rule
+//! Nobody is ended because of what others do. What a domain's socket does not take waits in its outbox, with its
+//! descriptor, until it does. The outbox is bounded by what the domain may own, whatever others do to it:
+//!
+//! * An upcall that another one undoes goes when that one comes, and what nobody has heard of is not taken back: a
+//!   capability that is granted and revoked, or a peer that joins and leaves, while the domain does not listen, leaves
+//!   nothing behind. So there is at most one upcall waiting for each capability, and three for each pair and binding, that
+//!   the domain can have at one time. Who floods another runs into that one's quotas, which refuse the flooder.
+//! * Of its replies at most [`MAX_REPLIES`] wait: until then it is heard, after that it is not before it has read some.
+
+use std::{collections::VecDeque, os::fd::AsFd};
+
+use feuerbird_abi::{Class, RECORD_BYTES, Upcall, UpcallKind};
+use zerocopy::FromBytes;
+
+use crate::{
+    machine::Descriptor,
+    os::socket::{SendError, Socket},
+};
+
+/// Replies that may wait. Each thread of a program waits for one reply at a time.
+const MAX_REPLIES: usize = 64;
+
+/// All ones: no binding.
+const NO_BINDING: u64 = u64::MAX;
+
+/// A message on its way to a domain.
+#[derive(Debug)]
+pub(crate) struct Parcel {
+    pub(crate) record: [u8; RECORD_BYTES],
+    pub(crate) payload: Box<[u8]>,
+    pub(crate) handle: Option<Descriptor>,
+}
+
+/// The messages that a domain's socket did not take.
+#[derive(Debug, Default)]
+pub(crate) struct Outbox {
+    waiting: VecDeque<Parcel>,
+    replies: usize,
+    /// Linux has no room for descriptors on their way or for buffers; nothing tells when it has again.
+    is_stalled: bool,
+}
+
+/// The domain has closed its socket, or broken it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Gone;
+
+impl Outbox {
+    /// Sends a message behind those that wait, or lets it wait.
+    pub(crate) fn send(&mut self, gate: &Socket, parcel: Parcel) -> Result<(), Gone> {
+        self.flush(gate)?;
+        if !self.waiting.is_empty() || !self.try_send(gate, &parcel)? {
+            self.push(parcel);
+        }
+        Ok(())
+    }
+
+    /// Sends what the socket takes of what waits.
+    pub(crate) fn flush(&mut self, gate: &Socket) -> Result<(), Gone> {
+        while let Some(parcel) = self.waiting.pop_front() {
+            if !self.try_send(gate, &parcel)? {
+                self.waiting.push_front(parcel);
+                return Ok(());
+            }
+            self.replies -= usize::from(!parcel.is_upcall());
+        }
+        Ok(())
+    }
+
+    /// Whether the domain's requests are taken: not while too many replies wait for it to read them.
+    pub(crate) fn may_ask(&self) -> bool {
+        self.replies < MAX_REPLIES
+    }
+
+    /// Whether the socket will tell when it takes more.
+    pub(crate) fn waits_for_room(&self) -> bool {
+        !self.waiting.is_empty() && !self.is_stalled
+    }
+
+    /// Whether there is something to send of which nothing tells when it can be.
+    pub(crate) fn is_stalled(&self) -> bool {
+        self.is_stalled
+    }
+
+    fn push(&mut self, parcel: Parcel) {
+        if let Some(upcall) = parcel.upcall() {
+            if annul(&mut self.waiting, &upcall, Parcel::upcall) {
+                return;
+            }
+        } else {
+            self.replies += 1;
+        }
+        self.waiting.push_back(parcel);
+    }
+
+    /// Whether the socket took it.
+    fn try_send(&mut self, gate: &Socket, parcel: &Parcel) -> Result<bool, Gone> {
+        let handles: Vec<_> = parcel.handle.iter().map(|handle| handle.as_fd()).collect();
+        self.is_stalled = false;
+        match gate.try_send(&parcel.record, &parcel.payload, &handles) {
+            Ok(()) => Ok(true),
+            Err(SendError::Full) => Ok(false),
+            Err(SendError::TooManyInFlight | SendError::NoMemory) => {
+                self.is_stalled = true;
+                Ok(false)
+            }
+            Err(SendError::Closed | SendError::Os(_)) => Err(Gone),
+            Err(SendError::PayloadTooLong | SendError::TooManyDescriptors) => {
+                unreachable!("answers fit the message format")
+            }
+        }
+    }
+}
+
+impl Parcel {
+    fn is_upcall(&self) -> bool {
+        self.upcall().is_some()
+    }
+
+    fn upcall(&self) -> Option<Upcall> {
+        Upcall::read_from_bytes(&self.record).ok().filter(|upcall| upcall.class == Class::Upcall as u32)
+    }
+}
+
+/// Takes out of a queue what a newer upcall undoes. True where the newer one is pointless by that: it ends what nobody
+/// has heard of.
+///
+/// # Cost
+/// One look at each that waits.
+pub(crate) fn annul<T>(
+    waiting: &mut VecDeque<T>,
+    newer: &Upcall,
+    upcall: impl Fn(&T) -> Option<Upcall>,
+) -> bool {
+    let mut is_unheard_of = false;
+    waiting.retain(|it| match upcall(it).map(|older| undoes(newer, &older)) {
+        Some(Undone::Wholly) => {
+            is_unheard_of = true;
+            false
+        }
+        Some(Undone::InPart) => false,
+        Some(Undone::Not) | None => true,
+    });
+    is_unheard_of
+}
+
+/// What a newer upcall leaves of an older one.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Undone {
+    Not,
+    /// The older one need not be heard any more.
+    InPart,
+    /// Neither of them needs to be heard.
+    Wholly,
+}
+
+fn undoes(newer: &Upcall, older: &Upcall) -> Undone {
+    use UpcallKind::{Granted, PeerJoined, PeerLeft, Repossessed, RevocationRequested, Shared};
+    let kinds = (UpcallKind::from_number(newer.kind), UpcallKind::from_number(older.kind));
+    let (Some(newer_kind), Some(older_kind)) = kinds else { return Undone::Not };
+    let is_same_binding = newer.values[0] == older.values[0];
+    match (newer_kind, older_kind) {
+        (PeerLeft, PeerJoined | Shared) if newer.values[..2] == older.values[..2] => {
+            if older_kind == PeerJoined { Undone::Wholly } else { Undone::InPart }
+        }
+        (Repossessed, PeerJoined | Shared | PeerLeft | RevocationRequested) if is_same_binding => {
+            Undone::InPart
+        }
+        // A grant has its slot where a repossession has its binding.
+        (Repossessed, Granted) if newer.values[1] == older.values[0] => {
+            if newer.values[0] == NO_BINDING {
+                Undone::Wholly
+            } else {
+                Undone::InPart
+            }
+        }
+        _ => Undone::Not,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test may panic")]
+    use super::*;
+    use UpcallKind::{Granted, PeerJoined, PeerLeft, Repossessed, RevocationRequested, Shared};
+
+    /// What is left of a queue of upcalls that came one after the other.
+    fn left(upcalls: &[(UpcallKind, &[u64])]) -> Vec<(u32, u64)> {
+        let mut outbox = Outbox::default();
+        for (kind, values) in upcalls {
+            let upcall = Upcall::new(*kind, 0, values);
+            let record = zerocopy::transmute!(upcall);
+            outbox.push(Parcel { record, payload: Box::default(), handle: None });
+        }
+        let left = outbox.waiting.iter().map(|parcel| parcel.upcall().unwrap());
+        left.map(|upcall| (upcall.kind, upcall.values[0])).collect()
+    }
+
+    #[test]
+    fn what_comes_and_goes_unheard_leaves_nothing() {
+        assert_eq!(left(&[(Granted, &[7]), (Repossessed, &[NO_BINDING, 7])]), []);
+        assert_eq!(left(&[(PeerJoined, &[1, 2]), (Shared, &[1, 2, 4096]), (PeerLeft, &[1, 2])]), []);
+    }
+
+    #[test]
+    fn what_was_heard_of_before_is_taken_back_aloud() {
+        assert_eq!(left(&[(Repossessed, &[NO_BINDING, 7])]), [(6, NO_BINDING)]);
+        assert_eq!(left(&[(Shared, &[1, 2, 4096]), (PeerLeft, &[1, 2])]), [(4, 1)]);
+        let of_one_binding: [(UpcallKind, &[u64]); 5] = [
+            (PeerJoined, &[1, 2]),
+            (PeerLeft, &[1, 3]),
+            (RevocationRequested, &[1, NO_BINDING]),
+            (Granted, &[7]),
+            (Repossessed, &[1, 7]),
+        ];
+        assert_eq!(left(&of_one_binding), [(6, 1)]);
+    }
+
+    #[test]
+    fn what_is_about_others_stays() {
+        let apart: [(UpcallKind, &[u64]); 6] = [
+            (Granted, &[8]),
+            (PeerJoined, &[1, 3]),
+            (PeerJoined, &[2, 2]),
+            (PeerLeft, &[1, 2]),
+            (Repossessed, &[NO_BINDING, 9]),
+            (Repossessed, &[3, 1]),
+        ];
+        assert_eq!(left(&apart).len(), 6);
+    }
+}

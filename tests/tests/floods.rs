@@ -1,0 +1,169 @@
+//! Nobody is ended by what others do: floods of upcalls, replies that nobody reads, and a supervisor out of descriptors.
+#![allow(clippy::unwrap_used)] // a test may unwrap
+
+use std::time::Duration;
+
+use feuerbird::{
+    Domain,
+    capability::Rights,
+    hosted::{SocketGate, os::socket::Socket},
+    libos::{Authority, DomainHandle, Handle},
+    prelude::{Message, Plain, SECOND, Terms, Trust},
+};
+use feuerbird_abi::{AuditKind, Call, Class, Reply, Request, Role, Status, Upcall, UpcallKind};
+use zerocopy::{FromBytes, IntoBytes};
+
+/// A domain that reads nothing unless told to.
+struct Deaf {
+    domain: DomainHandle<SocketGate>,
+    socket: Socket,
+}
+
+/// What was waiting for one.
+#[derive(Debug, Default)]
+struct Heard {
+    upcalls: Vec<Upcall>,
+    replies: Vec<Reply>,
+}
+
+impl Deaf {
+    fn new(root: &Domain) -> Self {
+        let (domain, gate) = root.create_domain(Trust::USER).unwrap();
+        Self { domain, socket: Socket::from_fd(gate.unwrap()).unwrap() }
+    }
+
+    fn ask(&self, call: Call, sequence: u64, arguments: &[u64], payload: &[u8]) {
+        let request = Request::new(call, sequence, arguments);
+        let record: &[u8; 64] = zerocopy::transmute_ref!(&request);
+        self.socket.send(record, payload, &[]).unwrap();
+    }
+
+    /// Reads all that comes, up to the reply to `sequence`.
+    fn hear(&self, sequence: u64) -> Heard {
+        let mut heard = Heard::default();
+        loop {
+            let message = self.socket.receive_timeout(Duration::from_secs(10)).unwrap();
+            let reply = Reply::read_from_bytes(message.record()).unwrap();
+            if reply.class == Class::Upcall as u32 {
+                heard.upcalls.push(Upcall::read_from_bytes(message.record()).unwrap());
+                continue;
+            }
+            heard.replies.push(reply);
+            if reply.sequence == sequence {
+                assert_eq!(reply.status, Status::Ok as u32);
+                return heard;
+            }
+        }
+    }
+}
+
+impl Heard {
+    fn count(&self, kind: UpcallKind) -> usize {
+        self.upcalls.iter().filter(|upcall| upcall.kind == kind as u32).count()
+    }
+}
+
+fn endpoint(root: &Domain) -> Handle<SocketGate> {
+    root.endpoint(Terms::sized(64).unwrap()).unwrap()
+}
+
+fn ended(root: &Domain) -> usize {
+    let log = root.audit().unwrap().read_all(1).unwrap();
+    log.records.iter().filter(|it| it.kind == AuditKind::DomainEnded as u16).count()
+}
+
+#[test]
+fn a_flood_of_grants_is_refused_to_who_floods_and_ends_nobody() {
+    let root = feuerbird::embedded().unwrap();
+    let endpoint = endpoint(&root);
+    let victim = Deaf::new(&root);
+    let send = Authority::send(Trust::USER);
+    let given = (0..4096).map(|_| endpoint.grant(&victim.domain, send));
+    let refused = given.filter_map(Result::err).collect::<Vec<_>>();
+    assert!(refused.iter().all(|error| *error == feuerbird::libos::Error::Refused(Status::SlotsFull)));
+    assert!(refused.len() >= 3072, "nobody was refused");
+    // And all of them at once: a domain that was told of nothing hears of nothing that is gone.
+    assert!(endpoint.revoke().unwrap().capabilities >= 512);
+    assert_eq!(ended(&root), 0);
+    victim.ask(Call::Hello, 1, &[], &[]);
+    let heard = victim.hear(1);
+    assert!(heard.count(UpcallKind::Granted) >= 100, "what its socket took it hears");
+    assert_eq!(heard.count(UpcallKind::Granted), heard.count(UpcallKind::Repossessed));
+    // It can be granted to as before.
+    endpoint.grant(&victim.domain, send).unwrap();
+    victim.ask(Call::Null, 2, &[], &[]);
+    assert_eq!(victim.hear(2).count(UpcallKind::Granted), 1);
+}
+
+#[test]
+fn granting_and_revoking_without_end_leaves_no_more_than_the_victim_could_own() {
+    let root = feuerbird::embedded().unwrap();
+    let endpoint = endpoint(&root);
+    let victim = Deaf::new(&root);
+    for _ in 0..8192 {
+        endpoint.grant(&victim.domain, Authority::send(Trust::USER)).unwrap();
+        endpoint.revoke().unwrap();
+    }
+    assert_eq!(ended(&root), 0);
+    victim.ask(Call::Hello, 1, &[], &[]);
+    assert!(victim.hear(1).upcalls.len() < 1024, "the queue grows");
+}
+
+#[test]
+fn peers_that_come_and_go_without_end_do_not_end_who_does_not_listen() {
+    let root = feuerbird::embedded().unwrap();
+    let endpoint = endpoint(&root);
+    let victim = Deaf::new(&root);
+    let slot = endpoint.grant(&victim.domain, Authority::receive(Trust::USER)).unwrap();
+    let contract = <Plain<u64> as Message>::IDENTITY;
+    victim.ask(Call::Bind, 1, &[slot.to_bits(), Role::Receiver as u64, 0], contract.as_bytes());
+    victim.hear(1);
+    for _ in 0..4096 {
+        drop(root.sender::<Plain<u64>>(&endpoint).unwrap());
+    }
+    let _stays = root.sender::<Plain<u64>>(&endpoint).unwrap();
+    assert_eq!(ended(&root), 0);
+    victim.ask(Call::Null, 2, &[], &[]);
+    let heard = victim.hear(2);
+    assert!(heard.upcalls.len() < 1024, "the queue grows");
+    assert_eq!(heard.count(UpcallKind::PeerJoined), heard.count(UpcallKind::PeerLeft) + 1, "one is left");
+    // The one that stays is the last one that it heard of.
+    let last = heard.upcalls.iter().rev().find(|it| it.kind == UpcallKind::PeerJoined as u32).unwrap();
+    let left = heard.upcalls.iter().filter(|it| it.kind == UpcallKind::PeerLeft as u32);
+    assert!(left.into_iter().all(|it| it.values[1] != last.values[1]));
+}
+
+#[test]
+fn who_does_not_read_its_replies_is_not_heard_and_delays_nobody() {
+    const ASKED: u64 = 4096;
+    let root = feuerbird::embedded().unwrap();
+    let deaf = Deaf::new(&root);
+    std::thread::scope(|scope| {
+        // Its own socket is full before long: it waits, the supervisor does not.
+        let asking =
+            scope.spawn(|| (1..=ASKED).for_each(|sequence| deaf.ask(Call::Null, sequence, &[], &[])));
+        std::thread::sleep(Duration::from_millis(200));
+        assert!(!asking.is_finished(), "the supervisor keeps its replies without end");
+        let began = std::time::Instant::now();
+        let _others_go_on = endpoint(&root);
+        assert!(began.elapsed() < Duration::from_millis(100));
+        let replies = deaf.hear(ASKED).replies;
+        assert!(replies.iter().map(|reply| reply.sequence).eq(1..=ASKED), "each one, in order");
+    });
+    assert_eq!(ended(&root), 0);
+}
+
+#[test]
+fn a_program_that_listens_hears_of_every_grant_in_a_flood() {
+    let root = feuerbird::embedded().unwrap();
+    let endpoint = endpoint(&root);
+    let own = root.own();
+    let granted = Authority::new(Rights::SEND, Trust::USER);
+    for badge in 1..=500 {
+        endpoint.grant(&own, granted.badge(badge)).unwrap();
+    }
+    for badge in 1..=500 {
+        let (_, granted) = root.granted(SECOND).unwrap();
+        assert_eq!(granted.badge.0, badge);
+    }
+}

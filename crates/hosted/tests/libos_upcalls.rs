@@ -234,7 +234,8 @@ fn what_came_early_for_nobody_is_dropped_with_its_handle() {
     };
     gate.until_called(Call::Bind, 1);
     let (reading, writing) = std::io::pipe().unwrap();
-    domain.upcall(&joined(7, 1), Some(writing.into())).unwrap();
+    let telling = domain.clone();
+    in_time(move || telling.upcall(&joined(7, 1), Some(writing.into())).unwrap());
     *gate.refuses.lock().unwrap() = Some(Call::Bind);
     gate.hold(None);
     assert_eq!(binding.join().unwrap(), Some(Error::Refused(Status::QuotaExceeded)));

@@ -70,11 +70,14 @@ pub enum AuditKind {
     /// A system call was refused. The object is the number of the call, the slot its first argument, the detail the
     /// [`Status`](crate::Status).
     Refused = 15,
+    /// The subject was refused more calls than are written down one by one within one turn of the log. The detail is how
+    /// many more so far; the object is the number of the newest, the slot its first argument.
+    RefusedMore = 16,
 }
 
 impl AuditKind {
     /// Every kind, in the order of its number, which starts at 1.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 16] = [
         Self::Minted,
         Self::Derived,
         Self::Copied,
@@ -90,6 +93,7 @@ impl AuditKind {
         Self::DomainCreated,
         Self::DomainEnded,
         Self::Refused,
+        Self::RefusedMore,
     ];
 
     /// The kind with this number, if there is one.

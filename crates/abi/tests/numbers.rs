@@ -112,12 +112,13 @@ fn audit_kinds() {
         (13, AuditKind::DomainCreated),
         (14, AuditKind::DomainEnded),
         (15, AuditKind::Refused),
+        (16, AuditKind::RefusedMore),
     ];
     assert_eq!(fixed.len(), AuditKind::ALL.len());
     for (number, kind) in fixed {
         assert_eq!((kind as u16, AuditKind::from_number(number)), (number, Some(kind)));
     }
-    assert_eq!((AuditKind::from_number(0), AuditKind::from_number(16)), (None, None));
+    assert_eq!((AuditKind::from_number(0), AuditKind::from_number(17)), (None, None));
 }
 
 #[test]

@@ -38,6 +38,11 @@ impl AuditRing {
         (first..self.next).map(|sequence| &self.records[self.place(sequence)])
     }
 
+    /// How many records one turn has.
+    pub(crate) fn capacity(&self) -> u64 {
+        self.capacity as u64
+    }
+
     /// Writes an event down as the next record.
     pub(crate) fn append(&mut self, time_ns: u64, event: &Event) {
         let sequence = self.next;
@@ -123,6 +128,51 @@ impl Event {
             slot: self.slot.to_bits(),
             detail: self.detail,
         }
+    }
+}
+
+/// How often a domain was refused in its turn of the ring.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Refusals {
+    /// The number of the record that its turn began with.
+    began: u64,
+    /// Written down one by one.
+    written: u32,
+    /// Counted only.
+    more: u64,
+    /// How many of these the log says.
+    told: u64,
+}
+
+impl Refusals {
+    /// Takes in one more refusal that would be record `next`; what to write down of it, if anything. The second part is
+    /// what was left to say about the turn that is over.
+    pub(crate) fn another(
+        &mut self,
+        refused: Event,
+        next: u64,
+        capacity: u64,
+        limit: u32,
+    ) -> (Option<Event>, Option<Event>) {
+        let mut last = None;
+        if next >= self.began + capacity {
+            last = self.rest(refused);
+            *self = Self { began: next, ..Self::default() };
+        }
+        if self.written < limit {
+            self.written += 1;
+            return (Some(refused), last);
+        }
+        self.more += 1;
+        let is_told = self.more.is_power_of_two();
+        (if is_told { self.rest(refused) } else { None }, last)
+    }
+
+    /// What the log does not say yet of the calls that were only counted; `like` says whose.
+    pub(crate) fn rest(&mut self, like: Event) -> Option<Event> {
+        let is_new = self.more > self.told;
+        self.told = self.more;
+        is_new.then_some(Event { kind: AuditKind::RefusedMore, detail: self.more, ..like })
     }
 }
 

@@ -2,6 +2,7 @@
 
 use feuerbird_capability::{Slot, SpaceId, Trust};
 
+use crate::audit::Refusals;
 use crate::table::{Id, Linked, Links, List};
 use crate::words::FreeWords;
 
@@ -32,14 +33,18 @@ impl DomainId {
 
 /// One protection domain.
 pub(crate) struct Domain {
-    /// Who asked for it, and pays for it.
+    /// Who asked for it, and pays for it; once that is gone, who pays for that.
     pub(crate) parent: Option<DomainId>,
+    /// How many domains there may be below it.
+    pub(crate) max_children: u32,
     pub(crate) trust: Trust,
     pub(crate) space: SpaceId,
     /// Where it had a capability for itself when it last moved that.
     pub(crate) own: Slot,
     /// Its space and its machine's side are gone; what is left is taken down step by step.
     pub(crate) is_ending: bool,
+    /// The calls it was refused.
+    pub(crate) refusals: Refusals,
     /// The upcalls it got.
     pub(crate) upcalls: u64,
     pub(crate) words: FreeWords,
@@ -60,6 +65,7 @@ pub(crate) struct Charges {
     pub(crate) region_bytes: u64,
     pub(crate) bindings: u32,
     pub(crate) revocations: u32,
+    /// Domains below it, at any depth.
     pub(crate) children: u32,
 }
 

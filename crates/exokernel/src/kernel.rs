@@ -109,7 +109,7 @@ impl<M: Machine> Kernel<M> {
     /// # Errors
     /// [`Status::ObjectsFull`], [`Status::SlotsFull`].
     pub fn boot_domain(&mut self, trust: Trust) -> Result<DomainId, Status> {
-        let domain = self.make_domain(None, trust)?;
+        let domain = self.make_domain(None, trust, self.limits.children_per_domain)?;
         let audit = Object { kind: ObjectKind::Audit, id: 1 };
         let slot = self.mint(domain, whole(audit, Rights::all(), trust));
         let slot = slot.inspect_err(|_| self.forget_domain(domain))?;

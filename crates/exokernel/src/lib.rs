@@ -54,9 +54,12 @@
 //! 1. A domain reaches an object only by a capability in its own space, and a binding only if it made it.
 //! 2. A revocation is answered when nothing that hung on a revoked capability is left: no binding, no pair.
 //! 3. A validity word is odd as long as its pair or binding lasts, and never takes a value twice.
-//! 4. Every change of authority is one audit record, and so is every refusal. Who replays the log knows who holds what.
+//! 4. Every change of authority is one audit record. Who replays the log knows who holds what. Every refusal is a record
+//!    or, where a domain is refused often, counted in one: its refusals take up no more than
+//!    [`Limits::refusals_per_turn`] and 65 records of each turn of the ring.
 //! 5. Nothing grows after construction. What a domain can use up is its own share; the exceptions are the number of
-//!    domains, endpoints that outlive their creator, and the audit log, where many refusals push out older records.
+//!    domains below those that create them, endpoints that outlive their creator, and the audit log, where what a domain
+//!    does with its own authority (copy and delete, say) pushes out older records, at the price of a call each.
 //! 6. Every call is bounded by the [`Limits`]. What takes longer is left to [`Kernel::tick`], in steps.
 //! 7. No request, however made, makes it panic.
 #![no_std]

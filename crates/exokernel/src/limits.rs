@@ -18,16 +18,25 @@ pub struct Limits {
     pub region_bytes_per_domain: u64,
     /// Bindings that one domain has.
     pub bindings_per_domain: u32,
+    /// Bindings of one role that one domain has at one endpoint: less than `peers_per_binding`, so that one domain cannot
+    /// be all the peers that others' bindings there have room for.
+    pub bindings_per_endpoint: u32,
     /// Validity words of one domain: one for each binding and one for each peer of each binding.
     pub words_per_domain: u32,
     /// Peers of one binding. Whoever would be one more is not paired with it.
     pub peers_per_binding: u32,
     /// Revocations of one domain that have not been answered.
     pub revocations_per_domain: u32,
-    /// Domains that one domain has created and that still exist.
+    /// Domains below a first domain: those it has created, those that these have created, and so on. A created domain gets
+    /// an eighth of its creator's quota as its own, and each domain counts against all above it: whoever one domain lets
+    /// create more can use up an eighth of what it has.
     pub children_per_domain: u32,
     /// Records in the audit ring.
     pub audit_records: u32,
+    /// Refused calls of one domain that are written down one by one within a turn of the audit ring. The others are
+    /// counted, in records that come when the count is a power of two, so that no number of refused calls pushes out what
+    /// others did.
+    pub refusals_per_turn: u32,
     /// Steps of unfinished work (a capability swept, a pair ended) that one call may do on the side. At least 1.
     pub steps_per_call: u32,
 }
@@ -41,11 +50,13 @@ impl Limits {
         regions_per_domain: 256,
         region_bytes_per_domain: 1 << 32,
         bindings_per_domain: 64,
+        bindings_per_endpoint: 16,
         words_per_domain: 256,
         peers_per_binding: 64,
         revocations_per_domain: 8,
         children_per_domain: 48,
         audit_records: 4096,
+        refusals_per_turn: 16,
         steps_per_call: 512,
     };
 }

@@ -60,7 +60,9 @@ impl<M: Machine> Kernel<M> {
             region_bytes: regions().map(|(_, it)| it.bytes).sum(),
             bindings: count(bindings()),
             revocations: count(self.revocations.iter().filter(|(_, it)| it.requester() == id)),
-            children: count(self.domains.iter().filter(|(_, it)| it.parent == Some(id))),
+            children: count(
+                self.domains.iter().filter(|(_, it)| self.creators(it.parent).any(|above| above == id)),
+            ),
         };
         check(charges == domain.charges, Damage::Charges)?;
         let current = || bindings().filter(|(_, it)| !matches!(it.state, State::Doomed { .. }));

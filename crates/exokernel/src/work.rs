@@ -59,9 +59,10 @@ impl<M: Machine> Kernel<M> {
             let parent = domain.parent;
             self.domains.unlink(&mut self.ending, id, ());
             self.domains.remove(id);
-            if let Some(parent) = parent.and_then(|parent| self.domains.get_mut(parent.id())) {
-                parent.charges.children -= 1;
-            }
+            // What it created lives on, at the cost of who paid for it.
+            let children = self.domains.iter_mut().filter(|(_, it)| it.parent == Some(DomainId(id.0)));
+            children.for_each(|(_, child)| child.parent = parent);
+            self.charge_creators(parent, |children| *children -= 1);
         }
         true
     }

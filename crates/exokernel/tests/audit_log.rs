@@ -70,13 +70,59 @@ fn every_change_of_authority_is_written_down_in_order() {
 #[test]
 fn a_full_log_loses_the_oldest_and_says_how_many() {
     let mut world = World::with(Limits { audit_records: 16, ..Limits::SMALL });
-    for _ in 0..100 {
-        assert_eq!(world.call(world.root, Call::Inspect, &[0]), Err(Status::NoCapability));
+    for _ in 0..50 {
+        let copy = world.ok(world.root, Call::Copy, &[world.root_slot])[0];
+        world.ok(world.root, Call::Delete, &[copy]);
     }
     let all = world.kernel.audit().next_sequence() - 1;
     let (lost, records) = read(&mut world, 0);
     assert_eq!((lost, records.len() as u64), (all - 16, 16));
     assert_eq!(read(&mut world, u64::MAX).1.len(), 0);
+}
+
+#[test]
+fn no_number_of_refused_calls_pushes_out_what_others_did() {
+    let mut world = World::with(Limits { audit_records: 256, ..Limits::SMALL });
+    let (loud, other) = (world.child(Trust::USER), world.child(Trust::USER));
+    let endpoint = world.endpoint(0);
+    let slot = world.grant(endpoint, other, Rights::SEND, Trust::USER);
+    for _ in 0..100_000 {
+        let request = feuerbird_abi::Request::new(Call::Inspect, 0, &[7]);
+        world.kernel.dispatch(loud.id, &request, &[], None);
+    }
+    let (lost, records) = read(&mut world, 0);
+    assert_eq!(lost, 0);
+    assert!(records.iter().any(|it| it.kind == AuditKind::Granted as u16 && it.slot == slot));
+    let of_kind = |kind: AuditKind| records.iter().filter(move |it| it.kind == kind as u16);
+    assert_eq!(of_kind(AuditKind::Refused).count(), 16);
+    // Those that are not written down are counted: within a factor of two while it goes on, and exactly at the end.
+    let counted = of_kind(AuditKind::RefusedMore).next_back().unwrap();
+    assert_eq!((counted.subject, counted.detail), (loud.id.to_bits(), 1 << 16));
+    assert_eq!((counted.object, counted.slot), (Call::Inspect as u64, 7));
+    world.kernel.domain_died(loud.id);
+    let (_, records) = read(&mut world, records.last().unwrap().sequence + 1);
+    assert_eq!((records[0].kind, records[0].detail), (AuditKind::RefusedMore as u16, 100_000 - 16));
+    assert_eq!(records[1].kind, AuditKind::DomainEnded as u16);
+    // Another one's are its own.
+    assert!(world.call(other.id, Call::Inspect, &[7]).is_err());
+    let last = world.kernel.audit().since(0).last().unwrap();
+    assert_eq!((last.kind, last.subject), (AuditKind::Refused as u16, other.id.to_bits()));
+}
+
+#[test]
+fn the_next_turn_of_the_log_says_refusals_one_by_one_again() {
+    let mut world = World::with(Limits { audit_records: 64, ..Limits::SMALL });
+    let refuse = |world: &mut World| assert!(world.call(world.root, Call::Inspect, &[0]).is_err());
+    (0..23).for_each(|_| refuse(&mut world));
+    for _ in 0..32 {
+        let copy = world.ok(world.root, Call::Copy, &[world.root_slot])[0];
+        world.ok(world.root, Call::Delete, &[copy]);
+    }
+    refuse(&mut world);
+    let kinds: Vec<_> = world.kernel.audit().since(0).map(|it| (it.kind, it.detail)).collect();
+    let [.., counted, refused] = kinds[..] else { panic!() };
+    assert_eq!(counted, (AuditKind::RefusedMore as u16, 7), "what was left to say");
+    assert_eq!(refused.0, AuditKind::Refused as u16);
 }
 
 #[test]

@@ -15,11 +15,13 @@ const LIMITS: Limits = Limits {
     regions_per_domain: 3,
     region_bytes_per_domain: 1000,
     bindings_per_domain: 3,
+    bindings_per_endpoint: 3,
     words_per_domain: 16,
     peers_per_binding: 8,
     revocations_per_domain: 2,
     children_per_domain: 2,
     audit_records: 64,
+    refusals_per_turn: 16,
     steps_per_call: 64,
 };
 
@@ -113,16 +115,74 @@ fn validity_words() {
 }
 
 #[test]
+fn bindings_at_one_endpoint() {
+    let limits = Limits { bindings_per_domain: 8, bindings_per_endpoint: 2, peers_per_binding: 4, ..LIMITS };
+    let mut world = World::with(Limits { words_per_domain: 64, ..limits });
+    let endpoint = world.endpoint(0);
+    let root = world.root;
+    let (greedy, honest) = (world.child(Trust::USER), world.child(Trust::USER));
+    let both = [greedy, honest].map(|child| world.grant(endpoint, child, Rights::SEND, Trust::USER));
+    let receiving = world.bind(root, endpoint, Role::Receiver, 0).unwrap();
+    let bind = |world: &mut World| {
+        world.bind(greedy.id, both[0], Role::Sender, 0).map(|bound| [bound.number, 0, 0, 0, 0, 0])
+    };
+    let (got, status) = exhaust(|| bind(&mut world));
+    assert_eq!((got.len(), status), (2, Status::QuotaExceeded));
+    // It can neither fill the receiver's peers nor keep the next one out.
+    world.joined();
+    world.bind(honest.id, both[1], Role::Sender, 0).unwrap();
+    let met = world.joined();
+    assert!(met.iter().any(|(to, joined)| (*to, joined.binding) == (root, receiving.number)), "{met:?}");
+    // The other role, and another endpoint, count apart; and what is let go can be had again.
+    world.bind(root, endpoint, Role::Sender, 0).unwrap();
+    world.ok(greedy.id, Call::Unbind, &[got[0]]);
+    bind(&mut world).unwrap();
+}
+
+#[test]
 fn domains_and_children() {
     let mut world = World::with(LIMITS);
     let (got, status) = exhaust(|| world.call(world.root, Call::CreateDomain, &[0]));
     assert_eq!((got.len(), status), (2, Status::QuotaExceeded));
-    let child = world.kernel.machine().created[0];
-    world.ok(child, Call::CreateDomain, &[0]);
-    assert_eq!(world.call(child, Call::CreateDomain, &[0]), Err(Status::ObjectsFull));
+    world.kernel.boot_domain(Trust::USER).unwrap();
     assert_eq!(world.kernel.boot_domain(Trust::USER), Err(Status::ObjectsFull));
     world.ok(world.root, Call::DestroyDomain, &[got[0]]);
     world.ok(world.root, Call::CreateDomain, &[0]);
+}
+
+#[test]
+fn children_of_children_count_against_all_above_them() {
+    let mut world = World::with(Limits { domains: 64, children_per_domain: 32, ..LIMITS });
+    let root = world.root;
+    let create = |world: &mut World, by| world.call(by, Call::CreateDomain, &[0]);
+    create(&mut world, root).unwrap();
+    let greedy = world.kernel.machine().created[0];
+    // A whole family of them, as deep as it gets: each one creates what it may.
+    let mut family = vec![greedy];
+    let mut next = 0;
+    while let Some(&creator) = family.get(next) {
+        while create(&mut world, creator).is_ok() {
+            family.push(*world.kernel.machine().created.last().unwrap());
+            assert!(family.len() < 60, "the table is full of one domain's children");
+        }
+        assert_eq!(create(&mut world, creator), Err(Status::QuotaExceeded));
+        next += 1;
+    }
+    assert_eq!(family.len(), 1 + 32 / 8);
+    // The root has all the rest, and not more.
+    let (rest, status) = exhaust(|| create(&mut world, root));
+    assert_eq!((rest.len() + family.len(), status), (32, Status::QuotaExceeded));
+    // And nobody else has, though its own quota is not used up.
+    let late = *world.kernel.machine().created.last().unwrap();
+    assert_eq!(create(&mut world, late), Err(Status::QuotaExceeded));
+    // Who dies leaves its children to who pays for them.
+    world.kernel.domain_died(greedy);
+    assert_eq!(world.kernel.verify(), Ok(()));
+    let (again, _) = exhaust(|| create(&mut world, root));
+    assert_eq!(again.len(), 1);
+    family[1..].iter().for_each(|&child| world.kernel.domain_died(child));
+    let (again, _) = exhaust(|| create(&mut world, root));
+    assert_eq!(again.len(), 4);
 }
 
 #[test]

@@ -114,6 +114,9 @@ impl<M: Machine> Kernel<M> {
     /// Whether a domain can take a binding and a word for it and for each peer it would have.
     fn has_room_to_bind(&self, domain: DomainId, endpoint: Id, role: Role) -> Result<(), Status> {
         let asking = self.alive(domain)?;
+        if self.bindings_at(asking.bindings.head(), endpoint, role) >= self.limits.bindings_per_endpoint {
+            return Err(Status::QuotaExceeded);
+        }
         let endpoint = self.endpoints.get(endpoint).ok_or(Status::NoCapability)?;
         let mut words = 1;
         let mut peers = 0;
@@ -127,6 +130,13 @@ impl<M: Machine> Kernel<M> {
         let has_room =
             asking.charges.bindings < self.limits.bindings_per_domain && asking.words.count() >= words;
         if has_room { Ok(()) } else { Err(Status::QuotaExceeded) }
+    }
+
+    /// How many of a holder's bindings are of this role at this endpoint.
+    fn bindings_at(&self, first: Option<Id>, endpoint: Id, role: Role) -> u32 {
+        let held = core::iter::successors(first, |&id| self.bindings.next(id, Chain::Holder));
+        let bindings = held.filter_map(|id| self.bindings.get(id));
+        bindings.filter(|it| it.endpoint.id == endpoint.0 && it.role == role).count() as u32
     }
 
     /// Puts a new binding on its lists; returns the endpoint's terms.

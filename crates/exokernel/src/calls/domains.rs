@@ -6,7 +6,7 @@ use feuerbird_capability::{Object, ObjectKind, Rights, Slot, Trust};
 use zerocopy::IntoBytes;
 
 use super::{Asked, Beside, Values, status};
-use crate::audit::Event;
+use crate::audit::{Event, Refusals};
 use crate::domain::{Charges, Domain};
 use crate::kernel::whole;
 use crate::table::{Links, List};
@@ -78,10 +78,14 @@ impl<M: Machine> Kernel<M> {
         if trust > asking.trust {
             return Err(Status::Escalation);
         }
-        if asking.charges.children >= self.limits.children_per_domain {
+        // An eighth: who may create a few hundred may let those create some, and their children none.
+        let max_children = asking.max_children / 8;
+        let is_one_left =
+            |id: DomainId| self.domains.get(id.id()).is_none_or(|it| it.charges.children < it.max_children);
+        if !self.creators(Some(parent)).all(is_one_left) {
             return Err(Status::QuotaExceeded);
         }
-        let domain = self.make_domain(Some(parent), trust)?;
+        let domain = self.make_domain(Some(parent), trust, max_children)?;
         let object = Object { kind: ObjectKind::Domain, id: domain.to_bits() };
         let slot = match self.mint(parent, whole(object, Rights::all(), trust)) {
             Ok(slot) => slot,
@@ -92,7 +96,7 @@ impl<M: Machine> Kernel<M> {
         };
         match make(&mut self.machine, domain) {
             Ok(made) => {
-                self.alive_mut(parent)?.charges.children += 1;
+                self.charge_creators(Some(parent), |children| *children += 1);
                 self.log_domain(domain, Some(parent));
                 self.log_minted(parent, slot);
                 Ok((domain, slot, made))
@@ -108,14 +112,21 @@ impl<M: Machine> Kernel<M> {
     }
 
     /// Makes a domain with a space that holds a capability for itself. Nobody else knows of it yet.
-    pub(crate) fn make_domain(&mut self, parent: Option<DomainId>, trust: Trust) -> Result<DomainId, Status> {
+    pub(crate) fn make_domain(
+        &mut self,
+        parent: Option<DomainId>,
+        trust: Trust,
+        max_children: u32,
+    ) -> Result<DomainId, Status> {
         let space = self.capabilities.create_space(self.limits.slots_per_domain).map_err(status)?;
         let made = self.domains.insert(Domain {
             parent,
+            max_children,
             trust,
             space,
             own: Slot::NULL,
             is_ending: false,
+            refusals: Refusals::default(),
             upcalls: 0,
             words: crate::words::FreeWords::NONE,
             charges: Charges::default(),
@@ -144,6 +155,20 @@ impl<M: Machine> Kernel<M> {
         }
     }
 
+    /// A domain, who created it, who created that one, and so on.
+    pub(crate) fn creators(&self, first: Option<DomainId>) -> impl Iterator<Item = DomainId> {
+        core::iter::successors(first, |id| self.domains.get(id.id())?.parent)
+    }
+
+    /// Changes how many domains are charged to a creator and to all above it.
+    pub(crate) fn charge_creators(&mut self, first: Option<DomainId>, change: impl Fn(&mut u32)) {
+        let mut next = first;
+        while let Some(creator) = next.and_then(|id| self.domains.get_mut(id.id())) {
+            change(&mut creator.charges.children);
+            next = creator.parent;
+        }
+    }
+
     /// Takes back a domain that nobody knows of.
     pub(crate) fn forget_domain(&mut self, domain: DomainId) {
         if let Some(forgotten) = self.domains.remove(domain.id()) {
@@ -165,10 +190,14 @@ impl<M: Machine> Kernel<M> {
         let Ok(ending) = self.alive_mut(domain) else { return };
         ending.is_ending = true;
         let space = ending.space;
+        let rest = ending.refusals.rest(Event::new(AuditKind::RefusedMore, Some(domain), domain));
         // It is live as long as its domain is.
         let _ = self.capabilities.destroy_space(space);
         self.domains.push(&mut self.ending, domain.id(), ());
         self.machine.destroy_domain(domain);
+        if let Some(rest) = rest {
+            self.log(rest);
+        }
         let object = Object { kind: ObjectKind::Domain, id: domain.to_bits() };
         let event = Event::new(AuditKind::DomainEnded, by, domain).on(object);
         self.log(event.with(u64::from(by.is_some())));

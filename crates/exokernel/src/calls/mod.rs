@@ -108,11 +108,22 @@ impl<M: Machine> Kernel<M> {
                 Answer { reply: Reply::new(Status::Ok, request.sequence, &values), payload, handle }
             }
             Err(status) => {
-                let first = request.arguments[0];
-                self.log(Event::refused(caller, request.number, first, status as u32));
+                self.log_refusal(caller, request, status);
                 Answer { reply: Reply::new(status, request.sequence, &[]), payload, handle: None }
             }
         }
+    }
+
+    /// Writes a refusal down, or counts it where its caller is refused too often.
+    fn log_refusal(&mut self, caller: DomainId, request: &Request, status: Status) {
+        let event = Event::refused(caller, request.number, request.arguments[0], status as u32);
+        let (next, capacity) = (self.audit.next_sequence(), self.audit.capacity());
+        let limit = self.limits.refusals_per_turn;
+        let (event, last) = match self.domains.get_mut(caller.id()) {
+            Some(domain) => domain.refusals.another(event, next, capacity, limit),
+            None => (Some(event), None),
+        };
+        last.into_iter().chain(event).for_each(|event| self.log(event));
     }
 
     /// A revocation that had nothing to wait for is answered at once, any other when it is complete.

@@ -69,7 +69,8 @@ impl Claims {
             | AuditKind::Mapped
             | AuditKind::Shared
             | AuditKind::DomainCreated
-            | AuditKind::Refused => (),
+            | AuditKind::Refused
+            | AuditKind::RefusedMore => (),
         }
     }
 

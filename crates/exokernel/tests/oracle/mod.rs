@@ -21,11 +21,14 @@ const LIMITS: Limits = Limits {
     regions_per_domain: 4,
     region_bytes_per_domain: 1 << 20,
     bindings_per_domain: 5,
+    bindings_per_endpoint: 4,
     words_per_domain: 16,
     peers_per_binding: 4,
     revocations_per_domain: 3,
-    children_per_domain: 3,
+    // So that children can have children, and these too.
+    children_per_domain: 64,
     audit_records: 1 << 12,
+    refusals_per_turn: u32::MAX,
     steps_per_call: 1,
 };
 

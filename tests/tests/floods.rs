@@ -1,11 +1,11 @@
 //! Nobody is ended by what others do: floods of upcalls, replies that nobody reads, and a supervisor out of descriptors.
 #![allow(clippy::unwrap_used)] // a test may unwrap
 
-use std::time::Duration;
+use std::{process::Command, time::Duration};
 
 use feuerbird::{
-    Domain,
-    capability::Rights,
+    Domain, Program,
+    capability::{Rights, Slot},
     hosted::{SocketGate, os::socket::Socket},
     libos::{Authority, DomainHandle, Handle},
     prelude::{Message, Plain, SECOND, Terms, Trust},
@@ -151,6 +151,22 @@ fn who_does_not_read_its_replies_is_not_heard_and_delays_nobody() {
         assert!(replies.iter().map(|reply| reply.sequence).eq(1..=ASKED), "each one, in order");
     });
     assert_eq!(ended(&root), 0);
+}
+
+#[test]
+fn programs_that_came_and_went_leave_no_slot_taken() {
+    let root = feuerbird::embedded().unwrap();
+    let first = root.create_domain(Trust::USER).unwrap().0.handle().slot().index;
+    let program = || Program::new(Command::new("/bin/true"), Trust::USER).without_sandbox();
+    for _ in 0..4 {
+        drop(program().spawn(&root, &[]).unwrap());
+        let missing = Program::new(Command::new("/nowhere/at/all"), Trust::USER).without_sandbox();
+        assert!(missing.spawn(&root, &[]).is_err());
+        let refused = root.handle(Slot { index: 99, generation: 1 });
+        assert!(program().spawn(&root, &[(&refused, Authority::send(Trust::USER))]).is_err());
+    }
+    let last = root.create_domain(Trust::USER).unwrap().0.handle().slot().index;
+    assert!(last <= first + 1, "slots are taken: from {first} to {last}");
 }
 
 #[test]

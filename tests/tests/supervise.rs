@@ -217,6 +217,48 @@ fn a_supervisor_without_descriptors_refuses_and_ends_nobody() {
 }
 
 #[test]
+fn a_connection_that_was_handed_on_is_nobodys() {
+    let supervisor = Supervisor::start("handed", &policy(rustix::process::getuid().as_raw()));
+    let connection = feuerbird::hosted::os::socket::Socket::connect(&supervisor.socket).unwrap();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_authority_actor"));
+    let said =
+        command.arg("hello-from-input").stdin(std::os::fd::OwnedFd::from(connection)).output().unwrap();
+    assert_eq!(String::from_utf8(said.stdout).unwrap().trim(), "Some(NoCapability)");
+}
+
+#[test]
+fn a_policy_for_other_users_opens_the_door_to_them_and_to_no_others() {
+    use std::os::unix::{fs::PermissionsExt, process::CommandExt};
+    let own = rustix::process::getuid().as_raw();
+    let guest = own + 12345;
+    let mode = |supervisor: &Supervisor| std::fs::metadata(&supervisor.socket).unwrap().permissions().mode();
+    let closed = Supervisor::start("own", &policy(own));
+    assert_eq!(mode(&closed) & 0o777, 0o600);
+    let open = Supervisor::start("guests", &policy(guest));
+    // It is opened just after it is made.
+    let end = Instant::now() + Duration::from_secs(5);
+    while mode(&open) & 0o777 != 0o666 && Instant::now() < end {
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    assert_eq!(mode(&open) & 0o777, 0o666);
+    let enter = |supervisor: &Supervisor, uid: u32| {
+        // A copy, because the build folder may be closed to others.
+        let program = supervisor.socket.with_file_name("actor");
+        std::fs::copy(env!("CARGO_BIN_EXE_authority_actor"), &program).unwrap();
+        let mut command = Command::new(program);
+        let said = command.arg("enter").arg(&supervisor.socket).uid(uid).output().unwrap();
+        String::from_utf8(said.stdout).unwrap()
+    };
+    assert!(enter(&open, own).contains("no usable capability"), "nobody is who it is not");
+    // Only root can be somebody else.
+    if own == 0 {
+        assert_eq!(enter(&open, guest).trim(), "trust 4");
+        assert!(enter(&open, guest + 1).contains("no usable capability"));
+        assert!(enter(&closed, guest).contains("no supervisor answers"), "the file system keeps them out");
+    }
+}
+
+#[test]
 fn strangers_are_refused() {
     let uid = rustix::process::getuid().as_raw();
     let supervisor = Supervisor::start("names", &policy(uid));

@@ -22,9 +22,11 @@ enum Command {
     /// Run a supervisor that programs connect to.
     ///
     /// Who may connect, as what, and with which capabilities is the policy's to say; who somebody is, the kernel's
-    /// (SO_PEERCRED). Ends with Ctrl-C; every domain ends with it, and nothing is left behind.
+    /// (SO_PEERCRED). Ends with Ctrl-C: then every channel ends and every program is told, and nothing is left behind. The
+    /// programs go on, without a supervisor.
     Supervise {
-        /// Where to listen: the path of a Unix socket that is made, for its owner alone.
+        /// Where to listen: the path of a Unix socket that is made, for its owner alone; or for every user, where the
+        /// policy names users other than this one.
         #[arg(long)]
         socket: PathBuf,
         /// The policy, a TOML file.
@@ -47,9 +49,15 @@ fn main() -> ExitCode {
 fn supervise(socket: &std::path::Path, policy: &std::path::Path) -> anyhow::Result<()> {
     os::signal::watch()?;
     let policy = Policy::read(policy).with_context(|| policy.display().to_string())?;
+    let is_for_all = policy.admits_others();
     let listener = os::socket::Listener::bind(socket).with_context(|| socket.display().to_string())?;
     let mut supervisor = Supervisor::alone(listener, policy)?;
-    eprintln!("feuerbird: listening on {}; Ctrl-C ends it and every domain", socket.display());
+    eprintln!("feuerbird: listening on {}; Ctrl-C ends it and every channel", socket.display());
+    if is_for_all {
+        eprintln!(
+            "feuerbird: the policy names other users: every user may connect (mode 0666), and it decides"
+        );
+    }
     supervisor.run(os::signal::interrupted)?;
     eprintln!("feuerbird: ended");
     Ok(())

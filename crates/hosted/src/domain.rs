@@ -1,6 +1,6 @@
 //! How a Linux program comes to be a domain, and how it starts others.
 
-use std::{io, path::PathBuf, process::Command, thread, time::Duration};
+use std::{io, os::fd::OwnedFd, path::PathBuf, process::Command, thread, time::Duration};
 
 use feuerbird_capability::{Band, Slot, Trust};
 use feuerbird_libos::{Authority, DomainHandle, Error, Handle};
@@ -98,7 +98,7 @@ enum Choice {
     Given(Sandbox),
 }
 
-/// A started domain. Dropping it kills the program.
+/// A started domain. Dropping it kills the program, which ends the domain, and frees its slot.
 pub struct Child {
     /// The program.
     pub process: spawn::Child,
@@ -161,8 +161,24 @@ impl Program {
         grants: &[(&Handle<SocketGate>, Authority)],
     ) -> Result<Child, StartError> {
         let (handle, gate) = domain.create_domain(self.trust)?;
+        let started = self.start(&handle, gate, grants);
+        match started {
+            Ok(process) => Ok(Child { process, domain: handle }),
+            Err(error) => {
+                forget(&handle);
+                Err(error)
+            }
+        }
+    }
+
+    fn start(
+        self,
+        handle: &DomainHandle<SocketGate>,
+        gate: Option<OwnedFd>,
+        grants: &[(&Handle<SocketGate>, Authority)],
+    ) -> Result<spawn::Child, StartError> {
         for (capability, authority) in grants {
-            let _: Slot = capability.grant(&handle, *authority)?;
+            let _: Slot = capability.grant(handle, *authority)?;
         }
         let sandbox = match self.sandbox {
             Choice::Never => None,
@@ -170,8 +186,19 @@ impl Program {
             Choice::ByTrust => (self.trust.band() == Band::User).then(Sandbox::default),
         };
         let gate = gate.ok_or(StartError::NoGate)?;
-        let process = spawn::spawn(self.command, gate, sandbox.as_ref()).map_err(StartError::Spawn)?;
-        Ok(Child { process, domain: handle })
+        spawn::spawn(self.command, gate, sandbox.as_ref()).map_err(StartError::Spawn)
+    }
+}
+
+/// Gives back the slot of a domain whose gate, or process, goes: the supervisor ends it by that.
+fn forget(domain: &DomainHandle<SocketGate>) {
+    // It fails where the supervisor has gone, and all slots with it.
+    let _ = domain.handle().clone().delete();
+}
+
+impl Drop for Child {
+    fn drop(&mut self) {
+        forget(&self.domain);
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::{
     collections::HashMap,
+    io,
     os::fd::{AsFd, OwnedFd},
     sync::{Arc, atomic::Ordering},
 };
@@ -66,14 +67,21 @@ impl LinuxMachine {
         let (Some(resident), Some(sender)) = (self.residents.get_mut(&domain), sender) else { return false };
         match &resident.process {
             Some((_, known)) => known.pid == sender.pid,
-            None => match death::open(sender.pid) {
-                Ok(process) => {
-                    resident.process = Some((Arc::new(process), sender));
-                    true
-                }
-                Err(_) => false,
-            },
+            None => self.recognise_as(domain, death::open(sender.pid), Some(sender)),
         }
+    }
+
+    /// Remembers that this process speaks for a domain, if it is there.
+    pub(crate) fn recognise_as(
+        &mut self,
+        domain: DomainId,
+        process: io::Result<OwnedFd>,
+        sender: Option<Credentials>,
+    ) -> bool {
+        let resident = self.residents.get_mut(&domain);
+        let (Some(resident), Ok(process), Some(sender)) = (resident, process, sender) else { return false };
+        resident.process = Some((Arc::new(process), sender));
+        true
     }
 
     /// Hands an answer to its caller.

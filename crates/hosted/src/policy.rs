@@ -162,6 +162,17 @@ impl Policy {
         Ok(policy)
     }
 
+    /// Whether users other than this process's may come in. Then every user may connect, and this policy decides.
+    pub fn admits_others(&self) -> bool {
+        let uid = rustix::process::geteuid().as_raw();
+        self.domain.iter().any(|entry| entry.uid != uid)
+    }
+
+    /// Whether somebody may be anything at all.
+    pub(crate) fn knows(&self, who: Credentials) -> bool {
+        self.admit("", who).is_some()
+    }
+
     /// Whether somebody may be who it asks to be. An empty name means: whatever its user may be, the first entry.
     pub(crate) fn admit(&self, name: &str, who: Credentials) -> Option<Admission> {
         let fits = |entry: &Entry| {

@@ -78,6 +78,9 @@ impl Supervisor {
     pub fn alone(listener: Listener, policy: Policy) -> Result<Self, PolicyError> {
         let mut supervisor = Self::with_root(None)?;
         let grants = policy.create_endpoints(&mut supervisor.kernel, supervisor.root)?;
+        if policy.admits_others() {
+            listener.open_to_all()?;
+        }
         supervisor.front = Some(FrontDoor { listener, grants, policy, waiting: Vec::new(), closed_until: 0 });
         Ok(supervisor)
     }
@@ -223,9 +226,10 @@ impl Supervisor {
         let Some(front) = &mut self.front else { return };
         match front.listener.accept_timeout(Duration::ZERO) {
             Ok(Some(socket)) => {
-                // Who does not say who it is makes room for who may.
+                // Who does not say who it is makes room for who may; whom the policy does not know, before others.
                 if front.waiting.len() >= MAX_WAITING {
-                    front.waiting.remove(0);
+                    let is_stranger = |it: &Socket| !it.peer().is_ok_and(|peer| front.policy.knows(peer));
+                    front.waiting.remove(front.waiting.iter().position(is_stranger).unwrap_or(0));
                 }
                 front.waiting.push(socket);
             }
@@ -249,7 +253,10 @@ impl Supervisor {
         let Ok(message) = socket.try_receive() else { return };
         let Ok(request) = Request::read_from_bytes(message.record()) else { return };
         let name = String::from_utf8_lossy(message.payload()).into_owned();
-        let admission = match (Call::from_number(request.number), message.sender) {
+        // Who connected and who speaks must be one: a connection that was handed on, or made before a change of user, is
+        // nobody's.
+        let sender = message.sender.filter(|sender| socket.peer().is_ok_and(|peer| peer == *sender));
+        let admission = match (Call::from_number(request.number), sender) {
             (Some(Call::Hello), Some(sender)) => front.policy.admit(&name, sender),
             _ => None,
         };
@@ -265,7 +272,11 @@ impl Supervisor {
             return refuse(&socket, request);
         };
         let machine = self.kernel.machine_mut();
-        if machine.settle(domain, Some(socket)).is_err() || !machine.recognise(domain, message.sender) {
+        // The process that connected, and not whoever may have got its number since.
+        let process = socket.peer_process();
+        if machine.settle(domain, Some(socket)).is_err()
+            || !machine.recognise_as(domain, process, message.sender)
+        {
             return self.end(domain);
         }
         front.grants.give(&mut self.kernel, self.root, slot, &admission);

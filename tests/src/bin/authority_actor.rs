@@ -4,6 +4,7 @@
 
 use std::{
     io::{self, Write},
+    os::fd::AsFd,
     thread::sleep,
     time::{Duration, Instant},
 };
@@ -12,12 +13,12 @@ use anyhow::{Context, bail, ensure};
 use feuerbird::{
     Domain,
     channel::{RecvError, SendError},
-    hosted::connect,
+    hosted::{connect, os::socket::Socket},
     libos::{Gate, GateError},
     prelude::{Message, Plain, SECOND, Terms},
 };
-use feuerbird_abi::{Call, PAYLOAD_BYTES, Request, Status};
-use zerocopy::IntoBytes;
+use feuerbird_abi::{Call, PAYLOAD_BYTES, Reply, Request, Status};
+use zerocopy::{FromBytes, IntoBytes};
 
 /// Calls that need a capability or a binding.
 const GUARDED: [Call; 14] = [
@@ -48,6 +49,8 @@ fn main() -> anyhow::Result<()> {
         ["slow", milliseconds] => slow(&started()?, Duration::from_millis(milliseconds.parse()?)),
         ["listen"] => listen(&started()?),
         ["sensor", socket] => sensor(&connect(socket, "sensor")?),
+        ["enter", socket] => enter(socket),
+        ["hello-from-input"] => hello_from_input(),
         ["logger", socket] => logger(&connect(socket, "logger")?),
         _ => bail!("no such role: {arguments:?}"),
     }
@@ -158,6 +161,26 @@ fn listen(domain: &Domain) -> anyhow::Result<()> {
         ensure!(again == Err(RecvError::Revoked), "{again:?}");
     }
     say("nothing more")?;
+    Ok(())
+}
+
+/// Connects, and says as what.
+fn enter(socket: &str) -> anyhow::Result<()> {
+    match connect(socket, "sensor") {
+        Ok(domain) => say(&format!("trust {}", domain.trust().level()))?,
+        Err(error) => say(&error.to_string())?,
+    }
+    Ok(())
+}
+
+/// Says hello through a connection that another process made: its standard input.
+fn hello_from_input() -> anyhow::Result<()> {
+    let socket = Socket::from_fd(io::stdin().as_fd().try_clone_to_owned()?)?;
+    let request = Request::new(Call::Hello, 0, &[]);
+    socket.send(zerocopy::transmute_ref!(&request), b"sensor", &[])?;
+    let message = socket.receive_timeout(Duration::from_secs(5))?;
+    let reply = Reply::read_from_bytes(message.record()).ok().context("no reply")?;
+    say(&format!("{:?}", Status::from_number(reply.status)))?;
     Ok(())
 }
 

@@ -34,7 +34,7 @@ pub enum ListenError {
     Os(Errno),
 }
 
-/// A socket with a path, for its owner alone (mode 0600). The path goes away with it.
+/// A socket with a path, for its owner alone (mode 0600) unless opened to all. The path goes away with it.
 #[derive(Debug)]
 pub struct Listener {
     fd: OwnedFd,
@@ -64,6 +64,14 @@ impl Listener {
         fs::set_permissions(path, fs::Permissions::from_mode(0o600))?;
         listen(&listener.fd, BACKLOG)?;
         Ok(listener)
+    }
+
+    /// Lets every user connect (mode 0666). Who is let in is for whoever accepts to say, by [`Socket::peer`].
+    ///
+    /// # Errors
+    /// When the path is gone, or somebody else's.
+    pub fn open_to_all(&self) -> io::Result<()> {
+        fs::set_permissions(&self.path, fs::Permissions::from_mode(0o666))
     }
 
     /// Accepts a connection, and waits for one.

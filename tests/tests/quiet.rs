@@ -6,7 +6,7 @@
 use std::{
     alloc::{GlobalAlloc, Layout, System},
     cell::Cell,
-    os::fd::{AsFd, OwnedFd},
+    os::fd::AsFd,
     sync::{
         Arc,
         atomic::{AtomicBool, AtomicU64, Ordering::SeqCst},
@@ -22,7 +22,7 @@ use feuerbird_channel::{
     prepare,
 };
 use feuerbird_hosted::{
-    LinuxHome,
+    LinuxHome, PeerLife,
     os::memory::{ReaderMemory, WriterMemory},
 };
 use feuerbird_serialization::{
@@ -79,7 +79,7 @@ struct CountedHome {
 impl Home for CountedHome {
     type Writer = WriterMemory;
     type Reader = ReaderMemory;
-    type Life = OwnedFd;
+    type Life = PeerLife;
 
     fn now_ns(&self) -> u64 {
         self.counts.others.fetch_add(1, SeqCst);
@@ -110,7 +110,7 @@ impl Home for CountedHome {
         self.inner.heavy_barrier();
     }
 
-    fn is_dead(&self, life: &OwnedFd) -> bool {
+    fn is_dead(&self, life: &PeerLife) -> bool {
         self.counts.others.fetch_add(1, SeqCst);
         self.inner.is_dead(life)
     }

@@ -13,7 +13,7 @@ use rustix::net::{Shutdown, shutdown};
 use zerocopy::FromBytes;
 
 use crate::{
-    home::LinuxHome,
+    home::{LinuxHome, PeerLife},
     os::{
         memory::{MapError, ReaderMemory, WriterMemory},
         socket::{Message, ReceiveError, Socket},
@@ -215,8 +215,8 @@ impl Gate for SocketGate {
         })
     }
 
-    fn life(&self, handle: OwnedFd) -> OwnedFd {
-        handle
+    fn life(&self, handle: OwnedFd) -> PeerLife {
+        handle.into()
     }
 
     fn run_beside(&self, work: Work) -> Result<(), Work> {

@@ -1,8 +1,12 @@
 //! How channels wait, wake and look after their peers between Linux processes.
 
-use std::{os::fd::OwnedFd, time::Duration};
+use std::{
+    os::fd::OwnedFd,
+    sync::atomic::{AtomicU64, Ordering, fence},
+    time::Duration,
+};
 
-use feuerbird_channel::{Home, Watched};
+use feuerbird_channel::{Home, SLICE_NS, Watched};
 
 use crate::os::{
     clock, death, futex, membarrier,
@@ -28,11 +32,29 @@ impl Default for LinuxHome {
     }
 }
 
+/// How long what was seen of a peer's process holds. Less than the slices in which channels sleep, so that who sleeps one
+/// out looks each time, and who is woken all the time does not.
+const LOOK_NS: u64 = SLICE_NS / 2;
+
+/// A peer's process: a pidfd that is looked at now and then.
+#[derive(Debug)]
+pub struct PeerLife {
+    process: OwnedFd,
+    /// When to look again, in nanoseconds of the monotonic clock. Written by whoever looks; two that look at once is one
+    /// too many and no harm.
+    next_look_ns: AtomicU64,
+}
+
+impl From<OwnedFd> for PeerLife {
+    fn from(process: OwnedFd) -> Self {
+        Self { process, next_look_ns: AtomicU64::new(0) }
+    }
+}
+
 impl Home for LinuxHome {
     type Writer = WriterMemory;
     type Reader = ReaderMemory;
-    /// A pidfd.
-    type Life = OwnedFd;
+    type Life = PeerLife;
 
     fn now_ns(&self) -> u64 {
         clock::now_ns()
@@ -73,12 +95,38 @@ impl Home for LinuxHome {
 
     fn heavy_barrier(&self) {
         if !self.has_heavy_barrier || membarrier::heavy_barrier().is_err() {
-            std::sync::atomic::fence(std::sync::atomic::Ordering::SeqCst);
+            fence(Ordering::SeqCst);
         }
     }
 
-    fn is_dead(&self, life: &OwnedFd) -> bool {
+    fn is_dead(&self, life: &PeerLife) -> bool {
+        let now = clock::now_ns();
+        if now < life.next_look_ns.load(Ordering::Relaxed) {
+            return false;
+        }
+        life.next_look_ns.store(now + LOOK_NS, Ordering::Relaxed);
         // A pidfd that cannot be polled says nothing: the kernel side will say so when the peer has gone.
-        death::is_dead(life).unwrap_or(false)
+        death::is_dead(&life.process).unwrap_or(false)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test may panic")]
+    use super::*;
+
+    #[test]
+    fn a_death_shows_within_a_slice_and_not_by_a_look_at_every_wake() {
+        let home = LinuxHome::new();
+        let mut process = std::process::Command::new("sleep").arg("60").spawn().unwrap();
+        let life = PeerLife::from(death::open(process.id()).unwrap());
+        assert!(!home.is_dead(&life));
+        let next = life.next_look_ns.load(Ordering::Relaxed);
+        process.kill().unwrap();
+        process.wait().unwrap();
+        let is_dead = home.is_dead(&life);
+        assert!(!is_dead || clock::now_ns() >= next, "it looked again at once");
+        std::thread::sleep(Duration::from_nanos(SLICE_NS));
+        assert!(home.is_dead(&life));
     }
 }

@@ -26,6 +26,6 @@ mod supervisor;
 
 pub use domain::{Child, Domain, Program, StartError, connect, embedded, inherited};
 pub use gate::SocketGate;
-pub use home::LinuxHome;
+pub use home::{LinuxHome, PeerLife};
 pub use policy::{Policy, PolicyError};
 pub use supervisor::Supervisor;

@@ -24,7 +24,7 @@ use feuerbird_channel::{
     prepare,
 };
 use feuerbird_hosted::{
-    LinuxHome,
+    LinuxHome, PeerLife,
     os::memory::{ReaderMemory, WriterMemory},
 };
 use feuerbird_libos::{Answer, Domain, Error, Gate, GateError, MemoryError, Repossession, Work};
@@ -92,8 +92,8 @@ impl Gate for Fake {
         ReaderMemory::map(handle.as_fd(), bytes).map_err(|_| MemoryError::NotAsPromised)
     }
 
-    fn life(&self, handle: OwnedFd) -> OwnedFd {
-        handle
+    fn life(&self, handle: OwnedFd) -> PeerLife {
+        handle.into()
     }
 
     fn run_beside(&self, work: Work) -> Result<(), Work> {

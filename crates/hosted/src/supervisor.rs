@@ -38,6 +38,8 @@ const LIMITS: Limits = Limits {
     endpoints_per_domain: 128,
     regions_per_domain: 512,
     bindings_per_domain: 128,
+    peers_per_binding: 128,
+    bindings_per_endpoint: 32,
     words_per_domain: 1024,
     children_per_domain: 250,
     ..Limits::SMALL

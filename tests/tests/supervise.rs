@@ -217,6 +217,13 @@ fn a_supervisor_without_descriptors_refuses_and_ends_nobody() {
 }
 
 #[test]
+fn a_program_without_descriptors_is_told_so_and_goes_on() {
+    let supervisor = Supervisor::start("program", &policy(rustix::process::getuid().as_raw()));
+    let mut program = Client::start("full", &supervisor);
+    assert_eq!(program.says(), "Some(Refused(ObjectsFull)), None, None");
+}
+
+#[test]
 fn a_connection_that_was_handed_on_is_nobodys() {
     let supervisor = Supervisor::start("handed", &policy(rustix::process::getuid().as_raw()));
     let connection = feuerbird::hosted::os::socket::Socket::connect(&supervisor.socket).unwrap();

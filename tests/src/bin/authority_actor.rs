@@ -15,7 +15,7 @@ use feuerbird::{
     channel::{RecvError, SendError},
     hosted::{connect, os::socket::Socket},
     libos::{Gate, GateError},
-    prelude::{Message, Plain, SECOND, Terms},
+    prelude::{Message, Plain, SECOND, Terms, Trust},
 };
 use feuerbird_abi::{Call, PAYLOAD_BYTES, Reply, Request, Status};
 use zerocopy::{FromBytes, IntoBytes};
@@ -50,6 +50,7 @@ fn main() -> anyhow::Result<()> {
         ["listen"] => listen(&started()?),
         ["sensor", socket] => sensor(&connect(socket, "sensor")?),
         ["enter", socket] => enter(socket),
+        ["full", socket] => full(&connect(socket, "sensor")?),
         ["hello-from-input"] => hello_from_input(),
         ["logger", socket] => logger(&connect(socket, "logger")?),
         _ => bail!("no such role: {arguments:?}"),
@@ -170,6 +171,17 @@ fn enter(socket: &str) -> anyhow::Result<()> {
         Ok(domain) => say(&format!("trust {}", domain.trust().level()))?,
         Err(error) => say(&error.to_string())?,
     }
+    Ok(())
+}
+
+/// Asks for descriptors when it has no room for any, and again when it has.
+fn full(domain: &Domain) -> anyhow::Result<()> {
+    let files: Vec<_> = (0..1 << 20).map_while(|_| std::fs::File::open("/dev/null").ok()).collect();
+    let refused = domain.create_domain(Trust::USER).err();
+    let without = domain.endpoint(Terms::sized(64)?).err();
+    drop(files);
+    let later = domain.create_domain(Trust::USER).err();
+    say(&format!("{refused:?}, {without:?}, {later:?}"))?;
     Ok(())
 }
 

@@ -7,10 +7,11 @@ use core::fmt;
 pub enum EncodeError {
     /// The caller's buffer holds fewer bytes than the message needs. What was in the buffer is unspecified now.
     BufferTooSmall {
-        /// How many bytes the message needs.
+        /// How many bytes the message needs; where it is built piece by piece, how many up to the piece that did not fit.
         needed: usize,
     },
-    /// The message is larger than the layer can say (512 MiB less a byte for a Cap'n Proto byte list).
+    /// The message is larger than the layer can say (4 GiB in all, 2^29 - 1 elements in a list), or a copy of a part of
+    /// another message is nested too deep or many times larger than that message.
     TooLarge,
 }
 
@@ -47,7 +48,8 @@ pub enum DecodeError {
     TooManySegments,
     /// A pointer leads outside of its segment, or to a segment that does not exist.
     OutOfBounds,
-    /// A pointer of a kind that is not accepted here: far in Lite, capability, reserved, or a malformed landing pad.
+    /// A pointer of a kind that is not accepted here: far in Lite, a capability that did not come beside the message, reserved,
+    /// or a malformed landing pad.
     WrongPointer,
     /// Pointers are nested deeper than [`DEPTH_LIMIT`](crate::DEPTH_LIMIT).
     TooDeep,
@@ -55,6 +57,8 @@ pub enum DecodeError {
     Amplified,
     /// A field is not of the type that the schema gives it, or a value has the wrong size.
     WrongType,
+    /// A text does not end with a zero byte, or is not UTF-8.
+    InvalidText,
     /// Our own check found no fault, but the `capnp` crate did.
     Refused,
 }
@@ -80,6 +84,7 @@ impl fmt::Display for DecodeError {
             Self::TooDeep => "pointers are nested too deep",
             Self::Amplified => "reading the message would visit far more than it holds",
             Self::WrongType => "a field is not of the type in the schema",
+            Self::InvalidText => "a text is not UTF-8 with a zero byte at its end",
             Self::Refused => "the second reader refused the message",
         })
     }

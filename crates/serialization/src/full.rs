@@ -5,8 +5,10 @@
 
 use capnp::message::{Reader, ReaderOptions, SegmentArray};
 
-use crate::segments::Many;
-use crate::{DecodeError, EncodeError, lite, record, walk};
+use crate::{
+    Checks, DecodeError, Stable, frame,
+    wire::{StructReader, arena::Arena, segments::Many, walk},
+};
 
 /// The most segments that a message may have: what the `capnp` crate accepts too.
 pub const SEGMENTS_LIMIT: usize = 511;
@@ -14,74 +16,51 @@ pub const SEGMENTS_LIMIT: usize = 511;
 /// Up to so many segments need only a small table.
 const FEW_SEGMENTS: usize = 8;
 
-/// How many bytes a record takes.
-pub(crate) const fn size<const D: usize>(bytes: usize) -> usize {
-    record::size::<D>(bytes).saturating_add(8)
-}
-
-/// Writes a record in one segment, as [`record::write`] does, and says how long the message is.
+/// Checks all of a message in standard framing, and gives its root.
 #[inline]
-pub(crate) fn write<const D: usize>(
-    bytes: usize,
-    out: &mut [u8],
-    fill: impl FnOnce(&mut [u8]) -> [u64; D],
-) -> Result<usize, EncodeError> {
-    record::fits(bytes)?;
-    let needed = size::<D>(bytes);
-    let out = out.get_mut(..needed).ok_or(EncodeError::BufferTooSmall { needed })?;
-    lite::write_framed(bytes, out, fill)?;
-    Ok(needed)
-}
-
-/// Checks all of a message, then lets `fields` read it.
-///
-/// What `fields` returns cannot borrow from the reader; [`within`] turns what the reader gives into a part of the message.
-#[inline]
-pub(crate) fn read<R>(
-    message: &[u8],
-    fields: impl FnOnce(&Reader<SegmentArray<'_>>) -> Result<R, DecodeError>,
-) -> Result<R, DecodeError> {
-    let table = Table::new(message)?;
+pub(crate) fn open(message: Stable<'_>, checks: Checks) -> Result<StructReader<'_>, DecodeError> {
+    let table = Table::new(message.bytes())?;
+    let capabilities = message.capabilities();
     match table.count {
-        1 => read_segments(&[table.only()?], fields),
-        2..=FEW_SEGMENTS => read_table::<FEW_SEGMENTS, _>(&table, fields),
-        _ => read_table::<SEGMENTS_LIMIT, _>(&table, fields),
+        1 => check(&[table.only()?], checks, capabilities)?,
+        2..=FEW_SEGMENTS => check_table::<FEW_SEGMENTS>(&table, checks, capabilities)?,
+        _ => check_table::<SEGMENTS_LIMIT>(&table, checks, capabilities)?,
     }
+    let words = table.body.as_chunks().0;
+    let lengths = if table.count == 1 { &[][..] } else { table.lengths };
+    frame::root(Arena::many(words, lengths))
 }
 
-/// As [`read`], for up to `N` segments.
+/// As [`check`], for up to `N` segments.
 #[cold]
-fn read_table<const N: usize, R>(
+fn check_table<const N: usize>(
     table: &Table<'_>,
-    fields: impl FnOnce(&Reader<SegmentArray<'_>>) -> Result<R, DecodeError>,
-) -> Result<R, DecodeError> {
+    checks: Checks,
+    capabilities: u32,
+) -> Result<(), DecodeError> {
     let mut segments = [&[][..]; N];
     let segments = segments.get_mut(..table.count).ok_or(DecodeError::TooManySegments)?;
     table.split(segments)?;
-    read_segments(segments, fields)
+    check(segments, checks, capabilities)
 }
 
+/// Our own walk over all pointers, and the crate's.
 #[inline]
-fn read_segments<R>(
-    segments: &[&[u8]],
-    fields: impl FnOnce(&Reader<SegmentArray<'_>>) -> Result<R, DecodeError>,
-) -> Result<R, DecodeError> {
-    walk::check(Many(segments))?;
-    let words: usize = segments.iter().map(|segment| segment.len() / 8).sum();
-    let mut options = ReaderOptions::new();
-    options.nesting_limit(walk::DEPTH_LIMIT as i32);
-    options.traversal_limit_in_words(Some(words.saturating_mul(walk::TRAVERSAL_FACTOR as usize)));
-    fields(&Reader::new(SegmentArray::new(segments), options))
-}
-
-/// The part of `message` that `part` is. The reader's borrows end with the reader, the message's do not.
-#[inline]
-pub(crate) fn within<'a>(message: &'a [u8], part: &[u8]) -> Result<&'a [u8], DecodeError> {
-    if part.is_empty() {
-        return Ok(&[]);
+fn check(segments: &[&[u8]], checks: Checks, capabilities: u32) -> Result<(), DecodeError> {
+    if checks == Checks::Lengths {
+        return Ok(());
     }
-    let start = part.as_ptr().addr().wrapping_sub(message.as_ptr().addr());
-    message.get(start..).and_then(|behind| behind.get(..part.len())).ok_or(DecodeError::Refused)
+    walk::check(Many(segments), capabilities)?;
+    if checks == Checks::TwoReaders {
+        let words: usize = segments.iter().map(|segment| segment.len() / 8).sum();
+        let mut options = ReaderOptions::new();
+        options.nesting_limit(walk::DEPTH_LIMIT as i32);
+        options.traversal_limit_in_words(Some(words.saturating_mul(walk::TRAVERSAL_FACTOR as usize)));
+        let reader = Reader::new(SegmentArray::new(segments), options);
+        let root: capnp::any_pointer::Reader<'_> = reader.get_root().map_err(refused)?;
+        root.target_size().map_err(refused)?;
+    }
+    Ok(())
 }
 
 /// The segment table in front of a message: how many there are less one, then the words of each, all as `u32`, and four
@@ -132,6 +111,6 @@ impl<'a> Table<'a> {
 }
 
 /// The crate refused what our own walk had accepted.
-pub(crate) fn refused(_: capnp::Error) -> DecodeError {
+fn refused(_: capnp::Error) -> DecodeError {
     DecodeError::Refused
 }

@@ -84,6 +84,12 @@ impl Identity {
         }
     }
 
+    /// The identity of a schema's struct with so many words of data and so many pointers.
+    pub const fn of_struct(name: &str, schema: u64, layout: u64, data: u16, pointers: u16) -> Self {
+        let size = (data as u32 + pointers as u32) * 8;
+        Self { name: Name::new(name), schema, layout, size, alignment: 8, reserved: [0; 40] }
+    }
+
     /// The first thing in which `theirs` differs from this one, or `None` if they are the same.
     pub fn difference(&self, theirs: &Self) -> Option<Mismatch> {
         if self.name != theirs.name {

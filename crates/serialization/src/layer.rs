@@ -77,18 +77,64 @@ pub enum Checksum {
     Crc32c,
 }
 
-/// What both ends of a binding agreed on: the layer and its options. Every [`Layer`] is a format with the default options.
+/// How a message's words are framed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Framing {
+    /// Not at all: the root struct, then what its pointers lead to.
+    Bare,
+    /// A header of 16 bytes, then one segment. The header's second word is the standard table, so that what stands behind its
+    /// first word is the same message in standard framing.
+    Header,
+    /// The standard framing: a table of up to [`SEGMENTS_LIMIT`](crate::SEGMENTS_LIMIT) segments, then the segments.
+    Table,
+}
+
+/// How much of a message is checked before anything of it reaches a program.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Checks {
+    /// Lengths. What is wrong inside reads as a default; nothing outside of the message is ever read.
+    Lengths,
+    /// Every pointer (bounds, kind, depth, amount) and the type of every field.
+    Pointers,
+    /// The same, and the `capnp` crate must find nothing wrong either.
+    TwoReaders,
+}
+
+/// What both ends of a binding agreed on. Every [`Layer`] is the name of one combination, with the default options.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Format {
-    /// The layer.
-    pub layer: Layer,
-    /// Whether Lite messages carry a checksum.
+    /// How messages are framed.
+    pub framing: Framing,
+    /// What is checked on receipt.
+    pub checks: Checks,
+    /// Whether a message with a [header](Framing::Header) carries a checksum; the others have no place for one.
     pub checksum: Checksum,
 }
 
+impl Format {
+    /// The same, with or without a checksum.
+    #[must_use]
+    pub const fn with_checksum(self, checksum: Checksum) -> Self {
+        Self { checksum, ..self }
+    }
+}
+
+impl Layer {
+    /// The combination that this layer is the name of.
+    pub const fn format(self) -> Format {
+        let (framing, checks) = match self {
+            Self::Raw => (Framing::Bare, Checks::Lengths),
+            Self::Lite => (Framing::Header, Checks::Pointers),
+            Self::Full => (Framing::Table, Checks::TwoReaders),
+        };
+        Format { framing, checks, checksum: Checksum::Crc32c }
+    }
+}
+
 impl From<Layer> for Format {
+    #[inline]
     fn from(layer: Layer) -> Self {
-        Self { layer, checksum: Checksum::default() }
+        layer.format()
     }
 }
 

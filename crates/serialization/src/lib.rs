@@ -11,16 +11,16 @@
 //! ```
 //! use feuerbird_capability::Trust;
 //! use feuerbird_serialization::sample::{Sample, SampleMessage};
-//! use feuerbird_serialization::{Layer, Message};
+//! use feuerbird_serialization::{Encode, Layer, Message, Stable};
 //! use zerocopy::IntoBytes;
 //!
 //! let layer = Layer::for_trust(Trust::USER);
 //! let sent = Sample { sequence: 1, producer: 7, sent_at: 0, digest: 42, payload: b"hello" };
 //!
 //! let mut buffer = [0_u64; 16]; // a multiple of 8, as the bytes of a channel are
-//! let length = SampleMessage::encode(&sent, layer, buffer.as_mut_bytes())?;
-//! let received = SampleMessage::decode(&buffer.as_bytes()[..length], layer)?;
-//! assert_eq!(received, sent);
+//! let length = sent.encode(layer, buffer.as_mut_bytes())?;
+//! let received = SampleMessage::decode(Stable::new(&buffer.as_bytes()[..length])?, layer)?;
+//! assert_eq!(received.payload(), b"hello");
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
@@ -38,28 +38,28 @@
 #![no_std]
 #![forbid(unsafe_code)]
 
+extern crate self as feuerbird_serialization;
+
 mod checksum;
 mod error;
+pub mod frame;
 mod full;
 mod identity;
 mod layer;
-mod lite;
 mod message;
 mod plain;
-mod pointer;
-mod raw;
-mod record;
 pub mod sample;
-mod segments;
-mod walk;
+mod stable;
+pub mod wire;
 
 pub use error::{DecodeError, EncodeError};
 pub use full::SEGMENTS_LIMIT;
 pub use identity::{Identity, Mismatch, Name};
-pub use layer::{Checksum, Format, Layer};
-pub use message::Message;
+pub use layer::{Checks, Checksum, Format, Framing, Layer};
+pub use message::{Encode, Message};
 pub use plain::{Plain, PlainValue};
-pub use walk::{DEPTH_LIMIT, TRAVERSAL_FACTOR};
+pub use stable::{CopyOut, Shared, Stable};
+pub use wire::walk::{DEPTH_LIMIT, TRAVERSAL_FACTOR};
 
 /// Generated from `schemas/sample.capnp`; the names of its modules are fixed by the generator.
 #[allow(missing_docs, unreachable_pub, unused_qualifications, dead_code, clippy::all)]

@@ -1,42 +1,36 @@
 //! One message definition, three encodings.
 
-use crate::{DecodeError, EncodeError, Format, Identity, Layer};
+use crate::{DecodeError, EncodeError, Format, Identity, Stable};
 
 /// A type of message that channels carry, whatever layer a binding has.
 ///
-/// The implementor is a name for the message, not its value: the value is [`Message::View`], the same for sending and
-/// receiving, so that a handler is written once. Errors never panic and never allocate.
-pub trait Message: 'static {
+/// The implementor is a name for the message, not its value. What arrives is a [`Message::View`]; what is sent is anything that
+/// [encodes](Encode) it: a plain value, a builder, or a view that came from elsewhere. Generated code implements this for each struct
+/// of a schema, [`Plain`](crate::Plain) for values without one.
+pub trait Message: Sized + 'static {
     /// What both ends compare when they bind.
     const IDENTITY: Identity;
 
-    /// The message's fields: scalars and slices that are borrowed from the sender's data or from the received bytes.
-    type View<'a>: Copy;
+    /// The message's fields, borrowed from the received bytes. One type for all layers, so that a handler is written once; it can
+    /// be sent on as it is.
+    type View<'a>: Copy + Encode<Self>;
 
-    /// An upper bound, in bytes, of what [`Message::encode`] writes for this view. It is exact for all messages of this crate.
-    fn encoded_bound(view: &Self::View<'_>, layer: Layer) -> usize;
-
-    /// Writes the message at the start of `out` and returns how many bytes it takes. Nothing behind them is touched.
-    ///
-    /// The channel sends exactly these bytes.
+    /// Checks all of the received bytes as the format says, then gives the fields.
     ///
     /// # Errors
-    /// [`EncodeError::BufferTooSmall`] or [`EncodeError::TooLarge`].
-    fn encode(view: &Self::View<'_>, format: impl Into<Format>, out: &mut [u8])
-    -> Result<usize, EncodeError>;
-
-    /// Checks all of the received bytes, then gives the fields.
-    ///
-    /// `bytes` is exactly what the sender's `encode` wrote, starts at a multiple of 8, and is memory that the sender cannot
-    /// change any more: a private copy, or memory under the loan discipline of a trusted sender.
-    ///
-    /// # Errors
-    /// [`DecodeError::Misaligned`] if the caller broke the rule above, otherwise what is wrong with the message.
-    fn decode(bytes: &[u8], format: impl Into<Format>) -> Result<Self::View<'_>, DecodeError>;
+    /// What is wrong with the message.
+    fn decode(bytes: Stable<'_>, format: impl Into<Format>) -> Result<Self::View<'_>, DecodeError>;
 }
 
-/// Refuses bytes that do not start at a multiple of 8.
-#[inline]
-pub(crate) fn aligned(bytes: &[u8]) -> Result<(), DecodeError> {
-    if bytes.as_ptr().addr().is_multiple_of(8) { Ok(()) } else { Err(DecodeError::Misaligned) }
+/// Something that can be sent as an `M`.
+pub trait Encode<M: Message> {
+    /// An upper bound, in bytes, of what [`encode`](Self::encode) writes. It is exact for everything but builders.
+    fn encoded_bound(&self, format: impl Into<Format>) -> usize;
+
+    /// Writes the message at the start of `out` and returns how many bytes it takes: what the channel sends. Nothing behind
+    /// the bound is touched.
+    ///
+    /// # Errors
+    /// [`EncodeError::BufferTooSmall`] or [`EncodeError::TooLarge`]. Neither panics nor allocates.
+    fn encode(&self, format: impl Into<Format>, out: &mut [u8]) -> Result<usize, EncodeError>;
 }

@@ -4,16 +4,21 @@ use core::marker::PhantomData;
 
 use zerocopy::{FromBytes, Immutable, IntoBytes};
 
-use crate::message::aligned;
-use crate::{DecodeError, EncodeError, Format, Identity, Layer, Message, full, lite, plain_capnp, raw};
+use crate::{
+    Checks, DecodeError, Encode, EncodeError, Format, Framing, Identity, Message, Stable, frame,
+    wire::{PointerBuilder, StructBuilder},
+};
 
 /// The id of `struct Plain` in `schemas/plain.capnp`.
 const SCHEMA: u64 = 0xd7a3_0be4_916c_58f2;
+/// Its sections: one pointer, to the bytes.
+const DATA: u16 = 0;
+const POINTERS: u16 = 1;
 
 /// A value whose bytes are its meaning: no padding, no pointers, and every bit pattern is one. `zerocopy` derives the rest:
 ///
 /// ```
-/// use feuerbird_serialization::{Layer, Message, Plain, PlainValue};
+/// use feuerbird_serialization::{Encode, Layer, Message, Plain, PlainValue, Stable};
 /// use zerocopy::{FromBytes, Immutable, IntoBytes};
 ///
 /// #[derive(Clone, Copy, Debug, PartialEq, FromBytes, IntoBytes, Immutable)]
@@ -29,8 +34,8 @@ const SCHEMA: u64 = 0xd7a3_0be4_916c_58f2;
 ///
 /// let mut buffer = [0_u64; 8];
 /// let bytes = buffer.as_mut_bytes();
-/// let length = Plain::<Position>::encode(&Position { x: 1.0, y: 2.0 }, Layer::Full, bytes)?;
-/// let received = Plain::<Position>::decode(&bytes[..length], Layer::Full)?;
+/// let length = Position { x: 1.0, y: 2.0 }.encode(Layer::Full, bytes)?;
+/// let received = Plain::<Position>::decode(Stable::new(&bytes[..length])?, Layer::Full)?;
 /// assert_eq!(received, Position { x: 1.0, y: 2.0 });
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
@@ -69,49 +74,47 @@ impl<T: PlainValue> Message for Plain<T> {
     type View<'a> = T;
 
     #[inline]
-    fn encoded_bound(_: &T, layer: Layer) -> usize {
-        match layer {
-            Layer::Raw => size_of::<T>(),
-            Layer::Lite => lite::size::<0>(size_of::<T>()),
-            Layer::Full => full::size::<0>(size_of::<T>()),
+    fn decode(bytes: Stable<'_>, format: impl Into<Format>) -> Result<T, DecodeError> {
+        let format = format.into();
+        if format.framing == Framing::Bare {
+            return exactly(bytes.bytes());
+        }
+        let pointer = frame::open(bytes, format, DATA, POINTERS)?.pointer(0);
+        if format.checks != Checks::Lengths {
+            pointer.check_data()?;
+        }
+        exactly(pointer.data())
+    }
+}
+
+impl<T: PlainValue> Encode<Plain<T>> for T {
+    #[inline]
+    fn encoded_bound(&self, format: impl Into<Format>) -> usize {
+        match format.into() {
+            Format { framing: Framing::Bare, .. } => size_of::<T>(),
+            format => frame::size(format, DATA, POINTERS, size_of::<T>().div_ceil(8)),
         }
     }
 
     #[inline]
-    fn encode(value: &T, format: impl Into<Format>, out: &mut [u8]) -> Result<usize, EncodeError> {
-        let format = format.into();
-        let bytes = value.as_bytes();
-        let fill = |out: &mut [u8]| {
+    fn encode(&self, format: impl Into<Format>, out: &mut [u8]) -> Result<usize, EncodeError> {
+        let (format, bytes) = (format.into(), self.as_bytes());
+        if format.framing == Framing::Bare {
+            let needed = bytes.len();
+            let out = out.get_mut(..needed).ok_or(EncodeError::BufferTooSmall { needed })?;
             out.copy_from_slice(bytes);
-            []
-        };
-        match format.layer {
-            Layer::Raw => raw::write(0, out, |_| *value),
-            Layer::Lite => lite::write(bytes.len(), format.checksum, out, fill),
-            Layer::Full => full::write(bytes.len(), out, fill),
+            return Ok(needed);
         }
-    }
-
-    #[inline]
-    fn decode(bytes: &[u8], format: impl Into<Format>) -> Result<T, DecodeError> {
-        let format = format.into();
-        aligned(bytes)?;
-        match format.layer {
-            Layer::Raw => match raw::read(bytes)? {
-                (value, []) => Ok(value),
-                _ => Err(DecodeError::TrailingBytes),
-            },
-            Layer::Lite => exactly(lite::read(bytes, format.checksum)?.bytes(0)?),
-            Layer::Full => full::read(bytes, |reader| {
-                let root: plain_capnp::plain::Reader<'_> = reader.get_root().map_err(full::refused)?;
-                exactly(root.get_value().map_err(full::refused)?)
-            }),
-        }
+        let fill = |mut root: StructBuilder<'_>| PointerBuilder::data(root.pointer(0), bytes);
+        frame::write(format, out, (DATA, POINTERS, bytes.len().div_ceil(8)), fill)
     }
 }
 
 /// The value that `bytes` are, if they are neither more nor fewer than it has.
 #[inline]
 fn exactly<T: PlainValue>(bytes: &[u8]) -> Result<T, DecodeError> {
-    T::read_from_bytes(bytes).map_err(|_| DecodeError::WrongType)
+    T::read_from_bytes(bytes).map_err(|_| match bytes.len() < size_of::<T>() {
+        true => DecodeError::Truncated,
+        false => DecodeError::TrailingBytes,
+    })
 }

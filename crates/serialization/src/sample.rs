@@ -1,15 +1,17 @@
 //! The message of the producer-consumer demo, `schemas/sample.capnp`.
-//!
-//! The messages of the project itself live in this crate for now. A program's own implement [`Message`] where they are.
 
-use zerocopy::{FromBytes, Immutable, IntoBytes};
+use crate::{
+    Checks, DecodeError, Encode, EncodeError, Format, Identity, Layer, Message, Stable, frame,
+    wire::{
+        AnyReader, Element, ElementSize, PointerBuilder, Put, RawList, StructBuilder, StructReader,
+        Structure, check_structs, put_structures, structures_words,
+    },
+};
 
-use crate::message::aligned;
-use crate::record::Record;
-use crate::{DecodeError, EncodeError, Format, Identity, Layer, Message, full, lite, raw, sample_capnp};
+// ---- what code generation is to write -----------------------------------------------------------------------------
 
 /// A numbered, timed piece of data.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Sample<'a> {
     /// The number of this message among those of its producer, from 0.
     pub sequence: u64,
@@ -19,142 +21,138 @@ pub struct Sample<'a> {
     pub sent_at: u64,
     /// A digest of the payload, by the program's own function.
     pub digest: u64,
-    /// What is carried. At most 512 MiB less a byte in the Cap'n Proto layers, 4 GiB less a byte in Raw.
+    /// What is carried.
     pub payload: &'a [u8],
 }
 
-/// The message whose view is a [`Sample`].
+/// Names the struct: messages of this type are sent as [`Sample`] and arrive as [`SampleReader`].
 #[derive(Clone, Copy, Debug)]
 pub enum SampleMessage {}
 
-/// The fixed part in the Raw layer; the payload stands behind it.
-#[derive(Clone, Copy, FromBytes, IntoBytes, Immutable)]
-#[repr(C)]
-struct Header {
-    sequence: u64,
-    sent_at: u64,
-    digest: u64,
-    producer: u32,
-    /// Bytes of the payload.
-    length: u32,
-}
+/// A `Sample` inside of a message.
+#[derive(Clone, Copy, Debug)]
+pub struct SampleReader<'a>(StructReader<'a>);
 
-const _: () = assert!(size_of::<Header>() == 32 && align_of::<Header>() == 8);
-
-/// Words of the data section, which [`words`] fills as `capnp compile` has laid it out.
-const DATA: usize = 4;
-
-/// The id of `struct Sample` in the schema.
-const SCHEMA: u64 = 0xb1c9_6f0d_3a5e_8247;
-/// The version of [`Header`].
-const LAYOUT: u64 = 1;
-
-/// How many bytes a sample with a payload of this length takes, exactly.
-pub const fn encoded_size(payload: usize, layer: Layer) -> usize {
-    match layer {
-        Layer::Raw => size_of::<Header>().saturating_add(payload),
-        Layer::Lite => lite::size::<DATA>(payload),
-        Layer::Full => full::size::<DATA>(payload),
+impl<'a> SampleReader<'a> {
+    /// The number of this message among those of its producer, from 0.
+    #[inline]
+    pub fn sequence(&self) -> u64 {
+        self.0.u64(0, 0)
+    }
+    /// Which producer sent it.
+    #[inline]
+    pub fn producer(&self) -> u32 {
+        self.0.u32(2, 0)
+    }
+    /// When it was sent, in ticks of the sender's clock.
+    #[inline]
+    pub fn sent_at(&self) -> u64 {
+        self.0.u64(2, 0)
+    }
+    /// A digest of the payload, by the program's own function.
+    #[inline]
+    pub fn digest(&self) -> u64 {
+        self.0.u64(3, 0)
+    }
+    /// What is carried.
+    #[inline]
+    pub fn payload(&self) -> &'a [u8] {
+        self.0.pointer(0).data()
     }
 }
 
-/// Writes a sample whose payload is made where it lies, so that it is copied nowhere: `out` may be a loaned buffer.
-///
-/// `fill` gets the place of the payload, which holds whatever was in `out` before, overwrites all of it, and returns the
-/// other fields; the payload it returns is not looked at. The result is that of [`Message::encode`].
-///
-/// # Errors
-/// [`EncodeError::BufferTooSmall`] or [`EncodeError::TooLarge`]; `fill` was not called then.
-#[inline]
-pub fn encode_in_place<'a>(
-    payload: usize,
-    format: impl Into<Format>,
-    out: &mut [u8],
-    fill: impl FnOnce(&mut [u8]) -> Sample<'a>,
-) -> Result<usize, EncodeError> {
-    let format = format.into();
-    match format.layer {
-        Layer::Raw => {
-            let length = u32::try_from(payload).map_err(|_| EncodeError::TooLarge)?;
-            raw::write(payload, out, |place| header(fill(place), length))
-        }
-        Layer::Lite => lite::write(payload, format.checksum, out, |place| words(fill(place))),
-        Layer::Full => full::write(payload, out, |place| words(fill(place))),
+impl<'a> From<StructReader<'a>> for SampleReader<'a> {
+    #[inline]
+    fn from(fields: StructReader<'a>) -> Self {
+        Self(fields)
     }
 }
 
-fn header(view: Sample<'_>, length: u32) -> Header {
-    let Sample { sequence, producer, sent_at, digest, payload: _ } = view;
-    Header { sequence, sent_at, digest, producer, length }
-}
-
-fn words(view: Sample<'_>) -> [u64; DATA] {
-    [view.sequence, view.producer.into(), view.sent_at, view.digest]
+impl SampleMessage {
+    /// Refuses a struct with a field that is not of the type in the schema.
+    ///
+    /// # Errors
+    /// [`DecodeError::WrongType`] or [`DecodeError::InvalidText`].
+    #[inline]
+    pub fn check(fields: StructReader<'_>) -> Result<(), DecodeError> {
+        fields.pointer(0).check_data()
+    }
 }
 
 impl Message for SampleMessage {
-    const IDENTITY: Identity = Identity::of::<Header>("feuerbird.Sample", SCHEMA, LAYOUT);
-
-    type View<'a> = Sample<'a>;
-
-    #[inline]
-    fn encoded_bound(view: &Sample<'_>, layer: Layer) -> usize {
-        encoded_size(view.payload.len(), layer)
-    }
+    const IDENTITY: Identity = Identity::of_struct("Sample", 0xb1c9_6f0d_3a5e_8247, 2, 4, 1);
+    type View<'a> = SampleReader<'a>;
 
     #[inline]
-    fn encode(view: &Sample<'_>, format: impl Into<Format>, out: &mut [u8]) -> Result<usize, EncodeError> {
-        encode_in_place(view.payload.len(), format, out, |payload| {
-            payload.copy_from_slice(view.payload);
-            Sample { payload: &[], ..*view }
-        })
-    }
-
-    #[inline]
-    fn decode(bytes: &[u8], format: impl Into<Format>) -> Result<Sample<'_>, DecodeError> {
+    fn decode(bytes: Stable<'_>, format: impl Into<Format>) -> Result<SampleReader<'_>, DecodeError> {
         let format = format.into();
-        aligned(bytes)?;
-        match format.layer {
-            Layer::Raw => from_raw(bytes),
-            Layer::Lite => from_record(&lite::read(bytes, format.checksum)?),
-            Layer::Full => {
-                full::read(bytes, |reader| from_reader(bytes, reader.get_root().map_err(full::refused)?))
-            }
+        let fields = frame::open(bytes, format, Sample::DATA, Sample::POINTERS)?;
+        if format.checks != Checks::Lengths {
+            Self::check(fields)?;
         }
+        Ok(SampleReader(fields))
     }
 }
 
-#[inline]
-fn from_raw(bytes: &[u8]) -> Result<Sample<'_>, DecodeError> {
-    let (Header { sequence, sent_at, digest, producer, length }, payload) = raw::read(bytes)?;
-    match (payload.len() as u64).cmp(&length.into()) {
-        core::cmp::Ordering::Less => Err(DecodeError::Truncated),
-        core::cmp::Ordering::Greater => Err(DecodeError::TrailingBytes),
-        core::cmp::Ordering::Equal => Ok(Sample { sequence, producer, sent_at, digest, payload }),
+impl Element for SampleMessage {
+    const SIZE: ElementSize = ElementSize::Composite;
+    type Item<'a> = SampleReader<'a>;
+    #[inline]
+    fn read<'a>(list: &RawList<'a>, index: u32) -> SampleReader<'a> {
+        SampleReader(list.structure(index))
+    }
+    fn check_all(list: RawList<'_>) -> Result<(), DecodeError> {
+        check_structs(list, Self::check)
     }
 }
 
-#[inline]
-fn from_record<'a>(record: &Record<'a>) -> Result<Sample<'a>, DecodeError> {
-    Ok(Sample {
-        sequence: record.word(0),
-        producer: record.word(1) as u32,
-        sent_at: record.word(2),
-        digest: record.word(3),
-        payload: record.bytes(0)?,
-    })
+impl Structure for Sample<'_> {
+    const DATA: u16 = 4;
+    const POINTERS: u16 = 1;
+
+    #[inline]
+    fn below(&self) -> usize {
+        self.payload.len().div_ceil(8)
+    }
+
+    #[inline]
+    fn write(&self, mut to: StructBuilder<'_>) -> Result<(), EncodeError> {
+        to.set_data([self.sequence, u64::from(self.producer), self.sent_at, self.digest]);
+        if !self.payload.is_empty() {
+            to.pointer(0).data(self.payload)?;
+        }
+        Ok(())
+    }
 }
 
-#[inline]
-fn from_reader<'a>(
-    message: &'a [u8],
-    reader: sample_capnp::sample::Reader<'_>,
-) -> Result<Sample<'a>, DecodeError> {
-    Ok(Sample {
-        sequence: reader.get_sequence(),
-        producer: reader.get_producer(),
-        sent_at: reader.get_sent_at(),
-        digest: reader.get_digest(),
-        payload: full::within(message, reader.get_payload().map_err(full::refused)?)?,
-    })
+impl Put<SampleMessage> for Sample<'_> {
+    fn words(values: &[Self]) -> usize {
+        structures_words(values)
+    }
+    fn put(values: &[Self], to: PointerBuilder<'_>) -> Result<(), EncodeError> {
+        put_structures(values, to)
+    }
 }
+
+impl Encode<SampleMessage> for Sample<'_> {
+    #[inline]
+    fn encoded_bound(&self, format: impl Into<Format>) -> usize {
+        frame::size(format.into(), Self::DATA, Self::POINTERS, self.below())
+    }
+    #[inline]
+    fn encode(&self, format: impl Into<Format>, out: &mut [u8]) -> Result<usize, EncodeError> {
+        frame::write(format.into(), out, (Self::DATA, Self::POINTERS, self.below()), |to| self.write(to))
+    }
+}
+
+impl Encode<SampleMessage> for SampleReader<'_> {
+    #[inline]
+    fn encoded_bound(&self, format: impl Into<Format>) -> usize {
+        self.0.copied_size(format.into(), Sample::DATA, Sample::POINTERS)
+    }
+    #[inline]
+    fn encode(&self, format: impl Into<Format>, out: &mut [u8]) -> Result<usize, EncodeError> {
+        self.0.copied(format.into(), Sample::DATA, Sample::POINTERS, out)
+    }
+}
+// ---- to here ----

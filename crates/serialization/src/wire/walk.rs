@@ -4,9 +4,9 @@
 //! pointed to, must stay within [`TRAVERSAL_FACTOR`] times the message. That bounds what any later reader can visit, and
 //! it bounds the walk itself: cycles and shared objects use up the budget.
 
+use super::pointer::{ElementSize, Pointer};
+use super::segments::Segments;
 use crate::DecodeError;
-use crate::pointer::{BYTES, COMPOSITE, POINTERS, Pointer};
-use crate::segments::Segments;
 
 /// How deep pointers may be nested, the root being 1. Cap'n Proto's own default.
 pub const DEPTH_LIMIT: usize = 64;
@@ -14,18 +14,26 @@ pub const DEPTH_LIMIT: usize = 64;
 /// How many times the size of a message its objects may add up to. An honest message without lists of nothing needs 1.
 pub const TRAVERSAL_FACTOR: u64 = 4;
 
-/// Checks all pointers that can be reached from the root, the first word of segment 0.
+/// Checks all pointers that can be reached from the root, the first word of segment 0. `capabilities` came beside the message.
 #[inline]
-pub(crate) fn check(segments: impl Segments) -> Result<(), DecodeError> {
-    let mut walk = Walk { segments, budget: segments.total().saturating_mul(TRAVERSAL_FACTOR) };
-    let Some(mut root) = walk.visit(0, 0)? else { return Ok(()) };
-    // Most messages end one level below the root, and need no stack.
-    while let Some(at) = root.next() {
-        if let Some(child) = walk.visit(root.segment, at)? {
-            walk.descend(child)?;
-        }
-    }
-    Ok(())
+pub(crate) fn check(segments: impl Segments, capabilities: u32) -> Result<(), DecodeError> {
+    let budget = segments.total().saturating_mul(TRAVERSAL_FACTOR);
+    let mut walk = Walk { segments, budget, capabilities };
+    let root = walk.visit(0, 0)?;
+    walk.below(root)
+}
+
+/// Checks all pointers of a message that begins with its root struct and has no pointer to it. The struct lies inside of segment 0.
+pub(crate) fn check_struct(
+    segments: impl Segments,
+    capabilities: u32,
+    data: u16,
+    pointers: u16,
+) -> Result<(), DecodeError> {
+    let budget = segments.total().saturating_mul(TRAVERSAL_FACTOR);
+    let mut walk = Walk { segments, budget, capabilities };
+    let root = walk.object(0, 0, Pointer::Struct { offset: 0, data, pointers })?;
+    walk.below(root)
 }
 
 /// The pointers of one object that are still to be visited.
@@ -65,9 +73,23 @@ struct Walk<S> {
     segments: S,
     /// How many words may still be visited.
     budget: u64,
+    /// Capability pointers have indices below this.
+    capabilities: u32,
 }
 
 impl<S: Segments> Walk<S> {
+    /// Visits everything below the root. Most messages end one level below it, and need no stack.
+    #[inline(always)]
+    fn below(&mut self, root: Option<Frame>) -> Result<(), DecodeError> {
+        let Some(mut root) = root else { return Ok(()) };
+        while let Some(at) = root.next() {
+            if let Some(child) = self.visit(root.segment, at)? {
+                self.descend(child)?;
+            }
+        }
+        Ok(())
+    }
+
     /// Visits everything below `first`, which is one level below the root.
     #[inline(never)]
     fn descend(&mut self, first: Frame) -> Result<(), DecodeError> {
@@ -93,6 +115,7 @@ impl<S: Segments> Walk<S> {
         match Pointer::from_word(self.word(segment, at)?) {
             Pointer::Null => Ok(None),
             Pointer::Far { double, at, segment } if S::FAR => self.far(double, segment, at),
+            Pointer::Capability(index) if index < self.capabilities => Ok(None),
             pointer => self.object(segment, i64::from(at) + 1, pointer),
         }
     }
@@ -137,16 +160,16 @@ impl<S: Segments> Walk<S> {
                 };
                 Ok((pointers > 0).then_some(frame))
             }
-            Pointer::List { offset, element: COMPOSITE, count } => {
+            Pointer::List { offset, element: ElementSize::Composite, count } => {
                 let start = self.extent(segment, base, offset, u64::from(count) + 1)?;
                 self.composite(segment, start, count)
             }
             Pointer::List { offset, element, count } => {
-                let start = self.extent(segment, base, offset, list_words(element, count))?;
+                let start = self.extent(segment, base, offset, element.words(count))?;
                 match element {
                     // Elements without a size: a loop over them costs, although there is nothing to see.
-                    0 => self.charge(count.into())?,
-                    POINTERS if count > 0 => {
+                    ElementSize::Void => self.charge(count.into())?,
+                    ElementSize::Pointer if count > 0 => {
                         let frame =
                             Frame { segment, at: start, left: count, elements: 0, data: 0, pointers: 0 };
                         return Ok(Some(frame));
@@ -155,7 +178,9 @@ impl<S: Segments> Walk<S> {
                 }
                 Ok(None)
             }
-            Pointer::Null | Pointer::Far { .. } | Pointer::Other => Err(DecodeError::WrongPointer),
+            Pointer::Null | Pointer::Far { .. } | Pointer::Capability(_) | Pointer::Reserved => {
+                Err(DecodeError::WrongPointer)
+            }
         }
     }
 
@@ -212,19 +237,4 @@ impl<S: Segments> Walk<S> {
         let word = usize::try_from(at).ok().and_then(|at| words.get(at)).ok_or(DecodeError::OutOfBounds)?;
         Ok(u64::from_le_bytes(*word))
     }
-}
-
-/// How many words `count` elements take, for every code but [`COMPOSITE`].
-#[inline]
-const fn list_words(element: u8, count: u32) -> u64 {
-    let count = count as u64;
-    let bits = match element {
-        0 => 0,
-        1 => count,
-        BYTES => return count.div_ceil(8),
-        3 => count * 16,
-        4 => count * 32,
-        _ => count * 64,
-    };
-    bits.div_ceil(64)
 }

@@ -1,7 +1,6 @@
 //! The words of a message, whether they lie in one segment or in many.
 
-/// The words of one segment, as they came: little-endian.
-pub(crate) type Words<'a> = &'a [[u8; 8]];
+use super::arena::Words;
 
 /// Where the pointers of a message may lead.
 pub(crate) trait Segments: Copy {

@@ -1,0 +1,192 @@
+//! The three framings of one segment, written and opened.
+//!
+//! ```text
+//!   Bare      ┌───────────────────────────────┬────────────────────┐
+//!             │ root struct: data, pointers   │ objects            │
+//!             └───────────────────────────────┴────────────────────┘
+//!   Table     ┌─────────┬─────────┬───────────┬────────────────────┐
+//!             │ 0 words │ pointer │ root      │ objects            │
+//!             └─────────┴─────────┴───────────┴────────────────────┘
+//!   Header  byte 0    1        2          4         8             12              16
+//!           ┌────────┬────────┬──────────┬─────────┬─────────────┬───────────────┬──────────────
+//!           │ format │ flags  │ reserved │ crc32c  │ 0           │ words in the  │ the segment:
+//!           │ 0x4C   │ 1: crc │ 0        │ of 8..  │ (1 segment) │ segment       │ pointer, root, ...
+//!           └────────┴────────┴──────────┴─────────┴─────────────┴───────────────┴──────────────
+//! ```
+//!
+//! From byte 8 on, a message with a header is one in standard framing: any implementation of Cap'n Proto reads it, and it can be
+//! handed on as a Full message without a copy. All numbers are little-endian.
+
+use crate::{
+    Checks, Checksum, DecodeError, EncodeError, Format, Framing, Stable,
+    checksum::crc32c,
+    full,
+    wire::{
+        AnyReader, StructBuilder, StructReader, Writer,
+        arena::{Arena, Words},
+        pointer::Pointer,
+        segments::Single,
+        walk,
+    },
+};
+
+/// The first byte of every message with a header.
+const FORMAT: u8 = b'L';
+/// The flag of a message with a checksum.
+const FLAG_CRC32C: u8 = 1;
+
+/// How many bytes a message takes whose root struct has so many words of data and pointers, and so many words of objects below;
+/// saturates.
+#[inline]
+pub const fn size(format: Format, data: u16, pointers: u16, below: usize) -> usize {
+    let root = data as usize + pointers as usize;
+    below.saturating_add(root + in_front(format.framing)).saturating_mul(8)
+}
+
+/// Words in front of the root struct.
+#[inline]
+const fn in_front(framing: Framing) -> usize {
+    match framing {
+        Framing::Bare => 0,
+        Framing::Table => 2,
+        Framing::Header => 3,
+    }
+}
+
+/// Writes a message and says how many bytes it takes. `fill` writes the root struct and what is below it, at most `below` words.
+///
+/// # Errors
+/// [`EncodeError::BufferTooSmall`] if `out` has less than [`size`] bytes, and what `fill` fails with.
+#[inline]
+pub fn write(
+    format: Format,
+    out: &mut [u8],
+    (data, pointers, below): (u16, u16, usize),
+    fill: impl FnOnce(StructBuilder<'_>) -> Result<(), EncodeError>,
+) -> Result<usize, EncodeError> {
+    let needed = size(format, data, pointers, below);
+    let out = out.get_mut(..needed).ok_or(EncodeError::BufferTooSmall { needed })?;
+    let words = out.as_chunks_mut::<8>().0;
+    let front = in_front(format.framing);
+    let (head, segment, mut used) = match format.framing {
+        Framing::Bare => (&mut [][..], words, 0),
+        Framing::Table | Framing::Header => {
+            let (head, segment) = words.split_at_mut(front - 1);
+            segment[0] = Pointer::struct_word(0, data, pointers).to_le_bytes();
+            (head, segment, 1)
+        }
+    };
+    fill(Writer::new(segment, &mut used).structure(data, pointers)?)?;
+    if let Some(table) = head.last_mut() {
+        *table = (u64::from(used) << 32).to_le_bytes();
+    }
+    let bytes = (head.len() + used as usize) * 8;
+    if let (Framing::Header, Some((first, framed))) = (format.framing, out.split_first_chunk_mut::<8>()) {
+        *first = first_word(format.checksum, &framed[..bytes - 8]).to_le_bytes();
+    }
+    Ok(bytes)
+}
+
+/// Checks a message as its format says, and gives its root struct. In bare framing that has so many words of data and so many
+/// pointers; otherwise the message says how many.
+///
+/// # Errors
+/// What is wrong with the message.
+#[inline]
+pub fn open<'a>(
+    message: Stable<'a>,
+    format: Format,
+    data: u16,
+    pointers: u16,
+) -> Result<StructReader<'a>, DecodeError> {
+    match format.framing {
+        Framing::Bare => bare(message, format, data, pointers),
+        Framing::Header => header(message, format),
+        Framing::Table => full::open(message, format.checks),
+    }
+}
+
+#[inline]
+fn bare(
+    message: Stable<'_>,
+    format: Format,
+    data: u16,
+    pointers: u16,
+) -> Result<StructReader<'_>, DecodeError> {
+    let (words, rest) = message.bytes().as_chunks::<8>();
+    let root = usize::from(data) + usize::from(pointers);
+    if words.len() < root {
+        return Err(DecodeError::Truncated);
+    }
+    if !rest.is_empty() || (pointers == 0 && words.len() > root) {
+        return Err(DecodeError::TrailingBytes);
+    }
+    if format.checks != Checks::Lengths && pointers > 0 {
+        walk::check_struct(Single(words), message.capabilities(), data, pointers)?;
+    }
+    Ok(StructReader::at(Arena::single(words), 0, data, pointers))
+}
+
+#[inline]
+fn header(message: Stable<'_>, format: Format) -> Result<StructReader<'_>, DecodeError> {
+    let (header, framed) = message.bytes().split_first_chunk::<8>().ok_or(DecodeError::Truncated)?;
+    let (table, body) = framed.split_first_chunk::<8>().ok_or(DecodeError::Truncated)?;
+    let header = u64::from_le_bytes(*header);
+    if header as u32 != first_half(format.checksum) {
+        return Err(DecodeError::WrongFormat);
+    }
+    let segment = only_segment(u64::from_le_bytes(*table), body)?;
+    // A message without a checksum has zeros in its place.
+    if header != first_word(format.checksum, framed) {
+        return Err(DecodeError::WrongChecksum);
+    }
+    if format.checks == Checks::TwoReaders {
+        let framed = Stable::new(framed)?.with_capabilities(message.capabilities());
+        return full::open(framed, format.checks);
+    }
+    if format.checks == Checks::Pointers {
+        walk::check(Single(segment), message.capabilities())?;
+    }
+    root(Arena::single(segment))
+}
+
+/// The root struct of a framed message. A null root is a struct without fields.
+#[inline]
+pub(crate) fn root(arena: Arena<'_>) -> Result<StructReader<'_>, DecodeError> {
+    let root = AnyReader::new(arena, 0);
+    root.check_struct(|_| Ok(()))?;
+    Ok(root.structure())
+}
+
+/// The segment, if the table says that it is the only one and reaches exactly to the end of the message.
+#[inline]
+fn only_segment(table: u64, body: &[u8]) -> Result<Words<'_>, DecodeError> {
+    if table as u32 != 0 {
+        return Err(DecodeError::TooManySegments);
+    }
+    let (words, rest) = body.as_chunks::<8>();
+    match (table >> 32).cmp(&(words.len() as u64)) {
+        core::cmp::Ordering::Greater => Err(DecodeError::Truncated),
+        core::cmp::Ordering::Equal if rest.is_empty() => Ok(words),
+        _ => Err(DecodeError::TrailingBytes),
+    }
+}
+
+/// Format byte, flags and reserved bytes.
+const fn first_half(checksum: Checksum) -> u32 {
+    let flags = match checksum {
+        Checksum::Off => 0,
+        Checksum::Crc32c => FLAG_CRC32C,
+    };
+    u32::from_le_bytes([FORMAT, flags, 0, 0])
+}
+
+/// The first word of the header for what stands behind it.
+#[inline]
+fn first_word(checksum: Checksum, framed: &[u8]) -> u64 {
+    let crc = match checksum {
+        Checksum::Off => 0,
+        Checksum::Crc32c => crc32c(framed),
+    };
+    u64::from(first_half(checksum)) | u64::from(crc) << 32
+}

@@ -1,0 +1,185 @@
+//! Deep copies, from any message into one that is being written.
+//!
+//! Without a schema, so that fields this program does not know are kept. What is copied may be unchecked (Raw): depth and
+//! amount are bounded here too.
+
+use super::{
+    AnyReader, PointerBuilder, StructBuilder, StructReader,
+    list::RawList,
+    pointer::{ElementSize, Pointer},
+    walk::{DEPTH_LIMIT, TRAVERSAL_FACTOR},
+};
+use crate::{EncodeError, Format, Framing, frame};
+
+/// How many words an object takes and all below it; `usize::MAX` where it cannot be copied.
+pub(crate) fn words(from: AnyReader<'_>) -> usize {
+    let mut count = Count { left: budget(from.arena().len()), depth: DEPTH_LIMIT };
+    sum(budget(from.arena().len()), count.pointer(from), &count)
+}
+
+/// How many words all objects take that a struct's pointers lead to; `usize::MAX` where they cannot be copied.
+pub(crate) fn words_below(from: &StructReader<'_>, pointers: u16) -> usize {
+    let all = budget(from.arena().len());
+    let mut count = Count { left: all, depth: DEPTH_LIMIT };
+    let done = count.pointers(pointers.min(from.pointer_count()), |index| from.pointer(index));
+    sum(all, done, &count)
+}
+
+fn sum(all: u64, done: Option<()>, count: &Count) -> usize {
+    done.and_then(|()| usize::try_from(all - count.left).ok()).unwrap_or(usize::MAX)
+}
+
+/// What an honest message cannot exceed: its objects, each as often as it is pointed to.
+fn budget(words: usize) -> u64 {
+    (words as u64).saturating_mul(TRAVERSAL_FACTOR)
+}
+
+struct Count {
+    left: u64,
+    depth: usize,
+}
+
+impl Count {
+    fn charge(&mut self, words: u64) -> Option<()> {
+        self.left = self.left.checked_sub(words)?;
+        Some(())
+    }
+
+    fn pointer(&mut self, from: AnyReader<'_>) -> Option<()> {
+        match from.target().map(|target| target.pointer) {
+            Some(Pointer::Struct { data, pointers, .. }) => {
+                self.charge(u64::from(data) + u64::from(pointers))?;
+                let structure = from.structure();
+                self.pointers(structure.pointer_count(), |index| structure.pointer(index))
+            }
+            Some(Pointer::List { .. }) => from.raw_list().map_or(Some(()), |list| self.list(&list)),
+            _ => Some(()),
+        }
+    }
+
+    fn list(&mut self, list: &RawList<'_>) -> Option<()> {
+        let (element, data, pointers) = list.layout();
+        if element != ElementSize::Composite {
+            self.charge(element.words(list.len()))?;
+            let lists = if element == ElementSize::Pointer { list.len() } else { 0 };
+            return self.deeper(|count| (0..lists).try_for_each(|index| count.pointer(list.pointer(index))));
+        }
+        let size = u64::from(data) + u64::from(pointers);
+        self.charge(1 + u64::from(list.len()) * size)?;
+        if pointers == 0 {
+            return Some(());
+        }
+        (0..list.len()).try_for_each(|index| {
+            let structure = list.structure(index);
+            self.pointers(pointers, |index| structure.pointer(index))
+        })
+    }
+
+    fn pointers<'a>(&mut self, pointers: u16, at: impl Fn(u16) -> AnyReader<'a>) -> Option<()> {
+        self.deeper(|count| (0..pointers).try_for_each(|index| count.pointer(at(index))))
+    }
+
+    fn deeper(&mut self, inside: impl FnOnce(&mut Self) -> Option<()>) -> Option<()> {
+        self.depth = self.depth.checked_sub(1)?;
+        inside(self)?;
+        self.depth += 1;
+        Some(())
+    }
+}
+
+/// Copies an object and all below it.
+pub(crate) fn copy(from: AnyReader<'_>, to: PointerBuilder<'_>) -> Result<(), EncodeError> {
+    // The count refuses what is too deep or too much; what it has accepted is copied without counting again.
+    if words(from) == usize::MAX {
+        return Err(EncodeError::TooLarge);
+    }
+    pointer(from, to)
+}
+
+/// Copies a struct's fields into one that may have fewer or more, and all below it. [`words_below`] has counted it.
+pub(crate) fn copy_fields(from: &StructReader<'_>, mut to: StructBuilder<'_>) -> Result<(), EncodeError> {
+    to.copy_data(from.data_section());
+    let pointers = from.pointer_count().min(to.pointer_count());
+    (0..pointers).try_for_each(|index| pointer(from.pointer(index), to.pointer(index)))
+}
+
+fn pointer(from: AnyReader<'_>, to: PointerBuilder<'_>) -> Result<(), EncodeError> {
+    match from.target().map(|target| target.pointer) {
+        Some(Pointer::Struct { data, pointers, .. }) => {
+            copy_fields(&from.structure(), to.structure(data, pointers)?)
+        }
+        Some(Pointer::List { .. }) => from.raw_list().map_or(Ok(()), |from| list(&from, to)),
+        Some(Pointer::Capability(_)) => {
+            if let Some(index) = from.capability() {
+                to.capability(index);
+            }
+            Ok(())
+        }
+        _ => Ok(()),
+    }
+}
+
+fn list(from: &RawList<'_>, to: PointerBuilder<'_>) -> Result<(), EncodeError> {
+    let (element, data, pointers) = from.layout();
+    let count = from.len();
+    match element {
+        ElementSize::Composite if pointers > 0 => {
+            let mut to = to.structures(count as usize, data, pointers)?;
+            (0..count).try_for_each(|index| copy_fields(&from.structure(index), to.structure(index as usize)))
+        }
+        ElementSize::Pointer => {
+            let mut to = to.list(element, count as usize)?;
+            (0..count).try_for_each(|index| pointer(from.pointer(index), to.pointer(index as usize)))
+        }
+        _ => {
+            let mut to = match element {
+                ElementSize::Composite => to.structures(count as usize, data, 0)?,
+                _ => to.list(element, count as usize)?,
+            };
+            let bytes = from.bytes_with_padding();
+            let place = to.bytes_mut();
+            let length = bytes.len().min(place.len());
+            place[..length].copy_from_slice(&bytes[..length]);
+            Ok(())
+        }
+    }
+}
+
+/// Views are sent on as they are, with the fields that this program does not know.
+impl StructReader<'_> {
+    /// How many words of data and pointers a copy has: as many as this struct, or in bare framing as the schema says.
+    fn sections(&self, format: Format, data: u16, pointers: u16) -> (u16, u16) {
+        if format.framing == Framing::Bare {
+            return (data, pointers);
+        }
+        // A data section has at most 65,535 words.
+        let data = u16::try_from(self.data_section().len().div_ceil(8)).unwrap_or(u16::MAX);
+        (data, self.pointer_count())
+    }
+
+    /// How many bytes [`copied`](Self::copied) writes, exactly; `usize::MAX` if this struct cannot be copied.
+    pub fn copied_size(&self, format: Format, data: u16, pointers: u16) -> usize {
+        let (data, pointers) = self.sections(format, data, pointers);
+        frame::size(format, data, pointers, words_below(self, pointers))
+    }
+
+    /// Writes a message with this struct as its root; `data` and `pointers` are the sections of the schema's struct.
+    ///
+    /// # Errors
+    /// [`EncodeError::BufferTooSmall`] or [`EncodeError::TooLarge`], the latter also for what cannot be copied: an unchecked
+    /// struct that is nested too deep, or many times larger than its message because parts of it are shared.
+    pub fn copied(
+        &self,
+        format: Format,
+        data: u16,
+        pointers: u16,
+        out: &mut [u8],
+    ) -> Result<usize, EncodeError> {
+        let (data, pointers) = self.sections(format, data, pointers);
+        let below = words_below(self, pointers);
+        if below == usize::MAX {
+            return Err(EncodeError::TooLarge);
+        }
+        frame::write(format, out, (data, pointers, below), |to| copy_fields(self, to))
+    }
+}

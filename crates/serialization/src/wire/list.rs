@@ -1,0 +1,355 @@
+//! Reading lists.
+
+use core::{iter::FusedIterator, marker::PhantomData};
+
+use super::{
+    AnyReader, CapabilityIndex, StructReader,
+    arena::Arena,
+    pointer::{ElementSize, Pointer},
+};
+use crate::DecodeError;
+
+/// A list of whatever elements.
+#[derive(Clone, Copy, Debug)]
+pub struct RawList<'a> {
+    arena: Arena<'a>,
+    /// The first word of the first element.
+    start: u32,
+    count: u32,
+    /// Bits from one element to the next.
+    step: u32,
+    element: ElementSize,
+    /// Words of data and pointers in each element of a list of structs.
+    data: u16,
+    pointers: u16,
+}
+
+impl<'a> RawList<'a> {
+    pub(crate) const EMPTY: RawList<'static> = RawList {
+        arena: Arena::EMPTY,
+        start: 0,
+        count: 0,
+        step: 0,
+        element: ElementSize::Void,
+        data: 0,
+        pointers: 0,
+    };
+
+    /// The list that begins at a word, if all of it lies inside of the arena. `count` is as in the pointer.
+    #[inline]
+    pub(crate) fn at(arena: Arena<'a>, start: u32, element: ElementSize, count: u32) -> Option<Self> {
+        if element == ElementSize::Composite {
+            return Self::composite(arena, start, count);
+        }
+        arena.bytes(start, u32::try_from(element.words(count)).ok()?)?;
+        let pointers = u16::from(element == ElementSize::Pointer);
+        let step = element.data_bits() + u32::from(pointers) * 64;
+        Some(Self { arena, start, count, step, element, data: 0, pointers })
+    }
+
+    fn composite(arena: Arena<'a>, start: u32, words: u32) -> Option<Self> {
+        let (count, data, pointers) = match Pointer::from_word(arena.word(start)?) {
+            Pointer::Null => (0, 0, 0),
+            Pointer::Struct { offset, data, pointers } => (u32::try_from(offset).ok()?, data, pointers),
+            _ => return None,
+        };
+        let start = start.checked_add(1)?;
+        let size = u32::from(data) + u32::from(pointers);
+        if u64::from(count) * u64::from(size) > words.into() {
+            return None;
+        }
+        arena.bytes(start, words)?;
+        Some(Self { arena, start, count, step: size * 64, element: ElementSize::Composite, data, pointers })
+    }
+
+    /// Whether the list, as it was sent, has what elements of this size need. Structs may have grown or shrunk, and a list of
+    /// primitives may have become one of structs, or the reverse.
+    #[inline]
+    pub(crate) fn reads_as(&self, wanted: ElementSize) -> bool {
+        let is_bits = self.element == ElementSize::Bit;
+        match wanted {
+            ElementSize::Composite => !is_bits,
+            ElementSize::Bit => is_bits || self.count == 0,
+            ElementSize::Pointer => self.pointers > 0 || self.count == 0,
+            _ if is_bits => wanted == ElementSize::Void,
+            _ => {
+                let sent = self.element.data_bits().max(u32::from(self.data) * 64);
+                sent >= wanted.data_bits() || self.count == 0
+            }
+        }
+    }
+
+    #[inline]
+    pub(crate) fn len(&self) -> u32 {
+        self.count
+    }
+
+    pub(crate) fn layout(&self) -> (ElementSize, u16, u16) {
+        (self.element, self.data, self.pointers)
+    }
+
+    /// The bytes of all elements, where they lie one behind the other without anything between.
+    pub(crate) fn bytes(&self, element: ElementSize) -> Option<&'a [u8]> {
+        let words = u32::try_from(element.words(self.count)).ok()?;
+        if self.element != element {
+            return None;
+        }
+        self.arena.bytes(self.start, words)?.get(..(self.count as usize * self.step as usize) / 8)
+    }
+
+    /// The bytes of all elements, to the end of the last word.
+    pub(crate) fn bytes_with_padding(&self) -> &'a [u8] {
+        let words = (u64::from(self.count) * u64::from(self.step)).div_ceil(64);
+        let words = u32::try_from(words).unwrap_or(0);
+        self.arena.bytes(self.start, words).unwrap_or_default()
+    }
+
+    /// The bytes of an element from its first on; at least what a list that [`reads_as`](Self::reads_as) has.
+    #[inline]
+    fn element<const N: usize>(&self, index: u32) -> [u8; N] {
+        let first = u64::from(index) * u64::from(self.step) / 8;
+        let bytes = self.arena.bytes_from(self.start).get(first as usize..);
+        bytes.and_then(|bytes| bytes.first_chunk::<N>()).copied().unwrap_or([0; N])
+    }
+
+    #[inline]
+    fn bit(&self, index: u32) -> bool {
+        let byte = self.arena.bytes_from(self.start).get(index as usize / 8);
+        byte.is_some_and(|byte| byte >> (index % 8) & 1 == 1)
+    }
+
+    #[inline]
+    pub(crate) fn pointer(&self, index: u32) -> AnyReader<'a> {
+        let first = u64::from(index) * u64::from(self.step / 64) + u64::from(self.data);
+        match u32::try_from(first).ok().and_then(|first| self.start.checked_add(first)) {
+            Some(at) if self.pointers > 0 => AnyReader::new(self.arena, at),
+            _ => AnyReader::NULL,
+        }
+    }
+
+    /// An element as a struct. An element of a list of primitives is a struct whose only field it is.
+    #[inline]
+    pub fn structure(&self, index: u32) -> StructReader<'a> {
+        match self.element {
+            ElementSize::Composite => {
+                let first = u64::from(index) * u64::from(self.step / 64);
+                match u32::try_from(first).ok().and_then(|first| self.start.checked_add(first)) {
+                    Some(at) => StructReader::at(self.arena, at, self.data, self.pointers),
+                    None => StructReader::EMPTY,
+                }
+            }
+            ElementSize::Pointer => StructReader::new(self.arena, &[], self.start.saturating_add(index), 1),
+            element => {
+                let bytes = element.data_bits() as usize / 8;
+                let section = self.arena.bytes_from(self.start).get(index as usize * bytes..);
+                let section = section.and_then(|section| section.get(..bytes)).unwrap_or_default();
+                StructReader::new(self.arena, section, 0, 0)
+            }
+        }
+    }
+}
+
+/// What a list holds, as the schema says: a name for the type of element, not the element.
+pub trait Element: 'static {
+    /// How elements lie in a list that this version of the schema writes.
+    const SIZE: ElementSize;
+
+    /// What an element reads as.
+    type Item<'a>;
+
+    /// The element at an index below the length of a list that reads as one of this type.
+    fn read<'a>(list: &RawList<'a>, index: u32) -> Self::Item<'a>;
+
+    /// Refuses a list with an element that is not what the schema says.
+    ///
+    /// # Errors
+    /// What is wrong with the first such element.
+    #[inline]
+    fn check_all(_: RawList<'_>) -> Result<(), DecodeError> {
+        Ok(())
+    }
+}
+
+/// A list inside of a message.
+#[derive(Debug)]
+pub struct List<'a, T> {
+    raw: RawList<'a>,
+    element: PhantomData<fn() -> T>,
+}
+
+impl<T> Clone for List<'_, T> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+impl<T> Copy for List<'_, T> {}
+
+impl<'a, T: Element> List<'a, T> {
+    #[inline]
+    pub(crate) fn new(raw: RawList<'a>) -> Self {
+        Self { raw, element: PhantomData }
+    }
+
+    /// How many elements there are.
+    #[inline]
+    pub fn len(&self) -> usize {
+        self.raw.count as usize
+    }
+
+    /// Whether there are none.
+    #[inline]
+    pub fn is_empty(&self) -> bool {
+        self.raw.count == 0
+    }
+
+    /// The element at an index, if there is one.
+    #[inline]
+    pub fn get(&self, index: usize) -> Option<T::Item<'a>> {
+        let index = u32::try_from(index).ok().filter(|index| *index < self.raw.count)?;
+        Some(T::read(&self.raw, index))
+    }
+
+    /// All elements in order.
+    #[inline]
+    pub fn iter(&self) -> Iter<'a, T> {
+        Iter { list: *self, next: 0 }
+    }
+
+    pub(crate) fn raw(&self) -> &RawList<'a> {
+        &self.raw
+    }
+}
+
+impl<'a, T: Element> IntoIterator for List<'a, T> {
+    type Item = T::Item<'a>;
+    type IntoIter = Iter<'a, T>;
+
+    fn into_iter(self) -> Iter<'a, T> {
+        self.iter()
+    }
+}
+
+/// The elements of a [`List`].
+#[derive(Debug)]
+pub struct Iter<'a, T> {
+    list: List<'a, T>,
+    next: u32,
+}
+
+impl<'a, T: Element> Iterator for Iter<'a, T> {
+    type Item = T::Item<'a>;
+
+    #[inline]
+    fn next(&mut self) -> Option<T::Item<'a>> {
+        if self.next >= self.list.raw.count {
+            return None;
+        }
+        self.next += 1;
+        Some(T::read(&self.list.raw, self.next - 1))
+    }
+
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        let left = (self.list.raw.count - self.next) as usize;
+        (left, Some(left))
+    }
+}
+
+impl<T: Element> ExactSizeIterator for Iter<'_, T> {}
+impl<T: Element> FusedIterator for Iter<'_, T> {}
+
+macro_rules! number_elements {
+    ($($number:ident $size:ident)*) => {
+        $(impl Element for $number {
+            const SIZE: ElementSize = ElementSize::$size;
+            type Item<'a> = $number;
+            #[inline]
+            fn read<'a>(list: &RawList<'a>, index: u32) -> $number {
+                $number::from_le_bytes(list.element(index))
+            }
+        }
+
+        impl<'a> List<'a, $number> {
+            /// All elements as they lie in the message, little-endian, if they lie one behind the other.
+            #[inline]
+            pub fn as_le_bytes(&self) -> Option<&'a [[u8; size_of::<$number>()]]> {
+                Some(self.raw.bytes(ElementSize::$size)?.as_chunks().0)
+            }
+        })*
+    };
+}
+number_elements!(
+    u8 Byte u16 TwoBytes u32 FourBytes u64 EightBytes i8 Byte i16 TwoBytes i32 FourBytes i64 EightBytes
+    f32 FourBytes f64 EightBytes
+);
+
+impl Element for () {
+    const SIZE: ElementSize = ElementSize::Void;
+    type Item<'a> = ();
+    fn read<'a>(_: &RawList<'a>, _: u32) {}
+}
+
+impl Element for bool {
+    const SIZE: ElementSize = ElementSize::Bit;
+    type Item<'a> = bool;
+    #[inline]
+    fn read<'a>(list: &RawList<'a>, index: u32) -> bool {
+        list.bit(index)
+    }
+}
+
+/// Elements that are pointers: how each is read and what it must be.
+macro_rules! pointer_elements {
+    ($($(#[$doc:meta])* $name:ident $(<$t:ident>)?: $item:ty, |$pointer:ident| $read:expr, $check:expr;)*) => {
+        $(impl $(<$t: Element>)? Element for $name $(<$t>)? {
+            const SIZE: ElementSize = ElementSize::Pointer;
+            type Item<'a> = $item;
+            #[inline]
+            fn read<'a>(list: &RawList<'a>, index: u32) -> $item {
+                let $pointer = list.pointer(index);
+                $read
+            }
+            fn check_all(list: RawList<'_>) -> Result<(), DecodeError> {
+                (0..list.len()).try_for_each(|index| {
+                    let $pointer = list.pointer(index);
+                    $check
+                })
+            }
+        })*
+    };
+}
+
+/// Elements of type `Text`.
+#[derive(Clone, Copy, Debug)]
+pub enum Text {}
+/// Elements of type `Data`.
+#[derive(Clone, Copy, Debug)]
+pub enum Data {}
+/// Elements of type `AnyPointer`.
+#[derive(Clone, Copy, Debug)]
+pub enum Any {}
+/// Elements that are capabilities: of an interface's type.
+#[derive(Clone, Copy, Debug)]
+pub enum Capability {}
+/// Elements that are lists.
+#[derive(Clone, Copy, Debug)]
+pub struct ListOf<T>(PhantomData<fn() -> T>);
+
+pointer_elements! {
+    Text: &'a str, |pointer| pointer.text(), pointer.check_text();
+    Data: &'a [u8], |pointer| pointer.data(), pointer.check_data();
+    Any: AnyReader<'a>, |pointer| pointer, { let _ = pointer; Ok(()) };
+    Capability: Option<CapabilityIndex>, |pointer| pointer.capability(), pointer.check_capability();
+    ListOf<T>: List<'a, T>, |pointer| pointer.list(), pointer.check_list::<T>();
+}
+
+/// Looks at each struct of a list; for [`Element::check_all`] of generated types.
+///
+/// # Errors
+/// What `fields` finds.
+#[inline]
+pub fn check_structs<'a>(
+    list: RawList<'a>,
+    fields: impl Fn(StructReader<'a>) -> Result<(), DecodeError>,
+) -> Result<(), DecodeError> {
+    (0..list.len()).try_for_each(|index| fields(list.structure(index)))
+}

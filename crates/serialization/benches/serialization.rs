@@ -11,8 +11,8 @@ use std::time::Duration;
 use capnp::message::{Builder, ReaderOptions, SingleSegmentAllocator};
 use criterion::measurement::WallTime;
 use criterion::{BenchmarkGroup, Criterion, Throughput, criterion_group, criterion_main};
-use feuerbird_serialization::sample::{Sample, SampleMessage, encoded_size};
-use feuerbird_serialization::{Checksum, Format, Layer, Message};
+use feuerbird_serialization::sample::{Sample, SampleMessage};
+use feuerbird_serialization::{Checksum, Encode, Format, Layer, Message, Stable};
 use zerocopy::IntoBytes;
 
 #[allow(dead_code, unused_qualifications, unreachable_pub, clippy::all)]
@@ -21,10 +21,10 @@ mod sample_capnp {
 }
 
 const FORMATS: [(&str, Format); 4] = [
-    ("Raw", Format { layer: Layer::Raw, checksum: Checksum::Off }),
-    ("Lite", Format { layer: Layer::Lite, checksum: Checksum::Off }),
-    ("Lite, crc32c", Format { layer: Layer::Lite, checksum: Checksum::Crc32c }),
-    ("Full", Format { layer: Layer::Full, checksum: Checksum::Off }),
+    ("Raw", Layer::Raw.format()),
+    ("Lite", Layer::Lite.format().with_checksum(Checksum::Off)),
+    ("Lite, crc32c", Layer::Lite.format()),
+    ("Full", Layer::Full.format()),
 ];
 
 /// A message's memory: it starts at a multiple of 8, as that of a channel does.
@@ -66,30 +66,31 @@ fn memcpy(group: &mut BenchmarkGroup<'_, WallTime>, payload: &[u8]) {
 }
 
 fn layer(group: &mut BenchmarkGroup<'_, WallTime>, name: &str, format: Format, sent: &Sample<'_>) {
-    let length = encoded_size(sent.payload.len(), format.layer);
+    let length = sent.encoded_bound(format);
     let mut shared = memory(length);
     let mut private = memory(length);
     let expected = read_all(sent);
 
     group.bench_function(format!("{name}/encode"), |bencher| {
-        bencher.iter(|| SampleMessage::encode(black_box(sent), format, black_box(shared.as_mut_bytes())));
+        bencher.iter(|| black_box(sent).encode(format, black_box(shared.as_mut_bytes())));
     });
-    let encoded = SampleMessage::encode(sent, format, shared.as_mut_bytes());
+    let encoded = sent.encode(format, shared.as_mut_bytes());
     assert_eq!(encoded, Ok(length));
 
     group.bench_function(format!("{name}/decode"), |bencher| {
         bencher.iter(|| {
             let bytes = &black_box(&shared[..]).as_bytes()[..length];
-            SampleMessage::decode(bytes, format).map(|sample| read_all(&sample))
+            SampleMessage::decode(Stable::new(bytes)?, format).map(|view| read_all(&view.into()))
         });
     });
 
     let mut round_trip = || {
         let shared = &mut black_box(shared.as_mut_bytes())[..length];
-        SampleMessage::encode(black_box(sent), format, shared).ok()?;
+        black_box(sent).encode(format, shared).ok()?;
         let private = &mut private.as_mut_bytes()[..length];
         private.copy_from_slice(black_box(shared));
-        SampleMessage::decode(private, format).ok().map(|sample| read_all(&sample))
+        let stable = Stable::new(private).ok()?;
+        SampleMessage::decode(stable, format).ok().map(|view| read_all(&view.into()))
     };
     assert_eq!(round_trip(), Some(expected));
     group.bench_function(format!("{name}/round trip"), |bencher| bencher.iter(&mut round_trip));
@@ -97,7 +98,7 @@ fn layer(group: &mut BenchmarkGroup<'_, WallTime>, name: &str, format: Format, s
 
 /// The crate as its users use it: a builder over scratch memory that is reused, standard framing, default limits.
 fn capnp_directly(group: &mut BenchmarkGroup<'_, WallTime>, sent: &Sample<'_>) {
-    let length = encoded_size(sent.payload.len(), Layer::Full);
+    let length = sent.encoded_bound(Layer::Full);
     let mut scratch = memory(length);
     let mut allocator = SingleSegmentAllocator::new(scratch.as_mut_bytes());
     let mut shared = memory(length);

@@ -24,7 +24,7 @@ use crate::{
     wire::{
         AnyReader, StructBuilder, StructReader, Writer,
         arena::{Arena, Words},
-        pointer::Pointer,
+        pointer::{Pointer, SEGMENT_MAX},
         segments::Single,
         walk,
     },
@@ -64,6 +64,9 @@ pub fn write(
     (data, pointers, below): (u16, u16, usize),
     fill: impl FnOnce(StructBuilder<'_>) -> Result<(), EncodeError>,
 ) -> Result<usize, EncodeError> {
+    if below > SEGMENT_MAX {
+        return Err(EncodeError::TooLarge);
+    }
     let needed = size(format, data, pointers, below);
     let out = out.get_mut(..needed).ok_or(EncodeError::BufferTooSmall { needed })?;
     let words = out.as_chunks_mut::<8>().0;

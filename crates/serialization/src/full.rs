@@ -27,8 +27,7 @@ pub(crate) fn open(message: Stable<'_>, checks: Checks) -> Result<StructReader<'
         _ => check_table::<SEGMENTS_LIMIT>(&table, checks, capabilities)?,
     }
     let words = table.body.as_chunks().0;
-    let lengths = if table.count == 1 { &[][..] } else { table.lengths };
-    frame::root(Arena::many(words, lengths))
+    frame::root(Arena::many(words, table.lengths))
 }
 
 /// As [`check`], for up to `N` segments.

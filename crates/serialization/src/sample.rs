@@ -3,7 +3,7 @@
 use crate::{
     Checks, DecodeError, Encode, EncodeError, Format, Identity, Layer, Message, Stable, frame,
     wire::{
-        AnyReader, Element, ElementSize, PointerBuilder, Put, RawList, StructBuilder, StructReader,
+        Element, ElementSize, PointerBuilder, Put, RawList, StructBuilder, StructReader,
         Structure, check_structs, put_structures, structures_words,
     },
 };
@@ -76,6 +76,19 @@ impl SampleMessage {
     #[inline]
     pub fn check(fields: StructReader<'_>) -> Result<(), DecodeError> {
         fields.pointer(0).check_data()
+    }
+}
+
+impl<'a> From<SampleReader<'a>> for Sample<'a> {
+    #[inline]
+    fn from(view: SampleReader<'a>) -> Self {
+        Self {
+            sequence: view.sequence(),
+            producer: view.producer(),
+            sent_at: view.sent_at(),
+            digest: view.digest(),
+            payload: view.payload(),
+        }
     }
 }
 
@@ -155,4 +168,31 @@ impl Encode<SampleMessage> for SampleReader<'_> {
         self.0.copied(format.into(), Sample::DATA, Sample::POINTERS, out)
     }
 }
-// ---- to here ----
+
+// ---- to here ------------------------------------------------------------------------------------------------------
+
+/// How many bytes a sample with a payload of this length takes, exactly.
+pub const fn encoded_size(payload: usize, layer: Layer) -> usize {
+    frame::size(layer.format(), Sample::DATA, Sample::POINTERS, payload.div_ceil(8))
+}
+
+/// Writes a sample whose payload is made where it lies, so that it is copied nowhere: `out` may be a loaned buffer.
+///
+/// `fill` gets the place of the payload, which holds whatever was in `out` before, overwrites all of it, and returns the
+/// other fields; the payload it returns is not looked at. The result is that of [`Encode::encode`].
+///
+/// # Errors
+/// [`EncodeError::BufferTooSmall`] or [`EncodeError::TooLarge`]; `fill` was not called then.
+#[inline]
+pub fn encode_in_place<'a>(
+    payload: usize,
+    format: impl Into<Format>,
+    out: &mut [u8],
+    fill: impl FnOnce(&mut [u8]) -> Sample<'a>,
+) -> Result<usize, EncodeError> {
+    let sections = (Sample::DATA, Sample::POINTERS, payload.div_ceil(8));
+    frame::write(format.into(), out, sections, |mut to| {
+        let view = fill(to.pointer(0).init_data(payload)?);
+        Sample { payload: &[], ..view }.write(to)
+    })
+}

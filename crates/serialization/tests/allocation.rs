@@ -6,9 +6,8 @@ mod common;
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 
-use common::{FORMATS, encoded, full_of, payload, sample, to_far, to_struct};
-use feuerbird_serialization::sample::SampleMessage;
-use feuerbird_serialization::{Layer, Message, Plain};
+use common::{FORMATS, decode, decode_plain, encode, encoded, full_of, payload, sample, to_far, to_struct};
+use feuerbird_serialization::{Encode, Layer, Plain};
 
 /// Counts what each thread asks for.
 struct Counting;
@@ -53,10 +52,10 @@ fn sending_and_receiving_allocate_nothing() {
         for format in FORMATS {
             let mut out = encoded(&sent, format);
             let counted = allocations(|| {
-                let length = SampleMessage::encode(&sent, format, out.bytes_mut()).unwrap();
-                assert_eq!(SampleMessage::decode(&out.bytes()[..length], format), Ok(sent));
-                let length = Plain::<u64>::encode(&7, format, out.bytes_mut()).unwrap();
-                assert_eq!(Plain::<u64>::decode(&out.bytes()[..length], format), Ok(7));
+                let length = encode(&sent, format, out.bytes_mut()).unwrap();
+                assert_eq!(decode(&out.bytes()[..length], format), Ok(sent));
+                let length = Encode::<Plain<u64>>::encode(&7, format, out.bytes_mut()).unwrap();
+                assert_eq!(decode_plain::<u64>(&out.bytes()[..length], format), Ok(7));
             });
             assert_eq!(counted, 0, "{size} bytes, {format:?}");
         }
@@ -73,7 +72,7 @@ fn refusing_allocates_nothing() {
                 let mut changed = whole.clone();
                 changed.bytes_mut()[word * 8..][..8].copy_from_slice(&value.to_le_bytes());
                 let counted = allocations(|| {
-                    let _ = SampleMessage::decode(changed.bytes(), format);
+                    let _ = decode(changed.bytes(), format);
                 });
                 assert_eq!(counted, 0);
             }
@@ -91,7 +90,7 @@ fn messages_of_many_segments_allocate_nothing() {
         segments.push(&object);
         let message = full_of(&segments);
         let counted = allocations(|| {
-            assert_eq!(SampleMessage::decode(message.bytes(), Layer::Full).unwrap().digest, 4);
+            assert_eq!(decode(message.bytes(), Layer::Full).unwrap().digest, 4);
         });
         assert_eq!(counted, 0, "{count} segments");
     }

@@ -214,10 +214,6 @@ impl<'a, T: Element> List<'a, T> {
     pub fn iter(&self) -> Iter<'a, T> {
         Iter { list: *self, next: 0 }
     }
-
-    pub(crate) fn raw(&self) -> &RawList<'a> {
-        &self.raw
-    }
 }
 
 impl<'a, T: Element> IntoIterator for List<'a, T> {

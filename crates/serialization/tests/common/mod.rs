@@ -2,18 +2,30 @@
 #![allow(dead_code, unreachable_pub)]
 
 use feuerbird_serialization::sample::{Sample, SampleMessage};
-use feuerbird_serialization::{Checksum, Format, Layer, Message};
+use feuerbird_serialization::{Checksum, DecodeError, Encode, EncodeError, Format, Layer, Message, Plain, PlainValue, Stable};
 use zerocopy::IntoBytes;
 
 /// Every format there is.
-pub const FORMATS: [Format; 4] = [
-    Format { layer: Layer::Raw, checksum: Checksum::Off },
-    Format { layer: Layer::Lite, checksum: Checksum::Off },
-    Format { layer: Layer::Lite, checksum: Checksum::Crc32c },
-    Format { layer: Layer::Full, checksum: Checksum::Off },
-];
+pub const FORMATS: [Format; 4] = [RAW, LITE, Layer::Lite.format(), FULL];
 
-pub const LITE: Format = Format { layer: Layer::Lite, checksum: Checksum::Off };
+pub const RAW: Format = Layer::Raw.format();
+pub const LITE: Format = Layer::Lite.format().with_checksum(Checksum::Off);
+pub const FULL: Format = Layer::Full.format();
+
+/// Decodes a sample, and gives it as a plain value.
+pub fn decode(bytes: &[u8], format: impl Into<Format>) -> Result<Sample<'_>, DecodeError> {
+    SampleMessage::decode(Stable::new(bytes)?, format).map(Sample::from)
+}
+
+/// Decodes a plain value.
+pub fn decode_plain<T: PlainValue>(bytes: &[u8], format: impl Into<Format>) -> Result<T, DecodeError> {
+    Plain::<T>::decode(Stable::new(bytes)?, format)
+}
+
+/// Encodes a sample.
+pub fn encode(sample: &Sample<'_>, format: impl Into<Format>, out: &mut [u8]) -> Result<usize, EncodeError> {
+    sample.encode(format, out)
+}
 
 /// Bytes that start at a multiple of 8.
 #[derive(Clone, Default)]
@@ -58,8 +70,8 @@ pub fn payload(length: usize) -> Vec<u8> {
 
 /// A sample in exactly the memory it needs.
 pub fn encoded(view: &Sample<'_>, format: Format) -> Aligned {
-    let mut out = Aligned::new(&vec![0xEE; SampleMessage::encoded_bound(view, format.layer)]);
-    let length = SampleMessage::encode(view, format, out.bytes_mut()).unwrap();
+    let mut out = Aligned::new(&vec![0xEE; view.encoded_bound(format)]);
+    let length = encode(view, format, out.bytes_mut()).unwrap();
     assert_eq!(length, out.bytes().len(), "the bound is exact");
     out
 }

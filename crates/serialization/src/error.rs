@@ -29,7 +29,10 @@ impl fmt::Display for EncodeError {
 impl core::error::Error for EncodeError {}
 
 /// Why received bytes are not a message. All but [`DecodeError::Misaligned`] are the sender's doing.
+///
+/// A word wide, so that a result that holds a view or an error is copied in whole words.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[repr(u64)]
 pub enum DecodeError {
     // The caller's fault.
     /// The bytes do not start at a multiple of 8.

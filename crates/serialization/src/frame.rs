@@ -22,9 +22,9 @@ use crate::{
     checksum::crc32c,
     full,
     wire::{
-        AnyReader, StructBuilder, StructReader, Writer,
-        arena::{Arena, Words},
-        pointer::{Pointer, SEGMENT_MAX},
+        StructBuilder, StructReader, Writer,
+        arena::{Arena, Target, Words},
+        pointer::{Kind, Pointer, SEGMENT_MAX},
         segments::Single,
         walk,
     },
@@ -75,7 +75,7 @@ pub fn write(
         Framing::Bare => (&mut [][..], words, 0),
         Framing::Table | Framing::Header => {
             let (head, segment) = words.split_at_mut(front - 1);
-            segment[0] = Pointer::struct_word(0, data, pointers).to_le_bytes();
+            segment[0] = Pointer::to_struct(0, data, pointers).0.to_le_bytes();
             (head, segment, 1)
         }
     };
@@ -125,7 +125,8 @@ fn bare(
         return Err(DecodeError::TrailingBytes);
     }
     if format.checks != Checks::Lengths && pointers > 0 {
-        walk::check_struct(Single(words), message.capabilities(), data, pointers)?;
+        let root = Pointer::to_struct(0, data, pointers);
+        walk::check_struct(Single(words), message.capabilities(), 0, root)?;
     }
     Ok(StructReader::at(Arena::single(words), 0, data, pointers))
 }
@@ -144,21 +145,39 @@ fn header(message: Stable<'_>, format: Format) -> Result<StructReader<'_>, Decod
         return Err(DecodeError::WrongChecksum);
     }
     if format.checks == Checks::TwoReaders {
+        // The same bytes once more, as the standard framing that they are too.
         let framed = Stable::new(framed)?.with_capabilities(message.capabilities());
         return full::open(framed, format.checks);
     }
-    if format.checks == Checks::Pointers {
-        walk::check(Single(segment), message.capabilities())?;
+    if format.checks == Checks::Lengths {
+        return root(Arena::single(segment), 0);
     }
-    root(Arena::single(segment))
+    checked_root(segment, message.capabilities())
 }
 
-/// The root struct of a framed message. A null root is a struct without fields.
+/// The root of a segment, and all below it checked.
 #[inline]
-pub(crate) fn root(arena: Arena<'_>) -> Result<StructReader<'_>, DecodeError> {
-    let root = AnyReader::new(arena, 0);
-    root.check_struct(|_| Ok(()))?;
-    Ok(root.structure())
+fn checked_root(segment: Words<'_>, capabilities: u32) -> Result<StructReader<'_>, DecodeError> {
+    let arena = Arena::single(segment);
+    let pointer = Pointer(arena.word(0).ok_or(DecodeError::OutOfBounds)?);
+    if pointer.kind() != Kind::Struct || pointer.is_null() {
+        walk::check(Single(segment), capabilities)?;
+        return root(arena, 0);
+    }
+    let start = walk::check_struct(Single(segment), capabilities, 1, pointer)?;
+    Ok(StructReader::at(arena, start, pointer.data(), pointer.pointers()))
+}
+
+/// The root struct of a framed message, to which the pointer at word `at` leads. A null root is a struct without fields.
+#[inline]
+pub(crate) fn root(arena: Arena<'_>, at: u32) -> Result<StructReader<'_>, DecodeError> {
+    match arena.follow(at) {
+        Some(Target { pointer, start }) if pointer.kind() == Kind::Struct => {
+            Ok(StructReader::at(arena, start, pointer.data(), pointer.pointers()))
+        }
+        None if arena.word(at) == Some(0) => Ok(StructReader::EMPTY),
+        _ => Err(DecodeError::WrongType),
+    }
 }
 
 /// The segment, if the table says that it is the only one and reaches exactly to the end of the message.

@@ -26,8 +26,9 @@ pub(crate) fn open(message: Stable<'_>, checks: Checks) -> Result<StructReader<'
         2..=FEW_SEGMENTS => check_table::<FEW_SEGMENTS>(&table, checks, capabilities)?,
         _ => check_table::<SEGMENTS_LIMIT>(&table, checks, capabilities)?,
     }
-    let words = table.body.as_chunks().0;
-    frame::root(Arena::many(words, table.lengths))
+    // The table says at most 511 segments: 256 words.
+    let front = (table.count / 2 + 1) as u16;
+    frame::root(Arena::many(message.bytes().as_chunks().0, front), front.into())
 }
 
 /// As [`check`], for up to `N` segments.

@@ -3,8 +3,8 @@
 use crate::{
     Checks, DecodeError, Encode, EncodeError, Format, Identity, Layer, Message, Stable, frame,
     wire::{
-        Element, ElementSize, PointerBuilder, Put, RawList, StructBuilder, StructReader,
-        Structure, check_structs, put_structures, structures_words,
+        Element, ElementSize, PointerBuilder, Put, RawList, StructBuilder, StructReader, Structure,
+        check_structs, put_structures, structures_words,
     },
 };
 

@@ -9,8 +9,8 @@ use std::time::{Duration, Instant};
 use capnp::any_pointer;
 use capnp::message::{Reader, ReaderOptions, SegmentArray};
 use common::{
-    Aligned, FORMATS, FULL, LITE, RAW, decode, decode_plain, encoded, full_of, lite_of, payload, sample, to_far,
-    to_list, to_struct,
+    Aligned, FORMATS, FULL, LITE, RAW, decode, decode_plain, encoded, full_of, lite_of, payload, sample,
+    to_far, to_list, to_struct,
 };
 use feuerbird_serialization::sample::Sample;
 use feuerbird_serialization::{DEPTH_LIMIT, DecodeError, Format, Framing, Layer};

@@ -5,8 +5,9 @@
 
 use super::{
     AnyReader, PointerBuilder, StructBuilder, StructReader,
+    arena::Target,
     list::RawList,
-    pointer::{ElementSize, Pointer},
+    pointer::{ElementSize, Kind},
     walk::{DEPTH_LIMIT, TRAVERSAL_FACTOR},
 };
 use crate::{EncodeError, Format, Framing, frame};
@@ -46,14 +47,15 @@ impl Count {
     }
 
     fn pointer(&mut self, from: AnyReader<'_>) -> Option<()> {
-        match from.target().map(|target| target.pointer) {
-            Some(Pointer::Struct { data, pointers, .. }) => {
-                self.charge(u64::from(data) + u64::from(pointers))?;
+        let Some(Target { pointer, .. }) = from.target() else { return Some(()) };
+        match pointer.kind() {
+            Kind::Struct => {
+                self.charge(pointer.struct_words().into())?;
                 let structure = from.structure();
                 self.pointers(structure.pointer_count(), |index| structure.pointer(index))
             }
-            Some(Pointer::List { .. }) => from.raw_list().map_or(Some(()), |list| self.list(&list)),
-            _ => Some(()),
+            Kind::List => from.raw_list().map_or(Some(()), |list| self.list(&list)),
+            Kind::Far | Kind::Other => Some(()),
         }
     }
 
@@ -104,18 +106,16 @@ pub(crate) fn copy_fields(from: &StructReader<'_>, mut to: StructBuilder<'_>) ->
 }
 
 fn pointer(from: AnyReader<'_>, to: PointerBuilder<'_>) -> Result<(), EncodeError> {
-    match from.target().map(|target| target.pointer) {
-        Some(Pointer::Struct { data, pointers, .. }) => {
-            copy_fields(&from.structure(), to.structure(data, pointers)?)
-        }
-        Some(Pointer::List { .. }) => from.raw_list().map_or(Ok(()), |from| list(&from, to)),
-        Some(Pointer::Capability(_)) => {
+    let Some(Target { pointer, .. }) = from.target() else { return Ok(()) };
+    match pointer.kind() {
+        Kind::Struct => copy_fields(&from.structure(), to.structure(pointer.data(), pointer.pointers())?),
+        Kind::List => from.raw_list().map_or(Ok(()), |from| list(&from, to)),
+        Kind::Far | Kind::Other => {
             if let Some(index) = from.capability() {
                 to.capability(index);
             }
             Ok(())
         }
-        _ => Ok(()),
     }
 }
 

@@ -5,7 +5,7 @@ use core::{iter::FusedIterator, marker::PhantomData};
 use super::{
     AnyReader, CapabilityIndex, StructReader,
     arena::Arena,
-    pointer::{ElementSize, Pointer},
+    pointer::{ElementSize, Kind, Pointer},
 };
 use crate::DecodeError;
 
@@ -48,11 +48,11 @@ impl<'a> RawList<'a> {
     }
 
     fn composite(arena: Arena<'a>, start: u32, words: u32) -> Option<Self> {
-        let (count, data, pointers) = match Pointer::from_word(arena.word(start)?) {
-            Pointer::Null => (0, 0, 0),
-            Pointer::Struct { offset, data, pointers } => (u32::try_from(offset).ok()?, data, pointers),
-            _ => return None,
-        };
+        let tag = Pointer(arena.word(start)?);
+        if tag.kind() != Kind::Struct {
+            return None;
+        }
+        let (count, data, pointers) = (u32::try_from(tag.offset()).ok()?, tag.data(), tag.pointers());
         let start = start.checked_add(1)?;
         let size = u32::from(data) + u32::from(pointers);
         if u64::from(count) * u64::from(size) > words.into() {

@@ -74,59 +74,122 @@ pub(crate) const COUNT_MAX: usize = (1 << 29) - 1;
 /// The most words that a segment may have so that every pointer in it can lead everywhere.
 pub(crate) const SEGMENT_MAX: usize = (1 << 29) - 1;
 
-/// A pointer, taken apart and not checked against anything.
+/// The word of a pointer. What its bits mean depends on its [`kind`](Self::kind); nothing is checked against anything.
+///
+/// Kept as a word and not as an enum of what it can be: reading a field looks at two or three of its bits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Pointer {
-    /// All zero: the default value.
-    Null,
-    /// To a struct of so many words of data and so many pointers.
-    Struct { offset: Offset, data: u16, pointers: u16 },
-    /// To a list; `count` is in elements, for a composite list in words.
-    List { offset: Offset, element: ElementSize, count: u32 },
-    /// To a landing pad of one word, or two if `double`, at word `at` of another segment.
-    Far { double: bool, at: u32, segment: u32 },
-    /// The index of a capability that was sent beside the message.
-    Capability(u32),
-    /// A kind that is reserved.
-    Reserved,
+pub(crate) struct Pointer(pub(crate) u64);
+
+/// What a pointer that is not null can be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// To a struct of [`data`](Pointer::data) words and [`pointers`](Pointer::pointers).
+    Struct,
+    /// To a list of [`count`](Pointer::count) [`element`](Pointer::element)s; of structs, `count` words.
+    List,
+    /// To a landing pad at word [`pad`](Pointer::pad) of [`segment`](Pointer::segment).
+    Far,
+    /// A capability, or a kind that is reserved.
+    Other,
 }
 
 impl Pointer {
-    #[inline]
-    pub(crate) const fn from_word(word: u64) -> Self {
-        if word == 0 {
-            return Self::Null;
-        }
-        let low = word as u32;
-        let high = (word >> 32) as u32;
-        let offset = low as i32 >> 2;
-        match low & 3 {
-            0 => Self::Struct { offset, data: high as u16, pointers: (high >> 16) as u16 },
-            1 => Self::List { offset, element: ElementSize::from_code(high), count: high >> 3 },
-            2 => Self::Far { double: low & 4 != 0, at: low >> 3, segment: high },
-            _ if low == 3 => Self::Capability(high),
-            _ => Self::Reserved,
+    #[inline(always)]
+    pub(crate) const fn is_null(self) -> bool {
+        self.0 == 0
+    }
+
+    #[inline(always)]
+    pub(crate) const fn kind(self) -> Kind {
+        match self.0 & 3 {
+            0 => Kind::Struct,
+            1 => Kind::List,
+            2 => Kind::Far,
+            _ => Kind::Other,
         }
     }
 
-    /// The word of a pointer to a struct that begins `offset` words behind the pointer. An empty struct lies at its own
-    /// pointer, so that the word is not null.
+    /// How many words behind the word after the pointer its struct or list begins.
+    #[inline(always)]
+    pub(crate) const fn offset(self) -> Offset {
+        self.0 as i32 >> 2
+    }
+
+    /// Words of data in a struct.
+    #[inline(always)]
+    pub(crate) const fn data(self) -> u16 {
+        (self.0 >> 32) as u16
+    }
+
+    /// Pointers in a struct.
+    #[inline(always)]
+    pub(crate) const fn pointers(self) -> u16 {
+        (self.0 >> 48) as u16
+    }
+
+    /// Words in a struct.
+    #[inline(always)]
+    pub(crate) const fn struct_words(self) -> u32 {
+        self.data() as u32 + self.pointers() as u32
+    }
+
+    /// How the elements of a list lie.
+    #[inline(always)]
+    pub(crate) const fn element(self) -> ElementSize {
+        ElementSize::from_code((self.0 >> 32) as u32)
+    }
+
+    /// Whether it is to a list of bytes.
+    #[inline(always)]
+    pub(crate) const fn is_bytes(self) -> bool {
+        self.0 & (7 << 32 | 3) == (ElementSize::Byte as u64) << 32 | 1
+    }
+
+    /// How many elements a list has; of structs, how many words.
+    #[inline(always)]
+    pub(crate) const fn count(self) -> u32 {
+        (self.0 >> 35) as u32
+    }
+
+    /// Whether the landing pad of a far pointer has two words.
+    pub(crate) const fn is_double(self) -> bool {
+        self.0 & 4 != 0
+    }
+
+    /// The word of its segment at which a landing pad lies.
+    pub(crate) const fn pad(self) -> u32 {
+        self.0 as u32 >> 3
+    }
+
+    /// The segment of a landing pad.
+    pub(crate) const fn segment(self) -> u32 {
+        (self.0 >> 32) as u32
+    }
+
+    /// The index of a capability that was sent beside the message.
     #[inline]
-    pub(crate) const fn struct_word(offset: Offset, data: u16, pointers: u16) -> u64 {
+    pub(crate) const fn capability(self) -> Option<u32> {
+        if self.0 as u32 == 3 { Some((self.0 >> 32) as u32) } else { None }
+    }
+
+    /// A pointer to a struct that begins `offset` words behind the pointer. An empty struct lies at its own pointer, so that
+    /// the word is not null.
+    #[inline]
+    pub(crate) const fn to_struct(offset: Offset, data: u16, pointers: u16) -> Self {
         let offset = if data == 0 && pointers == 0 { -1 } else { offset };
-        (((offset << 2) as u32) as u64) | ((data as u64) << 32) | ((pointers as u64) << 48)
+        Self(((offset << 2) as u32) as u64 | (data as u64) << 32 | (pointers as u64) << 48)
     }
 
-    /// The word of a pointer to a list that begins `offset` words behind the pointer. `count` is at most [`COUNT_MAX`].
+    /// A pointer to a list that begins `offset` words behind the pointer. `count` is at most [`COUNT_MAX`].
     #[inline]
-    pub(crate) const fn list_word(offset: Offset, element: ElementSize, count: u32) -> u64 {
-        (((offset << 2) as u32 | 1) as u64) | ((element as u64) << 32) | ((count as u64) << 35)
+    pub(crate) const fn to_list(offset: Offset, element: ElementSize, count: u32) -> Self {
+        Self(((offset << 2) as u32 | 1) as u64 | (element as u64) << 32 | (count as u64) << 35)
     }
 
-    /// The word of a pointer that is a capability.
+    /// A pointer that is a capability.
     #[inline]
-    pub(crate) const fn capability_word(index: u32) -> u64 {
-        3 | (index as u64) << 32
+    pub(crate) const fn to_capability(index: u32) -> Self {
+        Self(3 | (index as u64) << 32)
     }
 }
 
@@ -137,27 +200,29 @@ mod tests {
     #[test]
     fn written_words_read_back() {
         for offset in [-1 << 29, -1, 0, 7, (1 << 29) - 1] {
-            let word = Pointer::struct_word(offset, 4, 1);
-            assert_eq!(Pointer::from_word(word), Pointer::Struct { offset, data: 4, pointers: 1 });
+            let pointer = Pointer::to_struct(offset, 4, 1);
+            assert_eq!((pointer.kind(), pointer.offset()), (Kind::Struct, offset));
+            assert_eq!((pointer.data(), pointer.pointers(), pointer.struct_words()), (4, 1, 5));
             for code in 0..8 {
                 let (element, count) = (ElementSize::from_code(code), COUNT_MAX as u32);
-                let word = Pointer::list_word(offset, element, count);
-                assert_eq!(Pointer::from_word(word), Pointer::List { offset, element, count });
+                let pointer = Pointer::to_list(offset, element, count);
+                assert_eq!((pointer.kind(), pointer.offset()), (Kind::List, offset));
+                assert_eq!((pointer.element(), pointer.count()), (element, count));
+                assert_eq!(pointer.is_bytes(), element == ElementSize::Byte);
             }
         }
-        assert_eq!(Pointer::from_word(Pointer::capability_word(9)), Pointer::Capability(9));
+        assert_eq!(Pointer::to_capability(9).capability(), Some(9));
     }
 
     #[test]
     fn an_empty_struct_is_not_null() {
-        assert_eq!(
-            Pointer::from_word(Pointer::struct_word(0, 0, 0)),
-            Pointer::Struct { offset: -1, data: 0, pointers: 0 }
-        );
+        let empty = Pointer::to_struct(0, 0, 0);
+        assert!(!empty.is_null());
+        assert_eq!((empty.offset(), empty.struct_words()), (-1, 0));
     }
 
     #[test]
-    fn reserved_bits_are_refused() {
-        assert_eq!(Pointer::from_word(7), Pointer::Reserved);
+    fn a_capability_with_reserved_bits_is_none() {
+        assert_eq!((Pointer(7).kind(), Pointer(7).capability()), (Kind::Other, None));
     }
 }

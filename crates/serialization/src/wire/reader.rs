@@ -4,7 +4,7 @@ use super::{
     CapabilityIndex, Element, List,
     arena::{Arena, Target},
     list::RawList,
-    pointer::{ElementSize, Pointer},
+    pointer::Kind,
 };
 use crate::DecodeError;
 
@@ -152,8 +152,8 @@ impl<'a> AnyReader<'a> {
     #[inline]
     pub fn structure(self) -> StructReader<'a> {
         match self.target() {
-            Some(Target { pointer: Pointer::Struct { data, pointers, .. }, start }) => {
-                StructReader::at(self.arena, start, data, pointers)
+            Some(Target { pointer, start }) if pointer.kind() == Kind::Struct => {
+                StructReader::at(self.arena, start, pointer.data(), pointer.pointers())
             }
             _ => StructReader::EMPTY,
         }
@@ -186,27 +186,20 @@ impl<'a> AnyReader<'a> {
     /// The capability that was sent beside the message and stands here.
     #[inline]
     pub fn capability(self) -> Option<CapabilityIndex> {
-        match self.target()?.pointer {
-            Pointer::Capability(index) => Some(CapabilityIndex(index)),
-            _ => None,
-        }
+        self.target()?.pointer.capability().map(CapabilityIndex)
     }
 
     #[inline]
     fn bytes(self) -> Option<&'a [u8]> {
-        match self.target()? {
-            Target { pointer: Pointer::List { element: ElementSize::Byte, count, .. }, start } => {
-                self.arena.bytes_at(start, count)
-            }
-            _ => None,
-        }
+        let Target { pointer, start } = self.target()?;
+        if pointer.is_bytes() { self.arena.bytes_at(start, pointer.count()) } else { None }
     }
 
     #[inline]
     pub(crate) fn raw_list(self) -> Option<RawList<'a>> {
         match self.target()? {
-            Target { pointer: Pointer::List { element, count, .. }, start } => {
-                RawList::at(self.arena, start, element, count)
+            Target { pointer, start } if pointer.kind() == Kind::List => {
+                RawList::at(self.arena, start, pointer.element(), pointer.count())
             }
             _ => None,
         }
@@ -228,7 +221,9 @@ impl<'a> AnyReader<'a> {
             return Ok(());
         }
         match self.target() {
-            Some(Target { pointer: Pointer::Struct { .. }, .. }) => fields(self.structure()),
+            Some(Target { pointer, start }) if pointer.kind() == Kind::Struct => {
+                fields(StructReader::at(self.arena, start, pointer.data(), pointer.pointers()))
+            }
             _ => Err(DecodeError::WrongType),
         }
     }

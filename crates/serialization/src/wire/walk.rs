@@ -4,7 +4,7 @@
 //! pointed to, must stay within [`TRAVERSAL_FACTOR`] times the message. That bounds what any later reader can visit, and
 //! it bounds the walk itself: cycles and shared objects use up the budget.
 
-use super::pointer::{ElementSize, Pointer};
+use super::pointer::{ElementSize, Kind, Pointer};
 use super::segments::Segments;
 use crate::DecodeError;
 
@@ -23,17 +23,21 @@ pub(crate) fn check(segments: impl Segments, capabilities: u32) -> Result<(), De
     walk.below(root)
 }
 
-/// Checks all pointers of a message that begins with its root struct and has no pointer to it. The struct lies inside of segment 0.
+/// Checks a root struct whose pointer counts from word `base` of segment 0, and all below it; says where the struct begins.
+#[inline]
 pub(crate) fn check_struct(
     segments: impl Segments,
     capabilities: u32,
-    data: u16,
-    pointers: u16,
-) -> Result<(), DecodeError> {
+    base: u32,
+    pointer: Pointer,
+) -> Result<u32, DecodeError> {
     let budget = segments.total().saturating_mul(TRAVERSAL_FACTOR);
     let mut walk = Walk { segments, budget, capabilities };
-    let root = walk.object(0, 0, Pointer::Struct { offset: 0, data, pointers })?;
-    walk.below(root)
+    let start = walk.extent(0, base.into(), pointer.offset(), pointer.struct_words().into())?;
+    if pointer.pointers() > 0 {
+        walk.below(Some(Frame::of_struct(0, start, pointer)))?;
+    }
+    Ok(start)
 }
 
 /// The pointers of one object that are still to be visited.
@@ -56,6 +60,13 @@ struct Frame {
 }
 
 impl Frame {
+    /// The pointers of a struct that begins at a word.
+    #[inline(always)]
+    fn of_struct(segment: u32, start: u32, pointer: Pointer) -> Self {
+        let (data, pointers) = (pointer.data(), pointer.pointers());
+        Self { segment, at: start + u32::from(data), left: pointers.into(), elements: 0, data, pointers }
+    }
+
     #[inline(always)]
     fn next(&mut self) -> Option<u32> {
         if self.left == 0 {
@@ -112,86 +123,96 @@ impl<S: Segments> Walk<S> {
     /// Checks the pointer at a word and what it leads to; the frame is what is left to visit there.
     #[inline(always)]
     fn visit(&mut self, segment: u32, at: u32) -> Result<Option<Frame>, DecodeError> {
-        match Pointer::from_word(self.word(segment, at)?) {
-            Pointer::Null => Ok(None),
-            Pointer::Far { double, at, segment } if S::FAR => self.far(double, segment, at),
-            Pointer::Capability(index) if index < self.capabilities => Ok(None),
-            pointer => self.object(segment, i64::from(at) + 1, pointer),
+        let pointer = Pointer(self.word(segment, at)?);
+        match pointer.kind() {
+            _ if pointer.is_null() => Ok(None),
+            Kind::Struct => self.structure(segment, i64::from(at) + 1, pointer),
+            Kind::List => self.list(segment, i64::from(at) + 1, pointer),
+            Kind::Far if S::FAR => self.far(pointer),
+            Kind::Far | Kind::Other => self.capability(pointer),
+        }
+    }
+
+    #[cold]
+    fn capability(&mut self, pointer: Pointer) -> Result<Option<Frame>, DecodeError> {
+        match pointer.capability() {
+            Some(index) if index < self.capabilities => Ok(None),
+            _ => Err(DecodeError::WrongPointer),
         }
     }
 
     /// Follows a far pointer over its landing pad. Pads that lead to further pads, or whose tag says anything but what the
     /// object is, are refused: the implementations in use do not agree on them.
     #[cold]
-    fn far(&mut self, double: bool, segment: u32, at: u32) -> Result<Option<Frame>, DecodeError> {
-        let pad = Pointer::from_word(self.word(segment, at)?);
+    fn far(&mut self, far: Pointer) -> Result<Option<Frame>, DecodeError> {
+        let (segment, at) = (far.segment(), far.pad());
+        let pad = Pointer(self.word(segment, at)?);
         self.charge(1)?;
-        if !double {
-            return match pad {
-                Pointer::Null | Pointer::Far { .. } => Err(DecodeError::WrongPointer),
-                object => self.object(segment, i64::from(at) + 1, object),
-            };
+        if !far.is_double() {
+            return self.object(segment, i64::from(at) + 1, pad);
         }
-        let tag = Pointer::from_word(self.word(segment, at.checked_add(1).ok_or(DecodeError::OutOfBounds)?)?);
+        let tag = Pointer(self.word(segment, at.checked_add(1).ok_or(DecodeError::OutOfBounds)?)?);
         self.charge(1)?;
-        match (pad, tag) {
-            (
-                Pointer::Far { double: false, at, segment },
-                Pointer::Struct { offset: 0, .. } | Pointer::List { offset: 0, .. },
-            ) => self.object(segment, i64::from(at), tag),
+        if pad.kind() != Kind::Far || pad.is_double() || tag.offset() != 0 {
+            return Err(DecodeError::WrongPointer);
+        }
+        self.object(pad.segment(), i64::from(pad.pad()), tag)
+    }
+
+    /// Checks a struct or list, and nothing else, behind a landing pad.
+    fn object(&mut self, segment: u32, base: i64, pointer: Pointer) -> Result<Option<Frame>, DecodeError> {
+        match pointer.kind() {
+            Kind::Struct if !pointer.is_null() => self.structure(segment, base, pointer),
+            Kind::List => self.list(segment, base, pointer),
             _ => Err(DecodeError::WrongPointer),
         }
     }
 
-    /// Checks a struct or list whose pointer counts from word `base`.
+    /// Checks a struct whose pointer counts from word `base`.
     #[inline(always)]
-    fn object(&mut self, segment: u32, base: i64, pointer: Pointer) -> Result<Option<Frame>, DecodeError> {
-        match pointer {
-            Pointer::Struct { offset, data, pointers } => {
-                let words = u64::from(data) + u64::from(pointers);
-                let start = self.extent(segment, base, offset, words)?;
-                let frame = Frame {
-                    segment,
-                    at: start + u32::from(data),
-                    left: pointers.into(),
-                    elements: 0,
-                    data,
-                    pointers,
-                };
-                Ok((pointers > 0).then_some(frame))
-            }
-            Pointer::List { offset, element: ElementSize::Composite, count } => {
-                let start = self.extent(segment, base, offset, u64::from(count) + 1)?;
-                self.composite(segment, start, count)
-            }
-            Pointer::List { offset, element, count } => {
-                let start = self.extent(segment, base, offset, element.words(count))?;
-                match element {
-                    // Elements without a size: a loop over them costs, although there is nothing to see.
-                    ElementSize::Void => self.charge(count.into())?,
-                    ElementSize::Pointer if count > 0 => {
-                        let frame =
-                            Frame { segment, at: start, left: count, elements: 0, data: 0, pointers: 0 };
-                        return Ok(Some(frame));
-                    }
-                    _ => {}
-                }
-                Ok(None)
-            }
-            Pointer::Null | Pointer::Far { .. } | Pointer::Capability(_) | Pointer::Reserved => {
-                Err(DecodeError::WrongPointer)
-            }
-        }
+    fn structure(&mut self, segment: u32, base: i64, pointer: Pointer) -> Result<Option<Frame>, DecodeError> {
+        let start = self.extent(segment, base, pointer.offset(), pointer.struct_words().into())?;
+        Ok((pointer.pointers() > 0).then_some(Frame::of_struct(segment, start, pointer)))
     }
 
-    /// Checks a list of structs, whose tag is at `start` and whose elements take `words` words behind it.
+    /// Checks a list whose pointer counts from word `base`.
+    #[inline(always)]
+    fn list(&mut self, segment: u32, base: i64, pointer: Pointer) -> Result<Option<Frame>, DecodeError> {
+        let (element, count) = (pointer.element(), pointer.count());
+        if element == ElementSize::Composite {
+            let start = self.extent(segment, base, pointer.offset(), u64::from(count) + 1)?;
+            return self.composite(segment, start, count);
+        }
+        let start = self.extent(segment, base, pointer.offset(), element.words(count))?;
+        match element {
+            // Elements without a size: a loop over them costs, although there is nothing to see.
+            ElementSize::Void => self.charge(count.into())?,
+            ElementSize::Pointer if count > 0 => {
+                return Ok(Some(Frame {
+                    segment,
+                    at: start,
+                    left: count,
+                    elements: 0,
+                    data: 0,
+                    pointers: 0,
+                }));
+            }
+            _ => {}
+        }
+        Ok(None)
+    }
+
+    /// Checks a list of structs, whose tag is at `start` and whose elements take `words` words behind it. A tag of zeros
+    /// means no elements, of no size.
     #[inline(never)]
     fn composite(&mut self, segment: u32, start: u32, words: u32) -> Result<Option<Frame>, DecodeError> {
-        let Pointer::Struct { offset: elements, data, pointers } = self.tag(segment, start)? else {
+        let tag = Pointer(self.word(segment, start)?);
+        if tag.kind() != Kind::Struct {
             return Err(DecodeError::WrongPointer);
-        };
-        let elements = u32::try_from(elements).map_err(|_| DecodeError::OutOfBounds)?;
-        let size = u64::from(data) + u64::from(pointers);
+        }
+        let elements = u32::try_from(tag.offset()).map_err(|_| DecodeError::OutOfBounds)?;
+        let (data, pointers) = (tag.data(), tag.pointers());
+        let size = u64::from(tag.struct_words());
         if size == 0 {
             self.charge(elements.into())?;
         }
@@ -203,14 +224,6 @@ impl<S: Segments> Walk<S> {
         }
         let at = start + 1 + u32::from(data);
         Ok(Some(Frame { segment, at, left: pointers.into(), elements: elements - 1, data, pointers }))
-    }
-
-    /// The tag of a list of structs. Zero is a tag too: no elements, of no size.
-    fn tag(&self, segment: u32, at: u32) -> Result<Pointer, DecodeError> {
-        Ok(match Pointer::from_word(self.word(segment, at)?) {
-            Pointer::Null => Pointer::Struct { offset: 0, data: 0, pointers: 0 },
-            tag => tag,
-        })
     }
 
     /// The first word of an object of so many words, if all of it is inside of the segment and the budget.

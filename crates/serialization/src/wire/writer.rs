@@ -44,8 +44,8 @@ impl<'w> Writer<'w> {
     }
 
     #[inline]
-    fn set(&mut self, at: u32, word: u64) {
-        self.words[at as usize] = word.to_le_bytes();
+    fn set(&mut self, at: u32, pointer: Pointer) {
+        self.words[at as usize] = pointer.0.to_le_bytes();
     }
 
     #[inline]
@@ -163,7 +163,7 @@ impl<'w> PointerBuilder<'w> {
     /// Makes it null: the field has its default.
     #[inline]
     pub fn clear(mut self) {
-        self.writer.set(self.at, 0);
+        self.writer.set(self.at, Pointer(0));
     }
 
     /// Begins a struct with so many words of data and so many pointers, all zero.
@@ -174,7 +174,7 @@ impl<'w> PointerBuilder<'w> {
     pub fn structure(mut self, data: u16, pointers: u16) -> Result<StructBuilder<'w>, EncodeError> {
         let words = usize::from(data) + usize::from(pointers);
         let start = self.writer.take(words)?;
-        self.writer.set(self.at, Pointer::struct_word(offset(self.at, start), data, pointers));
+        self.writer.set(self.at, Pointer::to_struct(offset(self.at, start), data, pointers));
         self.writer.range(start, words).fill([0; 8]);
         Ok(StructBuilder { writer: self.writer, start, data, pointers })
     }
@@ -248,11 +248,11 @@ impl<'w> PointerBuilder<'w> {
         let words = count.checked_mul(step).filter(|words| count.max(*words) <= COUNT_MAX);
         let words = words.ok_or(EncodeError::TooLarge)?;
         let tag = self.writer.take(words + 1)?;
-        let pointer = Pointer::list_word(offset(self.at, tag), ElementSize::Composite, words as u32);
+        let pointer = Pointer::to_list(offset(self.at, tag), ElementSize::Composite, words as u32);
         self.writer.set(self.at, pointer);
         // An element without a size is no empty struct at its own pointer: the tag's offset is the count.
-        let size = (u64::from(data) << 32) | (u64::from(pointers) << 48);
-        self.writer.set(tag, size | (count as u64) << 2);
+        let size = u64::from(data) << 32 | u64::from(pointers) << 48;
+        self.writer.set(tag, Pointer(size | (count as u64) << 2));
         self.writer.range(tag + 1, words).fill([0; 8]);
         Ok(ListBuilder { writer: self.writer, start: tag + 1, count, words, step, data, pointers })
     }
@@ -260,7 +260,7 @@ impl<'w> PointerBuilder<'w> {
     /// Says that the capability sent beside the message at this place stands here.
     #[inline]
     pub fn capability(mut self, index: CapabilityIndex) {
-        self.writer.set(self.at, Pointer::capability_word(index.0));
+        self.writer.set(self.at, Pointer::to_capability(index.0));
     }
 
     /// Copies what another message's pointer leads to, and all below it.
@@ -278,7 +278,7 @@ impl<'w> PointerBuilder<'w> {
             return Err(EncodeError::TooLarge);
         }
         let start = self.writer.take(element.words(count as u32) as usize)?;
-        self.writer.set(self.at, Pointer::list_word(offset(self.at, start), element, count as u32));
+        self.writer.set(self.at, Pointer::to_list(offset(self.at, start), element, count as u32));
         Ok(start)
     }
 }

@@ -2,7 +2,9 @@
 #![allow(dead_code, unreachable_pub)]
 
 use feuerbird_serialization::sample::{Sample, SampleMessage};
-use feuerbird_serialization::{Checksum, DecodeError, Encode, EncodeError, Format, Layer, Message, Plain, PlainValue, Stable};
+use feuerbird_serialization::{
+    Checksum, DecodeError, Encode, EncodeError, Format, Layer, Message, Plain, PlainValue, Stable,
+};
 use zerocopy::IntoBytes;
 
 /// Every format there is.

@@ -12,8 +12,8 @@ pub trait Message: Sized + 'static {
     const IDENTITY: Identity;
 
     /// The message's fields, borrowed from the received bytes. One type for all layers, so that a handler is written once; it can
-    /// be sent on as it is.
-    type View<'a>: Copy + Encode<Self>;
+    /// be sent on as it is. Formats that decode into owned memory have views that own it.
+    type View<'a>: Encode<Self>;
 
     /// Checks all of the received bytes as the format says, then gives the fields.
     ///

@@ -59,15 +59,8 @@ pub use layer::{Checks, Checksum, Format, Framing, Layer};
 pub use message::{Encode, Message};
 pub use plain::{Plain, PlainValue};
 pub use stable::{CopyOut, Shared, Stable};
-pub use wire::walk::{DEPTH_LIMIT, TRAVERSAL_FACTOR};
+/// What generated code derives from.
+#[doc(hidden)]
+pub use zerocopy;
 
-/// Generated from `schemas/sample.capnp`; the names of its modules are fixed by the generator.
-#[allow(missing_docs, unreachable_pub, unused_qualifications, dead_code, clippy::all)]
-mod sample_capnp {
-    include!(concat!(env!("OUT_DIR"), "/sample_capnp.rs"));
-}
-/// Generated from `schemas/plain.capnp`.
-#[allow(missing_docs, unreachable_pub, unused_qualifications, dead_code, clippy::all)]
-mod plain_capnp {
-    include!(concat!(env!("OUT_DIR"), "/plain_capnp.rs"));
-}
+pub use wire::walk::{DEPTH_LIMIT, TRAVERSAL_FACTOR};

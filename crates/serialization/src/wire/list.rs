@@ -1,6 +1,6 @@
 //! Reading lists.
 
-use core::{iter::FusedIterator, marker::PhantomData};
+use core::{fmt, iter::FusedIterator, marker::PhantomData};
 
 use super::{
     AnyReader, CapabilityIndex, StructReader,
@@ -171,10 +171,15 @@ pub trait Element: 'static {
 }
 
 /// A list inside of a message.
-#[derive(Debug)]
 pub struct List<'a, T> {
     raw: RawList<'a>,
     element: PhantomData<fn() -> T>,
+}
+
+impl<'a, T: Element<Item<'a>: fmt::Debug>> fmt::Debug for List<'a, T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list().entries(self.iter()).finish()
+    }
 }
 
 impl<T> Clone for List<'_, T> {
@@ -226,7 +231,6 @@ impl<'a, T: Element> IntoIterator for List<'a, T> {
 }
 
 /// The elements of a [`List`].
-#[derive(Debug)]
 pub struct Iter<'a, T> {
     list: List<'a, T>,
     next: u32,

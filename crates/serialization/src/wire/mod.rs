@@ -16,7 +16,7 @@ mod writer;
 
 pub use list::{Any, Capability, Data, Element, Iter, List, ListOf, RawList, Text, check_structs};
 pub use pointer::ElementSize;
-pub use put::{Put, Structure, put_structures, structures_words};
+pub use put::{Put, Structure, put_structure, put_structures, structure_words, structures_words, text_words};
 pub use reader::{AnyReader, StructReader};
 pub(crate) use writer::Writer;
 pub use writer::{ListBuilder, PointerBuilder, StructBuilder};

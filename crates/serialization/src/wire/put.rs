@@ -36,9 +36,9 @@ pub trait Put<E: Element>: Sized {
     fn put(values: &[Self], to: PointerBuilder<'_>) -> Result<(), EncodeError>;
 }
 
-/// How many words a text takes that is not its field's default; 0 for none at all.
+/// How many words a text takes, with the zero byte behind it.
 #[inline]
-pub(crate) const fn text_words(text: &str) -> usize {
+pub const fn text_words(text: &str) -> usize {
     (text.len() + 1).div_ceil(8)
 }
 
@@ -80,6 +80,21 @@ impl Put<bool> for bool {
         values.iter().enumerate().for_each(|(index, value)| list.set_bool(index, *value));
         Ok(())
     }
+}
+
+/// How many words a struct behind a pointer takes and all below it; saturates.
+#[inline]
+pub fn structure_words<S: Structure>(value: &S) -> usize {
+    (usize::from(S::DATA) + usize::from(S::POINTERS)).saturating_add(value.below())
+}
+
+/// Writes a struct behind a pointer.
+///
+/// # Errors
+/// [`EncodeError::BufferTooSmall`] or [`EncodeError::TooLarge`].
+#[inline]
+pub fn put_structure<S: Structure>(value: &S, to: PointerBuilder<'_>) -> Result<(), EncodeError> {
+    value.write(to.structure(S::DATA, S::POINTERS)?)
 }
 
 /// How many words a list of structs takes and all below it; saturates.

@@ -3,9 +3,12 @@
 use super::{
     CapabilityIndex, Element, List,
     arena::{Arena, Target},
+    copy,
     list::RawList,
     pointer::Kind,
 };
+use zerocopy::{FromBytes, Immutable, KnownLayout};
+
 use crate::DecodeError;
 
 /// A struct inside of a message: the base of every generated view.
@@ -75,6 +78,12 @@ impl<'a> StructReader<'a> {
         } else {
             AnyReader::NULL
         }
+    }
+
+    /// The data section as a value of fixed size, if it is long enough and lies where such a value may.
+    #[inline]
+    pub fn as_fixed<T: FromBytes + KnownLayout + Immutable>(&self) -> Option<&'a T> {
+        T::ref_from_prefix(self.data).ok().map(|(value, _)| value)
     }
 
     pub(crate) fn arena(&self) -> Arena<'a> {
@@ -175,6 +184,11 @@ impl<'a> AnyReader<'a> {
             Some([text @ .., 0]) => core::str::from_utf8(text).unwrap_or_default(),
             _ => "",
         }
+    }
+
+    /// How many words a copy takes of what it leads to and all below; `usize::MAX` if that cannot be copied.
+    pub fn copied_words(self) -> usize {
+        copy::words(self)
     }
 
     /// The list it leads to; empty if it is null or leads to something else.

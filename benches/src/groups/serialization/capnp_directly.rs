@@ -1,0 +1,90 @@
+//! The `capnp` crate as its users use it: a builder over memory that is reused, standard framing, its own default limits.
+
+use capnp::message::{Builder, ReaderOptions, SingleSegmentAllocator};
+use zerocopy::IntoBytes;
+
+use super::{
+    Codec,
+    data::{Cloud, Tick, sum_bytes, sum_point, sum_tick},
+    layers::bench_capnp,
+};
+
+/// The codec, with the memory that it builds in.
+pub(super) struct Directly(Vec<u64>);
+
+impl Default for Directly {
+    fn default() -> Self {
+        Self(vec![0; super::ROOM])
+    }
+}
+
+impl Directly {
+    fn build(
+        &mut self,
+        out: &mut [u64],
+        fill: impl FnOnce(&mut Builder<&mut SingleSegmentAllocator<'_>>),
+    ) -> Option<usize> {
+        let mut allocator = SingleSegmentAllocator::new(self.0.as_mut_bytes());
+        let mut builder = Builder::new(&mut allocator);
+        fill(&mut builder);
+        let mut left = out.as_mut_bytes();
+        let room = left.len();
+        capnp::serialize::write_message(&mut left, &builder).ok()?;
+        Some(room - left.len())
+    }
+}
+
+impl Codec<Tick> for Directly {
+    fn write(&mut self, value: &Tick, out: &mut [u64]) -> Option<usize> {
+        self.build(out, |builder| {
+            let mut root: bench_capnp::tick::Builder<'_> = builder.init_root();
+            root.set_id(value.id);
+            root.set_time(value.time);
+            root.set_price(value.price);
+            root.set_size(value.size);
+            root.set_kind(value.kind);
+            root.set_flags(value.flags);
+        })
+    }
+
+    fn read(&mut self, mut bytes: &[u8]) -> Option<u64> {
+        let reader = capnp::serialize::read_message_from_flat_slice_no_alloc(&mut bytes, ReaderOptions::new());
+        let reader = reader.ok()?;
+        let tick: bench_capnp::tick::Reader<'_> = reader.get_root().ok()?;
+        let (price, size) = (tick.get_price(), tick.get_size());
+        Some(sum_tick(tick.get_id(), tick.get_time(), price, size, tick.get_kind(), tick.get_flags()))
+    }
+}
+
+impl Codec<Cloud> for Directly {
+    fn write(&mut self, value: &Cloud, out: &mut [u64]) -> Option<usize> {
+        let count = u32::try_from(value.points.len()).ok()?;
+        self.build(out, |builder| {
+            let mut root: bench_capnp::cloud::Builder<'_> = builder.init_root();
+            root.set_source(&value.source[..]);
+            root.set_sequence(value.sequence);
+            let mut points = root.reborrow().init_points(count);
+            for (index, point) in (0..count).zip(&value.points) {
+                let mut place = points.reborrow().get(index);
+                place.set_x(point.x);
+                place.set_y(point.y);
+                place.set_z(point.z);
+                place.set_id(point.id);
+            }
+            root.set_colors(&value.colors);
+        })
+    }
+
+    fn read(&mut self, mut bytes: &[u8]) -> Option<u64> {
+        let reader = capnp::serialize::read_message_from_flat_slice_no_alloc(&mut bytes, ReaderOptions::new());
+        let reader = reader.ok()?;
+        let cloud: bench_capnp::cloud::Reader<'_> = reader.get_root().ok()?;
+        let sum = |point: bench_capnp::point::Reader<'_>| {
+            sum_point(point.get_x(), point.get_y(), point.get_z(), point.get_id())
+        };
+        let points = cloud.get_points().ok()?.iter().map(sum).fold(0_u64, u64::wrapping_add);
+        let source = cloud.get_source().ok()?.to_str().ok()?;
+        let rest = sum_bytes(source.as_bytes()).wrapping_add(sum_bytes(cloud.get_colors().ok()?));
+        Some(cloud.get_sequence().wrapping_add(points).wrapping_add(rest))
+    }
+}

@@ -1,0 +1,134 @@
+//! The name of a message, and what the traits of the serialization crate ask for.
+
+use crate::{
+    emit::{CRATE, Code, Item, WIRE, check, types},
+    layout,
+};
+
+pub(crate) fn write(out: &mut Code, item: &Item<'_>) {
+    let Item { schema, id, node, structure } = item;
+    let name = &node.name;
+    let (data, pointers) = (structure.data, structure.pointers);
+    let elided = types::lifetime(schema, *id, "'_");
+    let check = check::function(name);
+    let hash = layout::hash(schema, *id);
+    out.line(&format!(
+        "/// Names the struct `{path}`: messages of this type are sent as a [`{name}`], a [`{name}Builder`] or a view, and arrive as a
+/// [`{name}Reader`].
+#[derive(Clone, Copy, Debug)]
+pub enum {name}Message {{}}
+
+impl {name}Message {{
+    /// Words of the data section, and pointers.
+    pub const SECTIONS: (u16, u16) = ({data}, {pointers});
+
+    /// Writes a message in place: `fill` sets its fields, and what its pointers lead to takes at most `below` words.
+    ///
+    /// # Errors
+    /// [`EncodeError`]({CRATE}::EncodeError): the buffer is too small, or what `fill` returns.
+    #[inline]
+    pub fn build(
+        format: impl Into<{CRATE}::Format>,
+        below: usize,
+        out: &mut [u8],
+        fill: impl FnOnce({name}Builder<'_>) -> Result<(), {CRATE}::EncodeError>,
+    ) -> Result<usize, {CRATE}::EncodeError> {{
+        {CRATE}::frame::write(format.into(), out, ({data}, {pointers}, below), |to| fill({name}Builder(to)))
+    }}
+
+    /// How many bytes a message takes whose pointers lead to so many words; saturates.
+    pub const fn size(format: {CRATE}::Format, below: usize) -> usize {{
+        {CRATE}::frame::size(format, {data}, {pointers}, below)
+    }}
+}}
+
+impl {CRATE}::Message for {name}Message {{
+    const IDENTITY: {CRATE}::Identity =
+        {CRATE}::Identity::of_struct({path:?}, {id:#x}, {hash:#x}, {data}, {pointers});
+    type View<'a> = {name}Reader<'a>;
+
+    #[inline]
+    fn decode(
+        bytes: {CRATE}::Stable<'_>,
+        format: impl Into<{CRATE}::Format>,
+    ) -> Result<{name}Reader<'_>, {CRATE}::DecodeError> {{
+        let format = format.into();
+        let fields = {CRATE}::frame::open(bytes, format, {data}, {pointers})?;
+        if format.checks != {CRATE}::Checks::Lengths {{
+            {check}(fields)?;
+        }}
+        Ok({name}Reader(fields))
+    }}
+}}
+
+impl {WIRE}::Element for {name}Message {{
+    const SIZE: {WIRE}::ElementSize = {WIRE}::ElementSize::Composite;
+    type Item<'a> = {name}Reader<'a>;
+    #[inline]
+    fn read<'a>(list: &{WIRE}::RawList<'a>, index: u32) -> {name}Reader<'a> {{
+        {name}Reader(list.structure(index))
+    }}
+    fn check_all(list: {WIRE}::RawList<'_>) -> Result<(), {CRATE}::DecodeError> {{
+        {WIRE}::check_structs(list, {check})
+    }}
+}}
+
+impl {WIRE}::Structure for {name}{elided} {{
+    const DATA: u16 = {data};
+    const POINTERS: u16 = {pointers};
+    #[inline]
+    fn below(&self) -> usize {{
+        self.words_below()
+    }}
+    #[inline]
+    fn write(&self, mut to: {WIRE}::StructBuilder<'_>) -> Result<(), {CRATE}::EncodeError> {{
+        let mut data = [0_u64; {data}];
+        self.fill_data(&mut data);
+        to.set_data(data);
+        self.put_pointers(&mut to)
+    }}
+}}
+
+impl {WIRE}::Put<{name}Message> for {name}{elided} {{
+    fn words(values: &[Self]) -> usize {{
+        {WIRE}::structures_words(values)
+    }}
+    fn put(values: &[Self], to: {WIRE}::PointerBuilder<'_>) -> Result<(), {CRATE}::EncodeError> {{
+        {WIRE}::put_structures(values, to)
+    }}
+}}
+
+impl {CRATE}::Encode<{name}Message> for {name}{elided} {{
+    #[inline]
+    fn encoded_bound(&self, format: impl Into<{CRATE}::Format>) -> usize {{
+        {CRATE}::frame::size(format.into(), {data}, {pointers}, self.words_below())
+    }}
+    #[inline]
+    fn encode(
+        &self,
+        format: impl Into<{CRATE}::Format>,
+        out: &mut [u8],
+    ) -> Result<usize, {CRATE}::EncodeError> {{
+        let sections = ({data}, {pointers}, self.words_below());
+        {CRATE}::frame::write(format.into(), out, sections, |to| {WIRE}::Structure::write(self, to))
+    }}
+}}
+
+impl {CRATE}::Encode<{name}Message> for {name}Reader<'_> {{
+    #[inline]
+    fn encoded_bound(&self, format: impl Into<{CRATE}::Format>) -> usize {{
+        self.0.copied_size(format.into(), {data}, {pointers})
+    }}
+    #[inline]
+    fn encode(
+        &self,
+        format: impl Into<{CRATE}::Format>,
+        out: &mut [u8],
+    ) -> Result<usize, {CRATE}::EncodeError> {{
+        self.0.copied(format.into(), {data}, {pointers}, out)
+    }}
+}}",
+        path = node.path,
+        id = id,
+    ));
+}

@@ -1,0 +1,53 @@
+//! Writes Rust types for the messages of Cap'n Proto schemas, at build time.
+//!
+//! What it is: the part of a build script that turns what `capnp compile -o-` writes (a compiled request, kept beside its schema, so
+//! that no build needs the tool) into types that `feuerbird-serialization` carries in every layer. What it is not: a Cap'n Proto
+//! compiler, or code that a program needs when it runs.
+//!
+//! Start with [`compile`] in a build script; [`generate`] is the same without files.
+//!
+//! ```no_run
+//! // build.rs, beside schemas/weather.capnp and schemas/weather.capnp.request
+//! fn main() -> Result<(), feuerbird_codegen::Error> {
+//!     feuerbird_codegen::compile("schemas/weather.capnp")
+//! }
+//! // src/lib.rs
+//! // mod weather { include!(concat!(env!("OUT_DIR"), "/weather.rs")); }
+//! ```
+//!
+//! # What comes out
+//! For a struct `Foo`, with `Outer.Inner` named `OuterInner` and the group `bar` of `Foo` named `FooBar`:
+//!
+//! | type | what it is |
+//! |---|---|
+//! | `FooMessage` | the name of the message: `Sender<FooMessage>`, `List<FooMessage>` |
+//! | `Foo<'a>` | a plain value to send: numbers, text, slices, other values |
+//! | `FooReader<'a>` | what arrives: the fields, read where they lie; can be sent on |
+//! | `FooBuilder<'w>` | writes fields in place, for what should not be copied once more |
+//! | `FooRaw` | the data section as a `repr(C)` struct, where the schema has nothing but numbers and enums |
+//!
+//! Enums are open: a struct around `u16` with a constant for each enumerant, because a newer schema may have more.
+//!
+//! # What is refused
+//! Generic structs, imports of other files, and names that collide in Rust, each with the name of the place. Methods of
+//! interfaces and annotations have no code; a field of an interface's type holds the index of a capability.
+#![forbid(unsafe_code)]
+
+mod build;
+mod emit;
+mod error;
+mod layout;
+mod model;
+mod names;
+mod read;
+
+pub use build::compile;
+pub use error::Error;
+
+/// The Rust code for the schema in a compiled request: what `capnp compile -o-` writes.
+///
+/// # Errors
+/// [`Error`] where the request is none, or the schema has what is refused.
+pub fn generate(request: &[u8]) -> Result<String, Error> {
+    emit::file(&read::request(request)?)
+}

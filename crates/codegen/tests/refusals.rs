@@ -1,0 +1,94 @@
+//! What has no code is refused with its place; hostile requests do no harm.
+#![allow(clippy::unwrap_used)] // functions that tests share count as no tests
+
+use std::{fs, process::Command};
+
+use feuerbird_codegen::{Error, generate};
+
+/// The compiled request of a schema; `None` where there is no `capnp` tool.
+fn request(name: &str, schema: &str) -> Option<Vec<u8>> {
+    let folder = std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
+    fs::create_dir_all(&folder).unwrap();
+    fs::write(folder.join("other.capnp"), "@0xaaaa111122223333; struct Other @0xaaaa111122224444 {}").unwrap();
+    fs::write(folder.join("schema.capnp"), format!("@0xbbbb111122223333;\n{schema}")).unwrap();
+    let tool = Command::new("capnp").args(["compile", "-o-", "schema.capnp"]).current_dir(&folder).output();
+    let Ok(output) = tool else {
+        println!("not tested: there is no `capnp` tool here (on Debian: apt-get install capnproto)");
+        return None;
+    };
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    Some(output.stdout)
+}
+
+fn refusal(name: &str, schema: &str) -> Option<String> {
+    Some(match generate(&request(name, schema)?) {
+        Err(error @ Error::Refused { .. }) => error.to_string(),
+        other => panic!("{other:?}"),
+    })
+}
+
+#[test]
+fn what_has_no_code_is_refused_with_its_place() {
+    for (name, schema, expected) in [
+        ("generic", "struct Box(T) { value @0 :T; }", "Box: generic types have no code"),
+        (
+            "import",
+            "struct S { a @0 :import \"other.capnp\".Other; }",
+            "S.a: its type is in another file; put it into this one",
+        ),
+        (
+            "fields",
+            "struct S { fooBar @0 :Bool; fOOBar @1 :Bool; }",
+            "S.fOOBar: another field has the same name in Rust",
+        ),
+        (
+            "which",
+            "struct S { which @0 :Bool; union { a @1 :Bool; b @2 :Bool; } }",
+            "S.which: the name belongs to the union beside it",
+        ),
+        (
+            "constant",
+            "struct S { a @0 :Bool; } const c :S = (a = true);",
+            "c: constants have the type of a number, a text or data",
+        ),
+    ] {
+        if let Some(text) = refusal(name, schema) {
+            assert_eq!(text, expected);
+        }
+    }
+    if let Some(text) = refusal("types", "struct FooBar {} struct Foo { struct Bar {} }") {
+        assert!(text.ends_with("both have the same name in Rust"), "{text}");
+    }
+}
+
+#[test]
+fn interfaces_are_indices_of_capabilities() {
+    let schema = "interface Peer { call @0 (); } struct S { one @0 :Peer; many @1 :List(Peer); }";
+    let Some(request) = request("interface", schema) else { return };
+    let code = generate(&request).unwrap();
+    assert!(code.contains("pub one: Option<::feuerbird_serialization::wire::CapabilityIndex>"));
+    assert!(code.contains("check_capability()"));
+    assert!(code.contains("List<'a, ::feuerbird_serialization::wire::Capability>"));
+}
+
+#[test]
+fn the_same_schema_always_gives_the_same_text() {
+    let request = fs::read("../../schemas/everything.capnp.request").unwrap();
+    assert_eq!(generate(&request).unwrap(), generate(&request).unwrap());
+}
+
+#[test]
+fn broken_requests_are_errors() {
+    let request = fs::read("../../schemas/sample.capnp.request").unwrap();
+    assert!(generate(&[]).is_err());
+    for length in (0..request.len()).step_by(24) {
+        assert!(generate(&request[..length]).is_err());
+    }
+    for word in 0..request.len() / 8 {
+        for value in [0, u64::MAX, 0x7FFF_FFFF_0000_0001] {
+            let mut changed = request.clone();
+            changed[word * 8..][..8].copy_from_slice(&u64::to_le_bytes(value));
+            let _ = generate(&changed);
+        }
+    }
+}

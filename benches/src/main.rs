@@ -90,7 +90,8 @@ fn ended<E: std::fmt::Display>(who: &str, result: Result<(), E>) -> ExitCode {
 
 /// Runs the groups asked for and returns the number of failed measurements.
 fn compare(cli: &Cli, machine: &Machine) -> io::Result<u32> {
-    let groups = cli.group.map_or(vec![Group::InProcess, Group::Hosted], |group| vec![group]);
+    let groups =
+        cli.group.map_or(vec![Group::InProcess, Group::Hosted, Group::Serialization], |group| vec![group]);
     let effort = if cli.quick { Effort::QUICK } else { Effort::FULL };
     let mut out = io::stdout().lock();
     writeln!(

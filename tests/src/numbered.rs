@@ -151,7 +151,7 @@ fn consume(
 ) -> anyhow::Result<()> {
     let mut receiver = domain.receiver::<SampleMessage>(endpoint)?;
     loop {
-        match receiver.recv(|sample| mark(report, &sample)) {
+        match receiver.recv(|view| mark(report, &view.into())) {
             Ok(()) => {}
             Err(RecvError::Disconnected) => {
                 put(report, NOTICED, feuerbird::hosted::os::clock::now_ns());

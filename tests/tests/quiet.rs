@@ -138,7 +138,7 @@ fn lane<T: feuerbird_serialization::Message>(bytes: usize, trust: Trust) -> (End
     let (outgoing, arriving) = (Arc::default(), Arc::default());
     let sender = Sender::new(home(), valid(), Arc::clone(&outgoing));
     let receiver = Receiver::new(home(), valid(), Arc::clone(&arriving));
-    outgoing.push(LaneOut::new(producer, Layer::for_trust(trust)));
+    outgoing.push(LaneOut::new(producer, trust, terms));
     arriving.push(LaneIn::new(consumer, trust, terms));
     ((sender, receiver), counts)
 }
@@ -153,7 +153,7 @@ fn cost_of_pairs(payload_bytes: usize, trust: Trust) -> ([u64; 3], u64) {
     let mut pair = |sequence: u64| {
         let sample = Sample { sequence, producer: 1, sent_at: 2, digest: 3, payload: &payload };
         sender.send(&sample).unwrap();
-        let same = receiver.recv(|got| got == sample).unwrap();
+        let same = receiver.recv(|got| Sample::from(got) == sample).unwrap();
         assert!(same, "message {sequence} is not what was sent");
     };
     pair(0);

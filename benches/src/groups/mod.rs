@@ -3,18 +3,21 @@
 pub mod channels;
 pub mod hosted;
 pub mod operations;
+pub mod serialization;
 
 use clap::ValueEnum;
 
 use crate::case::Case;
 
-/// A group of cases, one result file each. `serialization` and `kernel` follow when they are there.
+/// A group of cases, one result file each. `kernel` follows when it is there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Group {
     /// One process: single operations in one thread, channels in one and between two threads.
     InProcess,
     /// Two processes.
     Hosted,
+    /// Messages written, checked and read, beside other formats.
+    Serialization,
 }
 
 impl Group {
@@ -23,6 +26,7 @@ impl Group {
         match self {
             Self::InProcess => "in-process",
             Self::Hosted => "hosted",
+            Self::Serialization => "serialization",
         }
     }
 
@@ -31,6 +35,7 @@ impl Group {
         match self {
             Self::InProcess => operations::cases().into_iter().chain(channels::cases()).collect(),
             Self::Hosted => hosted::cases(),
+            Self::Serialization => serialization::cases(),
         }
     }
 }

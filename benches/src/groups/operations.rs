@@ -1,4 +1,4 @@
-//! Single operations in one thread: capability lookup, a message in each layer.
+//! Single operations in one thread: capability lookup, a buffer's way through a pool.
 
 use std::collections::VecDeque;
 use std::hint::black_box;
@@ -10,12 +10,9 @@ use feuerbird_capability::{
     SpaceId, Trust,
 };
 use feuerbird_hosted::os::memory::WriterMemory;
-use feuerbird_serialization::sample::{Sample, SampleMessage};
-use feuerbird_serialization::{Checksum, Format, Layer, Message};
 use feuerbird_zero_copy::{Pool, PoolLayout, SizeClass};
-use zerocopy::IntoBytes;
 
-use crate::case::{Case, Ours, Subject, size_name};
+use crate::case::{Case, Ours, Subject};
 use crate::disturbance::{Measured, Watch};
 use crate::link::LinkError;
 use crate::raw::cycles;
@@ -24,11 +21,15 @@ use crate::statistics::Summary;
 
 /// Every case of this file.
 pub fn cases() -> Vec<Case> {
-    vec![lookup(), loan(), small_message(), large_message()]
+    vec![lookup(), loan()]
 }
 
 /// Cycles of `operation`, which says whether its result was right.
-fn repeat(budget: Duration, batch: u32, mut operation: impl FnMut() -> bool) -> Result<Measured, LinkError> {
+pub fn repeat(
+    budget: Duration,
+    batch: u32,
+    mut operation: impl FnMut() -> bool,
+) -> Result<Measured, LinkError> {
     let (mut samples, since, watch) = (vec![], Instant::now(), Watch::this_thread());
     while samples.is_empty() || since.elapsed() < budget {
         let (mut good, start) = (true, cycles());
@@ -118,86 +119,4 @@ fn loan() -> Case {
             repeat(budget, 256, || free.pop().is_some_and(|id| free.push(black_box(id)).is_ok()))
         })],
     }
-}
-
-/// Bytes of payload with which a Raw message takes 64.
-const SMALL: usize = 32;
-/// Bytes of payload of the large message.
-const LARGE: usize = 64 << 10;
-
-fn small_message() -> Case {
-    let lite_without = Format { layer: Layer::Lite, checksum: Checksum::Off };
-    message_case(
-        SMALL,
-        vec![
-            message::<SMALL>("Raw", Layer::Raw.into(), Target::Value(12.0)),
-            message::<SMALL>("Lite without checksum", lite_without, Target::Value(60.0)),
-            message::<SMALL>("Lite with crc32c", Layer::Lite.into(), Target::Value(90.0)),
-            message::<SMALL>("Full, one segment", Layer::Full.into(), Target::Value(200.0)),
-        ],
-    )
-}
-
-fn large_message() -> Case {
-    let lite_without = Format { layer: Layer::Lite, checksum: Checksum::Off };
-    message_case(
-        LARGE,
-        vec![
-            message::<LARGE>("Raw", Layer::Raw.into(), Target::None),
-            message::<LARGE>("Lite without checksum", lite_without, Target::None),
-            message::<LARGE>("Lite with crc32c", Layer::Lite.into(), Target::None),
-            message::<LARGE>("Full, one segment", Layer::Full.into(), Target::None),
-        ],
-    )
-}
-
-fn message_case(payload: usize, ours: Vec<Ours>) -> Case {
-    let words = payload / 8 + 4;
-    Case {
-        name: format!("message with {} payload: write, copy in, check, read all", size_name(payload)),
-        unit: Unit::Cycles,
-        ours,
-        limit: Subject::new("the same words written, copied and read, unchecked", move |_, budget| {
-            let (source, mut shared, mut private) =
-                (vec![3_u64; words], vec![0_u64; words], vec![0_u64; words]);
-            repeat(budget, batch(payload), || {
-                black_box(&mut shared[..]).copy_from_slice(black_box(&source[..]));
-                private.copy_from_slice(black_box(&shared[..]));
-                black_box(&private[..]).iter().fold(0, |sum, word| word.wrapping_add(sum)) == 3 * words as u64
-            })
-        }),
-        rivals: vec![],
-    }
-}
-
-fn batch(payload: usize) -> u32 {
-    if payload <= 4096 { 64 } else { 2 }
-}
-
-/// One message through one layer, as a channel does it for a peer it does not trust: written into shared memory, copied in,
-/// checked, every field and byte read.
-fn message<const PAYLOAD: usize>(name: &str, format: Format, target: Target) -> Ours {
-    let run = move |budget| {
-        let payload = vec![3_u64; PAYLOAD / 8];
-        let room = PAYLOAD / 8 + 64;
-        let (mut shared, mut private) = (vec![0_u64; room], vec![0_u64; room]);
-        let sample = Sample { sequence: 1, producer: 2, sent_at: 3, digest: 4, payload: payload.as_bytes() };
-        repeat(budget, batch(PAYLOAD), || {
-            let out = black_box(&mut shared[..]).as_mut_bytes();
-            let Ok(length) = SampleMessage::encode(black_box(&sample), format, out) else { return false };
-            let words = length.div_ceil(8);
-            private[..words].copy_from_slice(&black_box(&shared[..])[..words]);
-            let bytes = &black_box(&private[..]).as_bytes()[..length];
-            SampleMessage::decode(bytes, format)
-                .is_ok_and(|view| read_all(&view) == 10 + 3 * (PAYLOAD / 8) as u64)
-        })
-    };
-    Ours { subject: Subject::new(name, move |_, budget| run(budget)), target }
-}
-
-fn read_all(view: &Sample<'_>) -> u64 {
-    let words = view.payload.chunks_exact(8);
-    let payload =
-        words.fold(0_u64, |sum, word| sum.wrapping_add(word.try_into().map_or(0, u64::from_le_bytes)));
-    view.sequence + u64::from(view.producer) + view.sent_at + view.digest + payload
 }

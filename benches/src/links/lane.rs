@@ -211,7 +211,7 @@ impl Lanes {
     pub fn typed(self, terms: Terms, trust: Trust) -> Spinning<TypedOut, TypedIn> {
         let (home, valid) = (LinuxHome::new(), Validity::unconditional);
         let (outgoing, arriving) = (Arc::new(SegQueue::new()), Arc::new(SegQueue::new()));
-        outgoing.push(LaneOut::new(self.producer, Layer::for_trust(trust)));
+        outgoing.push(LaneOut::new(self.producer, trust, terms));
         arriving.push(LaneIn::new(self.consumer, trust, terms));
         let sender = Sender::new(home, valid(), outgoing);
         let receiver = Receiver::new(home, valid(), arriving);
@@ -264,7 +264,7 @@ impl Outgoing for TypedOut {
 impl Incoming for TypedIn {
     #[inline]
     fn try_receive(&mut self) -> Result<Option<u64>, LinkError> {
-        match self.0.try_recv(read) {
+        match self.0.try_recv(|view| read(view.into())) {
             Ok(sum) => sum.map(Some),
             Err(RecvError::Empty) => Ok(None),
             Err(error) => Err(lost_receiving(error)),
@@ -309,7 +309,7 @@ impl Link for Sleeping {
     }
 
     fn receive(&mut self) -> Result<u64, LinkError> {
-        self.0.incoming.0.recv_timeout(patience_ns(), read).map_err(lost_receiving)?
+        self.0.incoming.0.recv_timeout(patience_ns(), |view| read(view.into())).map_err(lost_receiving)?
     }
 }
 

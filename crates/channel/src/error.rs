@@ -19,6 +19,8 @@ pub enum Lie {
     Head,
     /// A return of a buffer that was never given, or was returned before.
     Return,
+    /// A message whose header names another format than the binding has.
+    Format,
 }
 
 /// Why a lane could not be attached.
@@ -119,6 +121,7 @@ impl fmt::Display for Lie {
             Self::Buffer => "a buffer that does not exist or is too small",
             Self::Head => "a position that cannot be",
             Self::Return => "a buffer returned that it does not hold",
+            Self::Format => "a header of another format than the binding's",
         })
     }
 }

@@ -10,7 +10,7 @@ use core::{
 };
 
 use crossbeam_queue::ArrayQueue;
-use feuerbird_serialization::{Layer, Message};
+use feuerbird_serialization::{Encode, Layer, Message};
 
 use crate::{
     Home, Receiver, ReceiverStatistics, RecvError, SendError, Sender, Watched, buffer::Buffer, receiver::open,
@@ -98,16 +98,16 @@ pub(crate) struct LocalReceiver<T, H: Home> {
 
 impl<T: Message, H: Home> LocalSender<T, H> {
     #[inline]
-    pub(crate) fn try_send(&mut self, message: &T::View<'_>) -> Result<usize, SendError> {
+    pub(crate) fn try_send(&mut self, message: &impl Encode<T>) -> Result<usize, SendError> {
         if self.queue.receivers.load(Ordering::Relaxed) == 0 {
             return Err(SendError::Disconnected);
         }
-        let bound = T::encoded_bound(message, Layer::Raw);
+        let bound = message.encoded_bound(Layer::Raw);
         if bound > self.queue.message_bytes {
             return Err(SendError::TooLarge);
         }
         let (_, mut buffer) = self.queue.spare.pop().ok_or(SendError::Full)?;
-        match T::encode(message, Layer::Raw, &mut buffer.bytes_mut()[..bound]) {
+        match message.encode(Layer::Raw, &mut buffer.bytes_mut()[..bound]) {
             Ok(bytes) => {
                 self.queue.full.push((bytes, buffer)).expect("there are as many places as buffers");
                 self.queue.changed(&self.home);
@@ -144,7 +144,7 @@ impl<T: Message, H: Home> LocalReceiver<T, H> {
     ) -> Result<R, RecvError> {
         let Some((bytes, buffer)) = self.queue.full.pop() else { return Err(self.nothing()) };
         statistics.copies_avoided += 1;
-        let result = open::<T, R, F>(Layer::Raw, &buffer.bytes()[..bytes], handler, statistics);
+        let result = open::<T, R, F>(Layer::Raw.format(), &buffer.bytes()[..bytes], handler, statistics);
         self.queue.spare.push((0, buffer)).expect("there are as many places as buffers");
         self.queue.changed(&self.home);
         result

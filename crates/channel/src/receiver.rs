@@ -5,11 +5,11 @@ use core::marker::PhantomData;
 
 use crossbeam_queue::{ArrayQueue, SegQueue};
 use feuerbird_capability::Trust;
-use feuerbird_serialization::{Layer, Message};
+use feuerbird_serialization::{DecodeError, Format, Layer, Message, Stable};
 
 use crate::{
-    Consumer, Ended, Home, PollError, ReceiverStatistics, RecvError, SLICE_NS, Standing, Terms, Validity,
-    Watched,
+    Consumer, Ended, Home, Lie, PollError, ReceiverStatistics, RecvError, SLICE_NS, Standing, Terms,
+    Validity, Watched,
     buffer::Buffer,
     local::LocalReceiver,
     wait::{Backoff, MAX_WATCHED},
@@ -23,6 +23,7 @@ const BURST: u32 = 32;
 pub struct LaneIn<H: Home> {
     consumer: Consumer<H>,
     layer: Layer,
+    format: Format,
 }
 
 impl<H: Home> LaneIn<H> {
@@ -35,7 +36,7 @@ impl<H: Home> LaneIn<H> {
             // capability was granted: a producer of this trust runs the loan discipline.
             unsafe { consumer.trust_producer() };
         }
-        Self { consumer, layer }
+        Self { consumer, layer, format: layer.format().with_checksum(terms.checksum()) }
     }
 
     /// The layer its messages travel in.
@@ -370,22 +371,32 @@ fn deliver<T: Message, H: Home, R, F: FnOnce(T::View<'_>) -> R>(
     if lane.consumer.reads_in_place() {
         let Some(borrowed) = lane.consumer.borrow()? else { return Ok(None) };
         statistics.copies_avoided += 1;
-        return Ok(Some(open::<T, R, F>(lane.layer, borrowed.bytes(), handler, statistics)));
+        return refused(open::<T, R, F>(lane.format, borrowed.bytes(), handler, statistics));
     }
     let Some(bytes) = lane.consumer.take_into(copy.bytes_mut())? else { return Ok(None) };
     statistics.copies_made += 1;
-    Ok(Some(open::<T, R, F>(lane.layer, &copy.bytes()[..bytes], handler, statistics)))
+    refused(open::<T, R, F>(lane.format, &copy.bytes()[..bytes], handler, statistics))
+}
+
+/// A header of another format than the binding's is no malformed message but a breach of what was agreed: it ends the lane.
+#[inline]
+#[allow(clippy::type_complexity)] // as above
+fn refused<R>(result: Result<R, RecvError>) -> Result<Option<Result<R, RecvError>>, PollError> {
+    match result {
+        Err(RecvError::Malformed(DecodeError::WrongFormat)) => Err(PollError::PeerMisbehaved(Lie::Format)),
+        result => Ok(Some(result)),
+    }
 }
 
 /// Checks stable bytes as their layer demands and hands the message over.
 #[inline]
 pub(crate) fn open<T: Message, R, F: FnOnce(T::View<'_>) -> R>(
-    layer: Layer,
+    format: Format,
     bytes: &[u8],
     handler: &mut Option<F>,
     statistics: &mut ReceiverStatistics,
 ) -> Result<R, RecvError> {
-    let view = T::decode(bytes, layer).map_err(|error| {
+    let view = Stable::new(bytes).and_then(|bytes| T::decode(bytes, format)).map_err(|error| {
         statistics.malformed += 1;
         RecvError::Malformed(error)
     })?;

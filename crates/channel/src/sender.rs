@@ -4,11 +4,12 @@ use alloc::{collections::VecDeque, sync::Arc, vec::Vec};
 use core::marker::PhantomData;
 
 use crossbeam_queue::{ArrayQueue, SegQueue};
-use feuerbird_serialization::{Layer, Message};
+use feuerbird_capability::Trust;
+use feuerbird_serialization::{Encode, Format, Layer, Message, Stable};
 
 use crate::{
-    ClaimError, Ended, Home, PollError, Producer, SLICE_NS, SendError, SenderStatistics, Standing, Validity,
-    Watched,
+    ClaimError, Ended, Home, PollError, Producer, SLICE_NS, SendError, SenderStatistics, Standing, Terms,
+    Validity, Watched,
     buffer::Buffer,
     local::LocalSender,
     wait::{Backoff, MAX_WATCHED},
@@ -31,12 +32,14 @@ pub enum WhenFull {
 pub struct LaneOut<H: Home> {
     producer: Producer<H>,
     layer: Layer,
+    format: Format,
 }
 
 impl<H: Home> LaneOut<H> {
-    /// A lane that carries `layer`.
-    pub fn new(producer: Producer<H>, layer: Layer) -> Self {
-        Self { producer, layer }
+    /// A lane whose receiver's binding trusts this domain so far. Trust decides the layer; `terms` may ask for a stricter one.
+    pub fn new(producer: Producer<H>, trust: Trust, terms: Terms) -> Self {
+        let layer = Layer::for_trust(trust).stricter(terms.layer());
+        Self { producer, layer, format: layer.format().with_checksum(terms.checksum()) }
     }
 
     /// The layer its messages travel in.
@@ -73,7 +76,7 @@ struct Lanes<H: Home> {
     lanes: Vec<LaneOut<H>>,
     next: usize,
     /// Encoded messages that ended lanes left behind, oldest first.
-    backlog: VecDeque<(Layer, Vec<u8>)>,
+    backlog: VecDeque<(Format, Vec<u8>)>,
     /// Why the last lane went, once there was one.
     last: Option<PollError>,
     buffers_lost: u64,
@@ -146,7 +149,7 @@ impl<T: Message, H: Home> Sender<T, H> {
     /// # Cost
     /// No system call and no allocation while receivers keep up; one wake where the chosen receiver sleeps.
     #[inline]
-    pub fn send(&mut self, message: &T::View<'_>) -> Result<(), SendError> {
+    pub fn send(&mut self, message: &impl Encode<T>) -> Result<(), SendError> {
         match self.try_send(message) {
             Err(SendError::Full) if matches!(self.when_full, WhenFull::Block { .. }) => {
                 self.send_waiting(message)
@@ -160,7 +163,7 @@ impl<T: Message, H: Home> Sender<T, H> {
     /// # Errors
     /// [`SendError::Full`] where none has, or none is there yet; otherwise as for [`send`](Self::send).
     #[inline]
-    pub fn try_send(&mut self, message: &T::View<'_>) -> Result<(), SendError> {
+    pub fn try_send(&mut self, message: &impl Encode<T>) -> Result<(), SendError> {
         let bytes = match &mut self.route {
             Route::Local(local) => local.try_send(message)?,
             Route::Lanes(lanes) => lanes.try_send::<T>(message, &mut self.statistics)?,
@@ -255,7 +258,7 @@ impl<T: Message, H: Home> Sender<T, H> {
     }
 
     #[cold]
-    fn send_waiting(&mut self, message: &T::View<'_>) -> Result<(), SendError> {
+    fn send_waiting(&mut self, message: &impl Encode<T>) -> Result<(), SendError> {
         let WhenFull::Block { timeout_ns } = self.when_full else { return Err(SendError::Full) };
         let deadline = self.home.now_ns().saturating_add(timeout_ns);
         let mut backoff = Backoff::new(self.spins);
@@ -290,7 +293,7 @@ impl<H: Home> Lanes<H> {
     #[inline]
     fn try_send<T: Message>(
         &mut self,
-        message: &T::View<'_>,
+        message: &impl Encode<T>,
         statistics: &mut SenderStatistics,
     ) -> Result<usize, SendError> {
         if !self.arriving.is_empty() {
@@ -347,8 +350,8 @@ impl<H: Home> Lanes<H> {
     fn remove(&mut self, index: usize, error: PollError, statistics: &mut SenderStatistics) {
         let mut lane = self.lanes.swap_remove(index);
         // Whyever the receiver went: what it had not taken goes to another one.
-        let layer = lane.layer;
-        lane.producer.recover(|bytes| self.backlog.push_back((layer, bytes.to_vec())));
+        let format = lane.format;
+        lane.producer.recover(|bytes| self.backlog.push_back((format, bytes.to_vec())));
         self.buffers_lost += u64::from(lane.producer.reclaim());
         account(statistics, &lane.producer);
         statistics.misbehaved += u64::from(matches!(error, PollError::PeerMisbehaved(_)));
@@ -358,9 +361,9 @@ impl<H: Home> Lanes<H> {
     /// Publishes the backlog to whoever has room.
     #[cold]
     fn flush<T: Message>(&mut self, statistics: &mut SenderStatistics) -> Result<(), SendError> {
-        while let Some((layer, bytes)) = self.backlog.pop_front() {
-            if !self.place::<T>(layer, &bytes, statistics) {
-                self.backlog.push_front((layer, bytes));
+        while let Some((format, bytes)) = self.backlog.pop_front() {
+            if !self.place::<T>(format, &bytes, statistics) {
+                self.backlog.push_front((format, bytes));
                 return Err(self.no_room());
             }
         }
@@ -368,10 +371,10 @@ impl<H: Home> Lanes<H> {
     }
 
     /// Publishes one message again: whether it is off our hands. One that no lane can ever carry is, too.
-    fn place<T: Message>(&mut self, layer: Layer, bytes: &[u8], statistics: &mut SenderStatistics) -> bool {
+    fn place<T: Message>(&mut self, format: Format, bytes: &[u8], statistics: &mut SenderStatistics) -> bool {
         let mut index = 0;
         while index < self.lanes.len() {
-            match republish::<T, H>(&mut self.lanes[index], layer, bytes) {
+            match republish::<T, H>(&mut self.lanes[index], format, bytes) {
                 Ok(_) => {
                     statistics.redelivered += 1;
                     return true;
@@ -483,20 +486,22 @@ impl From<ClaimError> for Refusal {
 /// Encodes a message in place, in the lane's own layer.
 #[cfg(not(loom))]
 #[inline]
-fn publish<T: Message, H: Home>(lane: &mut LaneOut<H>, message: &T::View<'_>) -> Result<usize, Refusal> {
-    let mut claim = lane.producer.claim(T::encoded_bound(message, lane.layer))?;
-    let bytes = T::encode(message, lane.layer, claim.bytes_mut())
+fn publish<T: Message, H: Home>(lane: &mut LaneOut<H>, message: &impl Encode<T>) -> Result<usize, Refusal> {
+    let mut claim = lane.producer.claim(message.encoded_bound(lane.format))?;
+    let bytes = message
+        .encode(lane.format, claim.bytes_mut())
         .map_err(|error| Refusal::Caller(SendError::Unencodable(error)))?;
     claim.publish(bytes);
     Ok(bytes)
 }
 
 #[cfg(loom)]
-fn publish<T: Message, H: Home>(lane: &mut LaneOut<H>, message: &T::View<'_>) -> Result<usize, Refusal> {
-    let bound = T::encoded_bound(message, lane.layer);
+fn publish<T: Message, H: Home>(lane: &mut LaneOut<H>, message: &impl Encode<T>) -> Result<usize, Refusal> {
+    let bound = message.encoded_bound(lane.format);
     let claim = lane.producer.claim(bound)?;
     let mut buffer = Buffer::with_capacity(bound);
-    let bytes = T::encode(message, lane.layer, &mut buffer.bytes_mut()[..bound])
+    let bytes = message
+        .encode(lane.format, &mut buffer.bytes_mut()[..bound])
         .map_err(|error| Refusal::Caller(SendError::Unencodable(error)))?;
     claim.publish_copy(&buffer.bytes()[..bytes]);
     Ok(bytes)
@@ -505,16 +510,16 @@ fn publish<T: Message, H: Home>(lane: &mut LaneOut<H>, message: &T::View<'_>) ->
 /// Publishes encoded bytes again, translated where the lane speaks another layer.
 fn republish<T: Message, H: Home>(
     lane: &mut LaneOut<H>,
-    layer: Layer,
+    format: Format,
     bytes: &[u8],
 ) -> Result<usize, Refusal> {
-    if lane.layer == layer {
+    if lane.format == format {
         lane.producer.claim(bytes.len())?.publish_copy(bytes);
         return Ok(bytes.len());
     }
     let mut aligned = Buffer::with_capacity(bytes.len());
     aligned.bytes_mut()[..bytes.len()].copy_from_slice(bytes);
-    match T::decode(&aligned.bytes()[..bytes.len()], layer) {
+    match Stable::new(&aligned.bytes()[..bytes.len()]).and_then(|bytes| T::decode(bytes, format)) {
         Ok(message) => publish::<T, H>(lane, &message),
         Err(_) => Err(Refusal::Caller(SendError::TooLarge)),
     }

@@ -2,7 +2,7 @@
 
 use core::fmt;
 
-use feuerbird_serialization::Layer;
+use feuerbird_serialization::{Checksum, Layer};
 
 /// The largest message a lane carries, in encoded bytes: 16 MiB.
 pub const MAX_MESSAGE_BYTES: u32 = 16 << 20;
@@ -32,6 +32,7 @@ pub struct Terms {
     depth: u32,
     overflow: Overflow,
     layer: Layer,
+    checksum: Checksum,
 }
 
 /// Why terms are refused.
@@ -63,7 +64,13 @@ impl Terms {
         if u64::from(message_bytes) * u64::from(depth) > MAX_LANE_BYTES {
             return Err(TermsError::LaneBytes);
         }
-        Ok(Self { message_bytes, depth, overflow: Overflow::Wait, layer: Layer::Raw })
+        Ok(Self {
+            message_bytes,
+            depth,
+            overflow: Overflow::Wait,
+            layer: Layer::Raw,
+            checksum: Checksum::Crc32c,
+        })
     }
 
     /// The same with a depth that suits the size: at least 32 messages, and otherwise about 8 MiB of them, at most 1 024.
@@ -87,6 +94,12 @@ impl Terms {
         Self { layer: self.layer.stricter(layer), ..self }
     }
 
+    /// The same, with or without a checksum in the layer that has a place for one, Lite. At first: with.
+    #[must_use]
+    pub fn with_checksum(self, checksum: Checksum) -> Self {
+        Self { checksum, ..self }
+    }
+
     /// The largest message, in encoded bytes.
     pub fn message_bytes(self) -> u32 {
         self.message_bytes
@@ -107,12 +120,18 @@ impl Terms {
         self.layer
     }
 
+    /// Whether Lite messages carry a checksum.
+    pub fn checksum(self) -> Checksum {
+        self.checksum
+    }
+
     /// One word, as the kernel carries it.
     pub fn to_bits(self) -> u64 {
         let overflow = u64::from(self.overflow == Overflow::DropOldest);
         u64::from(self.message_bytes)
             | u64::from(self.depth.trailing_zeros()) << 32
             | overflow << 40
+            | u64::from(self.checksum == Checksum::Off) << 41
             | u64::from(self.layer.to_number()) << 48
             | VERSION << 56
     }
@@ -123,9 +142,10 @@ impl Terms {
     /// [`TermsError`] where [`to_bits`](Self::to_bits) writes no such word.
     pub fn from_bits(bits: u64) -> Result<Self, TermsError> {
         let depth = 1u32.checked_shl((bits >> 32) as u32 & 0xff).unwrap_or(0);
-        let overflow = if bits >> 40 & 0xff == 1 { Overflow::DropOldest } else { Overflow::Wait };
+        let checksum = if bits >> 41 & 1 == 1 { Checksum::Off } else { Checksum::Crc32c };
+        let overflow = if bits >> 40 & 1 == 1 { Overflow::DropOldest } else { Overflow::Wait };
         let layer = Layer::from_number((bits >> 48) as u8).ok_or(TermsError::Unknown)?;
-        let terms = Self::new(bits as u32, depth)?.overflow(overflow).at_least(layer);
+        let terms = Self::new(bits as u32, depth)?.overflow(overflow).at_least(layer).with_checksum(checksum);
         if terms.to_bits() == bits { Ok(terms) } else { Err(TermsError::Unknown) }
     }
 }

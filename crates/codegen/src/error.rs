@@ -14,7 +14,9 @@ pub enum Error {
         source: io::Error,
     },
     /// There is no compiled request beside the schema, and no `capnp` tool to make one.
-    #[error("{path} is missing, and the capnp tool could not make it: {why}; on Debian, apt-get install capnproto")]
+    #[error(
+        "{path} is missing, and the capnp tool could not make it: {why}; on Debian, apt-get install capnproto"
+    )]
     NoRequest {
         /// The request.
         path: PathBuf,

@@ -5,7 +5,8 @@ pub(crate) fn snake(name: &str) -> String {
     let mut out = String::new();
     let mut previous = '_';
     for (index, letter) in name.char_indices() {
-        let next_is_lower = name[index + letter.len_utf8()..].starts_with(|next: char| next.is_ascii_lowercase());
+        let next_is_lower =
+            name[index + letter.len_utf8()..].starts_with(|next: char| next.is_ascii_lowercase());
         let starts_word = letter.is_ascii_uppercase()
             && previous != '_'
             && (!previous.is_ascii_uppercase() || next_is_lower);
@@ -32,10 +33,11 @@ pub(crate) fn camel(name: &str) -> String {
 /// An identifier that is no keyword.
 fn escaped(name: String) -> String {
     const RAW: [&str; 48] = [
-        "abstract", "as", "async", "await", "become", "box", "break", "const", "continue", "do", "dyn", "else",
-        "enum", "extern", "false", "final", "fn", "for", "gen", "if", "impl", "in", "let", "loop", "macro",
-        "match", "mod", "move", "mut", "override", "priv", "pub", "ref", "return", "static", "struct", "trait",
-        "true", "try", "type", "typeof", "unsafe", "unsized", "use", "virtual", "where", "while", "yield",
+        "abstract", "as", "async", "await", "become", "box", "break", "const", "continue", "do", "dyn",
+        "else", "enum", "extern", "false", "final", "fn", "for", "gen", "if", "impl", "in", "let", "loop",
+        "macro", "match", "mod", "move", "mut", "override", "priv", "pub", "ref", "return", "static",
+        "struct", "trait", "true", "try", "type", "typeof", "unsafe", "unsized", "use", "virtual", "where",
+        "while", "yield",
     ];
     match name.as_str() {
         // These four cannot be raw identifiers.
@@ -51,9 +53,13 @@ mod tests {
 
     #[test]
     fn names_become_those_of_rust() {
-        for (schema, rust) in
-            [("sentAt", "sent_at"), ("x", "x"), ("type", "r#type"), ("HTTPServer", "http_server"), ("self", "self_")]
-        {
+        for (schema, rust) in [
+            ("sentAt", "sent_at"),
+            ("x", "x"),
+            ("type", "r#type"),
+            ("HTTPServer", "http_server"),
+            ("self", "self_"),
+        ] {
             assert_eq!(snake(schema), rust);
         }
         assert_eq!(screaming("darkRed"), "DARK_RED");

@@ -37,7 +37,8 @@ pub(crate) fn request(mut bytes: &[u8]) -> Result<Schema, Error> {
 }
 
 fn docs(request: &code_generator_request::Reader<'_>) -> Result<Docs, Error> {
-    let text = |text: capnp::text::Reader<'_>| text.to_str().map(str::trim).map(str::to_owned).unwrap_or_default();
+    let text =
+        |text: capnp::text::Reader<'_>| text.to_str().map(str::trim).map(str::to_owned).unwrap_or_default();
     let mut docs = Docs::new();
     for info in request.get_source_info()? {
         let members = info.get_members()?.iter();
@@ -81,6 +82,7 @@ impl Reading<'_> {
             }
             schema.nodes.insert(*id, Node { name, path, doc: self.doc(*id), kind });
         }
+        check_groups(&schema)?;
         schema.constants.sort_by(|one, other| one.name.cmp(&other.name));
         Ok(schema)
     }
@@ -209,6 +211,26 @@ impl Reading<'_> {
 fn path(node: node::Reader<'_>) -> Result<String, Error> {
     let name = node.get_display_name()?.to_str().map_err(capnp::Error::from)?;
     Ok(name.rsplit_once(':').map_or(name, |(_, path)| path).to_owned())
+}
+
+/// A group's fields lie in its struct's sections.
+fn check_groups(schema: &Schema) -> Result<(), Error> {
+    for node in schema.nodes.values() {
+        let Kind::Struct(structure) = &node.kind else { continue };
+        for field in &structure.fields {
+            let Content::Group(id) = field.content else { continue };
+            let fits = |group: &Struct| {
+                (group.is_group, group.data, group.pointers) == (true, structure.data, structure.pointers)
+            };
+            if !schema.structure(id).is_some_and(fits) {
+                return Err(Error::refused(
+                    format!("{}.{}", node.path, field.name),
+                    "it is no group of this struct",
+                ));
+            }
+        }
+    }
+    Ok(())
 }
 
 /// Two fields may not become one in Rust; and the enum of a union is the field `which`.

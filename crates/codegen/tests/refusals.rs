@@ -9,7 +9,8 @@ use feuerbird_codegen::{Error, generate};
 fn request(name: &str, schema: &str) -> Option<Vec<u8>> {
     let folder = std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
     fs::create_dir_all(&folder).unwrap();
-    fs::write(folder.join("other.capnp"), "@0xaaaa111122223333; struct Other @0xaaaa111122224444 {}").unwrap();
+    fs::write(folder.join("other.capnp"), "@0xaaaa111122223333; struct Other @0xaaaa111122224444 {}")
+        .unwrap();
     fs::write(folder.join("schema.capnp"), format!("@0xbbbb111122223333;\n{schema}")).unwrap();
     let tool = Command::new("capnp").args(["compile", "-o-", "schema.capnp"]).current_dir(&folder).output();
     let Ok(output) = tool else {
@@ -38,8 +39,8 @@ fn what_has_no_code_is_refused_with_its_place() {
         ),
         (
             "fields",
-            "struct S { fooBar @0 :Bool; fOOBar @1 :Bool; }",
-            "S.fOOBar: another field has the same name in Rust",
+            "struct S { hTTPServer @0 :Bool; hTtpServer @1 :Bool; }",
+            "S.hTtpServer: another field has the same name in Rust",
         ),
         (
             "which",

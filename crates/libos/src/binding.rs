@@ -49,14 +49,14 @@ pub(crate) fn failures() -> Failures {
 pub(crate) struct Common<H: Home> {
     /// The endpoint's, the same on both sides: the layout of every lane follows from them.
     pub(crate) terms: Terms,
-    /// The least strict layer that this side wants, whatever the trust.
-    pub(crate) layer: Layer,
+    /// What this side wants beyond what trust demands.
+    pub(crate) wish: Wish,
     pub(crate) lanes: Lanes<H>,
 }
 
 impl<H: Home> Clone for Common<H> {
     fn clone(&self) -> Self {
-        Self { terms: self.terms, layer: self.layer, lanes: self.lanes.clone() }
+        Self { terms: self.terms, wish: self.wish, lanes: self.lanes.clone() }
     }
 }
 
@@ -98,6 +98,37 @@ pub(crate) struct Binding<G: Gate> {
     pub(crate) backlog: Option<VecDeque<Told<G>>>,
 }
 
+/// What one side of a binding asks for, in the word that the kernel carries to its peers: a layer, and the layout of its messages.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Wish {
+    layer: Layer,
+    /// 56 bits of [`Message::LAYOUT`](feuerbird_serialization::Message::LAYOUT).
+    layout: u64,
+}
+
+impl Wish {
+    /// This layer or a stricter one, for messages of this layout.
+    pub(crate) fn new(layer: Layer, layout: u64) -> Self {
+        Self { layer, layout: layout >> 8 }
+    }
+
+    pub(crate) fn to_bits(self) -> u64 {
+        self.layout << 8 | u64::from(self.layer.to_number())
+    }
+
+    /// What a peer wishes; `None` for a layer that there is not.
+    pub(crate) fn from_bits(bits: u64) -> Option<Self> {
+        Some(Self { layer: Layer::from_number(bits as u8)?, layout: bits >> 8 })
+    }
+
+    /// The least strict layer that is right for both. Raw is only for two ends with the same layout; where their versions of a
+    /// schema differ, Lite reads either.
+    fn with(self, other: Self) -> Layer {
+        let same = if self.layout == other.layout { Layer::Raw } else { Layer::Lite };
+        self.layer.stricter(other.layer).stricter(same)
+    }
+}
+
 type Reader<G> = <<G as Gate>::Home as Home>::Reader;
 type Writer<G> = <<G as Gate>::Home as Home>::Writer;
 type Life<G> = <<G as Gate>::Home as Home>::Life;
@@ -114,7 +145,7 @@ pub(crate) struct Pair<G: Gate> {
 /// What a lane is made of besides the peer's memory.
 pub(crate) struct Waiting<G: Gate> {
     pub(crate) trust: Trust,
-    pub(crate) peer_layer: Layer,
+    pub(crate) peer_wish: Wish,
     pub(crate) own: Writer<G>,
     pub(crate) life: Option<Life<G>>,
 }
@@ -184,14 +215,13 @@ pub(crate) fn attach<G: Gate>(
     (waiting, validity): (Waiting<G>, Validity<Reader<G>>),
     theirs: Reader<G>,
 ) -> Result<(), AttachError> {
-    let Waiting { trust, peer_layer, own, life } = waiting;
+    let Waiting { trust, peer_wish, own, life } = waiting;
     // Both sides reckon the layer from what the kernel told both: trust, and what each asked for beyond it.
-    let terms = common.terms.at_least(common.layer).at_least(peer_layer);
+    let terms = common.terms.at_least(common.wish.with(peer_wish));
     match &common.lanes {
         Lanes::Out(queue) => {
-            let layer = Layer::for_trust(trust).stricter(terms.layer());
             let producer = Producer::attach(gate.home(), common.terms, own, theirs, validity, life)?;
-            queue.push(LaneOut::new(producer, layer));
+            queue.push(LaneOut::new(producer, trust, terms));
         }
         Lanes::In(queue) => {
             let consumer = Consumer::attach(gate.home(), common.terms, own, theirs, validity, life)?;

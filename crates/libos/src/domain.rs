@@ -18,7 +18,7 @@ use zerocopy::{FromBytes, IntoBytes};
 use crate::{
     Answer, AuditLog, DomainHandle, Error, Gate, GateError, Granted, Handle, Missed, Receiver, Repossession,
     Sender, SharedRegion,
-    binding::{self, Binding, Common, Failures, Lanes, PAGE_BYTES},
+    binding::{self, Binding, Common, Failures, Lanes, PAGE_BYTES, Wish},
     recent::Recent,
     revocation::Revocations,
     table::Table,
@@ -194,7 +194,8 @@ impl<G: Gate> Domain<G> {
         layer: Layer,
     ) -> Result<Sender<T, G>, Error> {
         let lanes = Arc::new(SegQueue::new());
-        let bound = self.bind(handle.slot, T::IDENTITY, layer, Lanes::Out(Arc::clone(&lanes)))?;
+        let bound =
+            self.bind(handle.slot, T::IDENTITY, Wish::new(layer, T::LAYOUT), Lanes::Out(Arc::clone(&lanes)))?;
         let sender = feuerbird_channel::Sender::new(self.inner.gate.home(), bound.validity, lanes);
         Ok(Sender::new(sender.with_failures(bound.failures), self.clone(), bound.number))
     }
@@ -217,7 +218,8 @@ impl<G: Gate> Domain<G> {
         layer: Layer,
     ) -> Result<Receiver<T, G>, Error> {
         let lanes = Arc::new(SegQueue::new());
-        let bound = self.bind(handle.slot, T::IDENTITY, layer, Lanes::In(Arc::clone(&lanes)))?;
+        let bound =
+            self.bind(handle.slot, T::IDENTITY, Wish::new(layer, T::LAYOUT), Lanes::In(Arc::clone(&lanes)))?;
         let receiver = feuerbird_channel::Receiver::new(self.inner.gate.home(), bound.validity, lanes);
         Ok(Receiver::new(receiver.with_failures(bound.failures), self.clone(), bound.number))
     }
@@ -306,11 +308,11 @@ impl<G: Gate> Domain<G> {
         &self,
         slot: Slot,
         identity: Identity,
-        layer: Layer,
+        wish: Wish,
         lanes: Lanes<G::Home>,
     ) -> Result<Bound<G>, Error> {
         let asking = self.inner.table.lock().begin();
-        let made = self.ask_to_bind(slot, &identity, layer, lanes);
+        let made = self.ask_to_bind(slot, &identity, wish, lanes);
         let mut table = self.inner.table.lock();
         let (stale, made) = match made {
             Ok((bound, binding)) => (table.install(asking, bound.number, binding), Ok(bound)),
@@ -332,11 +334,11 @@ impl<G: Gate> Domain<G> {
         &self,
         slot: Slot,
         identity: &Identity,
-        layer: Layer,
+        wish: Wish,
         lanes: Lanes<G::Home>,
     ) -> Result<(Bound<G>, Binding<G>), Error> {
         let role = if matches!(lanes, Lanes::Out(_)) { Role::Sender } else { Role::Receiver };
-        let arguments = [slot.to_bits(), role as u64, u64::from(layer.to_number())];
+        let arguments = [slot.to_bits(), role as u64, wish.to_bits()];
         let request = self.request(Call::Bind, &arguments);
         let mut contract = [0; PAYLOAD_BYTES];
         let gate = &self.inner.gate;
@@ -355,7 +357,7 @@ impl<G: Gate> Domain<G> {
             }
         };
         let failures = binding::failures();
-        let common = Common { terms, layer, lanes };
+        let common = Common { terms, wish, lanes };
         let binding = Binding::new(common, Arc::clone(&failures), validity.share());
         Ok((Bound { number, validity, failures }, binding))
     }

@@ -3,18 +3,17 @@
 use feuerbird_abi::Call;
 use feuerbird_capability::{Slot, Trust};
 use feuerbird_channel::{AttachError, Home, Lie, PollError, layout::LaneLayout, prepare};
-use feuerbird_serialization::Layer;
 
 use crate::{
     Domain, Error, Gate, MemoryError,
-    binding::{Common, Pair, Waiting, attach},
+    binding::{Common, Pair, Waiting, Wish, attach},
 };
 
 impl<G: Gate> Domain<G> {
     pub(crate) fn on_peer_joined(&self, values: [u64; 6], handle: Option<G::Handle>) -> Result<(), Error> {
         let [number, peer, trust, peer_terms, word, value] = values;
         let trust = Trust::new(trust as u8).ok_or(Error::Garbled)?;
-        let peer_layer = Layer::from_number(peer_terms as u8).ok_or(Error::Garbled)?;
+        let peer_wish = Wish::from_bits(peer_terms).ok_or(Error::Garbled)?;
         let validity = self.validity(word, value)?;
         let Some(common) = self.with_binding(number, |binding| binding.common.clone()) else { return Ok(()) };
         let (own, region) = match self.make_half(&common) {
@@ -25,7 +24,7 @@ impl<G: Gate> Domain<G> {
             }
         };
         let life = handle.map(|handle| self.gate().life(handle));
-        let waiting = Some(Waiting { trust, peer_layer, own, life });
+        let waiting = Some(Waiting { trust, peer_wish, own, life });
         let mut pair = Some(Pair { validity, region: Some(region), waiting });
         self.with_binding(number, |binding| binding.join(peer, &mut pair));
         if pair.is_some() {

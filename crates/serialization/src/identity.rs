@@ -84,10 +84,9 @@ impl Identity {
         }
     }
 
-    /// The identity of a schema's struct with so many words of data and so many pointers.
-    pub const fn of_struct(name: &str, schema: u64, layout: u64, data: u16, pointers: u16) -> Self {
-        let size = (data as u32 + pointers as u32) * 8;
-        Self { name: Name::new(name), schema, layout, size, alignment: 8, reserved: [0; 40] }
+    /// The identity of a schema's struct, which may grow: neither its size nor its layout is part of it.
+    pub const fn of_schema(name: &str, schema: u64) -> Self {
+        Self { name: Name::new(name), schema, layout: 0, size: 0, alignment: 0, reserved: [0; 40] }
     }
 
     /// The first thing in which `theirs` differs from this one, or `None` if they are the same.

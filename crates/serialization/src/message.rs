@@ -11,6 +11,10 @@ pub trait Message: Sized + 'static {
     /// What both ends compare when they bind.
     const IDENTITY: Identity;
 
+    /// What names the layout of a type that may grow, in its upper 56 bits. Ends whose layouts differ do not use Raw; the other layers
+    /// read either. 0 where the identity says it all.
+    const LAYOUT: u64 = 0;
+
     /// The message's fields, borrowed from the received bytes. One type for all layers, so that a handler is written once; it can
     /// be sent on as it is. Formats that decode into owned memory have views that own it.
     type View<'a>: Encode<Self>;

@@ -83,8 +83,14 @@ fn constants_have_the_values_of_the_schema() {
 fn what_was_never_set_has_its_default() {
     let check = |view: DefaultsReader<'_>| {
         assert!(view.bool());
-        assert_eq!((view.int8(), view.int16(), view.int32(), view.int64()), (-8, -1600, -320_000, -64_000_000_000));
-        assert_eq!((view.uint8(), view.uint16(), view.uint32(), view.uint64()), (8, 1600, 320_000, 64_000_000_000));
+        assert_eq!(
+            (view.int8(), view.int16(), view.int32(), view.int64()),
+            (-8, -1600, -320_000, -64_000_000_000)
+        );
+        assert_eq!(
+            (view.uint8(), view.uint16(), view.uint32(), view.uint64()),
+            (8, 1600, 320_000, 64_000_000_000)
+        );
         assert_eq!((view.float32(), view.float64()), (1.5, -2.25));
         assert_eq!((view.color(), view.text(), view.data()), (Color::DARK_BLUE, "default", &[1, 2, 3][..]));
         assert_eq!(view.list().iter().collect::<Vec<_>>(), [1, 2, 3]);
@@ -141,7 +147,8 @@ fn with_lists(count: usize, check: impl FnOnce(Lists<'_>)) {
     let nested: Vec<&[i32]> = (0..count).map(|i| &i32s[i..]).collect();
     let deep: Vec<&[&[&str]]> = vec![DEEP; count];
     let leaf = [Tree { label: "leaf", ..Tree::default() }];
-    let trees: Vec<Tree<'_>> = texts.iter().map(|label| Tree { label, children: &leaf, next: None }).collect();
+    let trees: Vec<Tree<'_>> =
+        texts.iter().map(|label| Tree { label, children: &leaf, next: None }).collect();
     check(Lists {
         voids: &vec![(); count],
         bools: &bools,
@@ -223,11 +230,8 @@ fn every_member_of_a_union_arrives_alone() {
         ShapeWhich::Label("round"),
         ShapeWhich::Box(ShapeBox { width: 3, height: 4, title: "boxed" }),
     ];
-    let fills = [
-        ShapeFillWhich::None,
-        ShapeFillWhich::Color(Color::GREEN),
-        ShapeFillWhich::Texture(&[9, 8, 7]),
-    ];
+    let fills =
+        [ShapeFillWhich::None, ShapeFillWhich::Color(Color::GREEN), ShapeFillWhich::Texture(&[9, 8, 7])];
     for which in shapes {
         for fill in fills {
             let sent = Shape {
@@ -255,8 +259,12 @@ fn every_member_of_a_union_arrives_alone() {
                 }
                 match (sent.fill.which, view.fill().which()) {
                     (ShapeFillWhich::None, ShapeFillWhichReader::None) => {}
-                    (ShapeFillWhich::Color(sent), ShapeFillWhichReader::Color(view)) => assert_eq!(sent, view),
-                    (ShapeFillWhich::Texture(sent), ShapeFillWhichReader::Texture(view)) => assert_eq!(sent, view),
+                    (ShapeFillWhich::Color(sent), ShapeFillWhichReader::Color(view)) => {
+                        assert_eq!(sent, view)
+                    }
+                    (ShapeFillWhich::Texture(sent), ShapeFillWhichReader::Texture(view)) => {
+                        assert_eq!(sent, view)
+                    }
                     (sent, view) => panic!("{sent:?} arrived as {view:?}"),
                 }
             });
@@ -311,7 +319,8 @@ fn a_builder_writes_the_same_message_in_place() {
             TreeBuilder::from(children.structure(0)).set_label("child")
         });
         assert_eq!(&out.bytes()[..length.unwrap()], expected.bytes(), "{format:?}");
-        let too_small = TreeMessage::build(format, 1, out.bytes_mut(), |mut root| root.set_label("longer than a word"));
+        let too_small =
+            TreeMessage::build(format, 1, out.bytes_mut(), |mut root| root.set_label("longer than a word"));
         assert!(matches!(too_small, Err(EncodeError::BufferTooSmall { .. })));
     }
 }
@@ -391,10 +400,16 @@ fn the_capnp_crate_and_we_read_each_other() {
     with_lists(9, |lists| {
         let numbers = numbers();
         let tree = Tree { label: "label", children: &[Tree::default()], next: None };
-        let sent = Everything { numbers: Some(&numbers), lists: Some(&lists), tree: Some(&tree), ..Everything::default() };
+        let sent = Everything {
+            numbers: Some(&numbers),
+            lists: Some(&lists),
+            tree: Some(&tree),
+            ..Everything::default()
+        };
         let ours = encoded::<EverythingMessage>(&sent, FULL);
         let mut bytes = ours.bytes();
-        let message = capnp::serialize::read_message_from_flat_slice(&mut bytes, ReaderOptions::new()).unwrap();
+        let message =
+            capnp::serialize::read_message_from_flat_slice(&mut bytes, ReaderOptions::new()).unwrap();
         let root: everything_capnp::everything::Reader<'_> = message.get_root().unwrap();
         let theirs = root.get_numbers().unwrap();
         assert_eq!((theirs.get_int64(), theirs.get_uint16()), (i64::MIN, 65_535));

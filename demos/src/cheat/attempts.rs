@@ -14,7 +14,7 @@ use feuerbird::{
     channel::layout::{CLOSED_WORD, LaneLayout, SLEEPING_WORD, Stamp},
     hosted::os::memory::{WriterMemory, try_mapping_writable},
     serialization::{
-        Message,
+        Encode, Message,
         sample::{Sample, SampleMessage},
     },
     zero_copy::{Region, WriteRegion},
@@ -161,8 +161,8 @@ fn mutate(lane: &Lane) -> anyhow::Result<String> {
     let payload = [0x5a; PAYLOAD_BYTES];
     let sample =
         Sample { sequence: 0, producer: 666, sent_at: 0, digest: digest(&payload), payload: &payload };
-    let mut good = vec![0u64; SampleMessage::encoded_bound(&sample, lane.layer).div_ceil(8)];
-    let bytes = SampleMessage::encode(&sample, lane.layer, zerocopy::IntoBytes::as_mut_bytes(&mut good[..]))?;
+    let mut good = vec![0u64; sample.encoded_bound(lane.layer).div_ceil(8)];
+    let bytes = sample.encode(lane.layer, zerocopy::IntoBytes::as_mut_bytes(&mut good[..]))?;
     let pool = lane.layout.pool().copied();
     let end = Instant::now() + Duration::from_millis(500);
     let mut random = 99;
@@ -209,7 +209,7 @@ fn taken(lane: &Lane) -> u64 {
 fn replay(client: &mut Client, slot: u64, pair: &super::client::Pair, lane: &Lane) -> anyhow::Result<String> {
     let sample = Sample { sequence: 0, producer: 666, sent_at: 0, digest: digest(&[1]), payload: &[1] };
     let mut good = [0u64; 64];
-    let bytes = SampleMessage::encode(&sample, lane.layer, zerocopy::IntoBytes::as_mut_bytes(&mut good[..]))?;
+    let bytes = sample.encode(lane.layer, zerocopy::IntoBytes::as_mut_bytes(&mut good[..]))?;
     let buffer = feuerbird::zero_copy::BufferId(0);
     let start = lane.layout.pool().and_then(|pool| pool.offset(buffer)).map_or(0, |start| start / 8);
     (0..bytes.div_ceil(8)).for_each(|word| store(lane, start + word, good[word]));

@@ -147,7 +147,7 @@ fn watch(
 ) {
     for _ in 0..256 {
         let began = Instant::now();
-        let result = receiver.recv_timeout(SECOND / 1000, |sample| judge(&sample, seen));
+        let result = receiver.recv_timeout(SECOND / 1000, |view| judge(&view.into(), seen));
         seen.longest_wait = seen.longest_wait.max(began.elapsed());
         match result {
             Ok(()) => {}

@@ -7,10 +7,10 @@ use feuerbird::{
     hosted::{LinuxHome, os::clock},
     prelude::RecvError,
 };
+use feuerbird_serialization::sample::{Sample, SampleMessage};
 
 use crate::{
     layout::{Order, State, Word},
-    message::{Numbered, NumberedMessage},
     payload,
     report::{Orders, Report},
 };
@@ -26,7 +26,7 @@ pub(crate) struct Consumer<'a> {
     pub(crate) peers: usize,
     pub(crate) orders: Orders<'a>,
     pub(crate) report: Report,
-    pub(crate) receiver: &'a mut Receiver<NumberedMessage, LinuxHome>,
+    pub(crate) receiver: &'a mut Receiver<SampleMessage, LinuxHome>,
 }
 
 /// What a message of this run must be.
@@ -52,7 +52,7 @@ impl Consumer<'_> {
         self.report.enter(State::Ready);
         for turn in 1u64.. {
             let report = &self.report;
-            match self.receiver.recv_timeout(SLICE_NS, |message| check(report, expected, message)) {
+            match self.receiver.recv_timeout(SLICE_NS, |view| check(report, expected, view.into())) {
                 // Given back, too, or copied before: nobody else gets it.
                 Ok(()) => self.report.set(Word::InHand, 0),
                 Err(RecvError::DeadlinePassed | RecvError::Empty) => self.look(),
@@ -90,8 +90,7 @@ impl Consumer<'_> {
 
 /// Handles one message. Its mark is the last thing: a consumer that is killed before has not handled it.
 #[inline]
-fn check(report: &Report, expected: Expected, message: Numbered<'_>) {
-    let Numbered::Here(sample) = message else { return report.add(Word::Altered, 1) };
+fn check(report: &Report, expected: Expected, sample: Sample<'_>) {
     let latency = clock::cycles().saturating_sub(sample.sent_at);
     report.set(Word::InHand, in_hand(sample.producer, sample.sequence));
     let is_known = sample.producer < expected.producers

@@ -7,10 +7,11 @@ use feuerbird::{
     hosted::LinuxHome,
     prelude::{SECOND, SendError},
 };
+use feuerbird_serialization::sample::SampleMessage;
 
 use crate::{
     layout::{Order, State, Word},
-    message::{Numbered, NumberedMessage},
+    message::Numbered,
     report::{Orders, Report},
 };
 
@@ -26,7 +27,7 @@ pub(crate) struct Producer<'a> {
     pub(crate) peers: usize,
     pub(crate) orders: Orders<'a>,
     pub(crate) report: Report,
-    pub(crate) sender: &'a mut Sender<NumberedMessage, LinuxHome>,
+    pub(crate) sender: &'a mut Sender<SampleMessage, LinuxHome>,
 }
 
 impl Producer<'_> {
@@ -68,7 +69,7 @@ impl Producer<'_> {
 
     /// Sends one message; whether it was sent before the order to stop came.
     fn send(&mut self, sequence: u64, payload_bytes: usize) -> anyhow::Result<bool> {
-        let message = Numbered::New { producer: self.index, sequence, payload_bytes };
+        let message = Numbered { producer: self.index, sequence, payload_bytes };
         loop {
             match self.sender.send(&message) {
                 Ok(()) => return Ok(true),

@@ -13,13 +13,15 @@ use feuerbird::{
     prelude::{Domain, Program, SECOND},
 };
 use feuerbird_demos::cheat::ROLE_VARIABLE;
-use feuerbird_serialization::{Layer, sample::encoded_size};
+use feuerbird_serialization::{
+    Layer,
+    sample::{SampleMessage, encoded_size},
+};
 
 use crate::{
     args::Args,
     consumer::Consumer,
     layout::{ORDERS_BYTES, Order, VERSION, report_bytes},
-    message::NumberedMessage,
     producer::Producer,
     report::{Orders, Report, View, order},
     work,
@@ -137,7 +139,7 @@ impl Team {
         let bytes = encoded_size(args.size as usize, Layer::Raw);
         let depth = args.terms()?.depth() as usize;
         let (sender, receiver) =
-            feuerbird::channel::local::<NumberedMessage, _>(LinuxHome::new(), bytes, depth);
+            feuerbird::channel::local::<SampleMessage, _>(LinuxHome::new(), bytes, depth);
         let roles = (0..args.consumers).map(|index| (Role::Consumer, index));
         for (role, index) in roles.chain((0..args.producers).map(|index| (Role::Producer, index))) {
             let bytes = report_bytes(role.bitmaps(args.producers as usize), args.share());

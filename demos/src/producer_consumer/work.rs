@@ -10,11 +10,11 @@ use feuerbird::{
     libos::{Authority, DomainHandle},
     prelude::SECOND,
 };
+use feuerbird_serialization::sample::SampleMessage;
 
 use crate::{
     consumer::Consumer,
     layout::{Order, report_bytes},
-    message::NumberedMessage,
     producer::Producer,
     report::{Orders, Report},
     team::Role,
@@ -43,12 +43,12 @@ pub(crate) fn as_process(role: Role) -> anyhow::Result<()> {
     region.handle.grant(&DomainHandle::new(root), to_read)?;
     match role {
         Role::Producer => {
-            let mut sender = domain.sender::<NumberedMessage>(&endpoint)?;
+            let mut sender = domain.sender::<SampleMessage>(&endpoint)?;
             let peers = orders.get(Order::Consumers) as usize;
             Producer { index, peers, orders, report, sender: &mut sender }.run()
         }
         Role::Consumer => {
-            let mut receiver = domain.receiver::<NumberedMessage>(&endpoint)?;
+            let mut receiver = domain.receiver::<SampleMessage>(&endpoint)?;
             let peers = producers;
             Consumer { peers, orders, report, receiver: &mut receiver }.run()
         }

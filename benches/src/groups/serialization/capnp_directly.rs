@@ -6,8 +6,8 @@ use zerocopy::IntoBytes;
 use super::{
     Codec,
     data::{Cloud, Tick, sum_bytes, sum_point, sum_tick},
-    layers::bench_capnp,
 };
+use crate::bench_capnp;
 
 /// The codec, with the memory that it builds in.
 pub(super) struct Directly(Vec<u64>);
@@ -48,7 +48,8 @@ impl Codec<Tick> for Directly {
     }
 
     fn read(&mut self, mut bytes: &[u8]) -> Option<u64> {
-        let reader = capnp::serialize::read_message_from_flat_slice_no_alloc(&mut bytes, ReaderOptions::new());
+        let reader =
+            capnp::serialize::read_message_from_flat_slice_no_alloc(&mut bytes, ReaderOptions::new());
         let reader = reader.ok()?;
         let tick: bench_capnp::tick::Reader<'_> = reader.get_root().ok()?;
         let (price, size) = (tick.get_price(), tick.get_size());
@@ -76,7 +77,8 @@ impl Codec<Cloud> for Directly {
     }
 
     fn read(&mut self, mut bytes: &[u8]) -> Option<u64> {
-        let reader = capnp::serialize::read_message_from_flat_slice_no_alloc(&mut bytes, ReaderOptions::new());
+        let reader =
+            capnp::serialize::read_message_from_flat_slice_no_alloc(&mut bytes, ReaderOptions::new());
         let reader = reader.ok()?;
         let cloud: bench_capnp::cloud::Reader<'_> = reader.get_root().ok()?;
         let sum = |point: bench_capnp::point::Reader<'_>| {

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 /// A small message: six fields, 48 bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, Archive, RkyvSerialize)]
-pub struct Tick {
+pub(super) struct Tick {
     pub id: u64,
     pub time: u64,
     pub price: f64,
@@ -16,7 +16,7 @@ pub struct Tick {
 
 /// An element of a [`Cloud`]: 32 bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, Archive, RkyvSerialize)]
-pub struct Point {
+pub(super) struct Point {
     pub x: f64,
     pub y: f64,
     pub z: f64,
@@ -25,7 +25,7 @@ pub struct Point {
 
 /// A message with a text, a list of structs and bytes.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, Archive, RkyvSerialize)]
-pub struct Cloud {
+pub(super) struct Cloud {
     pub source: String,
     pub sequence: u64,
     pub points: Vec<Point>,
@@ -33,13 +33,13 @@ pub struct Cloud {
 }
 
 /// Something whose every field and byte is added up, so that a reader proves that it has read all.
-pub trait Digest {
+pub(super) trait Digest {
     /// The sum, wrapping.
     fn digest(&self) -> u64;
 }
 
 /// Adds up bytes, eight at a time.
-pub fn sum_bytes(bytes: &[u8]) -> u64 {
+pub(super) fn sum_bytes(bytes: &[u8]) -> u64 {
     let (words, rest) = bytes.as_chunks::<8>();
     let sum = words.iter().fold(0_u64, |sum, word| sum.wrapping_add(u64::from_le_bytes(*word)));
     rest.iter().fold(sum, |sum, byte| sum.wrapping_add(u64::from(*byte)))
@@ -47,13 +47,13 @@ pub fn sum_bytes(bytes: &[u8]) -> u64 {
 
 /// Adds up the fields of a tick.
 #[inline(always)]
-pub fn sum_tick(id: u64, time: u64, price: f64, size: f64, kind: u32, flags: u32) -> u64 {
+pub(super) fn sum_tick(id: u64, time: u64, price: f64, size: f64, kind: u32, flags: u32) -> u64 {
     [time, price.to_bits(), size.to_bits(), kind.into(), flags.into()].into_iter().fold(id, u64::wrapping_add)
 }
 
 /// Adds up the fields of a point.
 #[inline(always)]
-pub fn sum_point(x: f64, y: f64, z: f64, id: u64) -> u64 {
+pub(super) fn sum_point(x: f64, y: f64, z: f64, id: u64) -> u64 {
     [y.to_bits(), z.to_bits(), id].into_iter().fold(x.to_bits(), u64::wrapping_add)
 }
 
@@ -74,12 +74,12 @@ impl Digest for Cloud {
 }
 
 /// The small message.
-pub fn tick() -> Tick {
+pub(super) fn tick() -> Tick {
     Tick { id: 7, time: 1_700_000_000_000_000_000, price: 101.25, size: 300.0, kind: 3, flags: 0x11 }
 }
 
-/// A cloud of so many points; 24 make about 1 KiB, 1 900 about 64 KiB.
-pub fn cloud(points: usize) -> Cloud {
+/// A cloud of so many points, a multiple of 8; 24 make about 1 KiB, 1 976 about 64 KiB.
+pub(super) fn cloud(points: usize) -> Cloud {
     let point = |index: usize| {
         let at = index as f64;
         Point { x: at, y: at * 0.5, z: at * 0.25, id: index as u64 * 31 }

@@ -9,8 +9,8 @@
 //! ```
 
 use flatbuffers::{
-    FlatBufferBuilder, Follow, ForwardsUOffset, InvalidFlatbuffer, Push, SimpleToVerifyInSlice, Table, VOffsetT,
-    Vector, Verifiable, Verifier,
+    FlatBufferBuilder, Follow, ForwardsUOffset, InvalidFlatbuffer, Push, SimpleToVerifyInSlice, Table,
+    VOffsetT, Vector, Verifiable, Verifier,
 };
 use zerocopy::IntoBytes;
 
@@ -36,7 +36,7 @@ macro_rules! table {
             }
         }
 
-        impl Verifiable for $name<'_> {
+        impl<'a> Verifiable for $name<'a> {
             fn run_verifier(verifier: &mut Verifier<'_, '_>, at: usize) -> Result<(), InvalidFlatbuffer> {
                 verifier
                     .visit_table(at)?

@@ -87,7 +87,10 @@ fn setter(out: &mut Code, item: &Item<'_>, field: &Field) {
                     }
                     _ => format!("list(<{element} as {WIRE}::Element>::SIZE, count)"),
                 };
-                out.line(&format!("/// Begins `{}` of so many elements{also}, all zero.{errors}", field.name));
+                out.line(&format!(
+                    "/// Begins `{}` of so many elements{also}, all zero.{errors}",
+                    field.name
+                ));
                 out.line(&format!(
                     "pub fn init_{name}(&mut self, count: usize) -> {} {{ {select} {pointer}.{begin} }}",
                     result(&format!("{WIRE}::ListBuilder<'_>"))
@@ -131,11 +134,7 @@ fn setter(out: &mut Code, item: &Item<'_>, field: &Field) {
             format!("self.0.set_{unsigned}({offset}, value.to_bits() ^ {default:#x});")
         }
         Type::Number(number, _) => {
-            let default = types::default_expression(
-                schema,
-                ty,
-                &crate::model::Default::Bits(default),
-            );
+            let default = types::default_expression(schema, ty, &crate::model::Default::Bits(default));
             format!("self.0.set_{number}({offset}, value ^ ({default}));")
         }
         _ => format!("self.0.set_u16({offset}, value.0 ^ {default:#x});"),

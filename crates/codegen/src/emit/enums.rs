@@ -8,7 +8,10 @@ use crate::{
 
 pub(crate) fn write(out: &mut Code, node: &Node, enumerants: &[(String, String)]) {
     let name = &node.name;
-    out.doc(&node.doc, &format!("The enum `{}`. A newer schema may have values without a name here.", node.path));
+    out.doc(
+        &node.doc,
+        &format!("The enum `{}`. A newer schema may have values without a name here.", node.path),
+    );
     out.line(&format!(
         "#[derive(Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[derive({CRATE}::zerocopy::FromBytes, {CRATE}::zerocopy::IntoBytes)]

@@ -43,8 +43,8 @@ impl {name}Message {{
 }}
 
 impl {CRATE}::Message for {name}Message {{
-    const IDENTITY: {CRATE}::Identity =
-        {CRATE}::Identity::of_struct({path:?}, {id:#x}, {hash:#x}, {data}, {pointers});
+    const IDENTITY: {CRATE}::Identity = {CRATE}::Identity::of_schema({path:?}, {id:#x});
+    const LAYOUT: u64 = {hash:#x};
     type View<'a> = {name}Reader<'a>;
 
     #[inline]

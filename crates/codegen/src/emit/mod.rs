@@ -69,7 +69,10 @@ impl Code {
         let doc = if doc.is_empty() { otherwise } else { doc };
         for line in doc.lines() {
             // A string and not `///`, so that nothing in a schema's comment is code, an example or a link.
-            self.line(&format!("#[doc = {:?}]", format!(" {}", line.replace('[', "\\[").replace('`', "\\`"))));
+            self.line(&format!(
+                "#[doc = {:?}]",
+                format!(" {}", line.replace('[', "\\[").replace('`', "\\`"))
+            ));
         }
     }
 }

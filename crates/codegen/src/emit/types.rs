@@ -103,8 +103,20 @@ pub(crate) fn default_expression(schema: &Schema, ty: &Type, default: &Default) 
         }
         Type::Number(name, _) => format!("{bits:#x}_{name}"),
         Type::Enum(id) => format!("{}({bits})", schema.name(*id)),
-        Type::Text => if let Default::Text(text) = default { format!("{text:?}") } else { "\"\"".to_owned() },
-        Type::Data => if let Default::Data(data) = default { format!("&{data:?}") } else { "&[]".to_owned() },
+        Type::Text => {
+            if let Default::Text(text) = default {
+                format!("{text:?}")
+            } else {
+                "\"\"".to_owned()
+            }
+        }
+        Type::Data => {
+            if let Default::Data(data) = default {
+                format!("&{data:?}")
+            } else {
+                "&[]".to_owned()
+            }
+        }
         Type::List(_) if *default == Default::Zero => "&[]".to_owned(),
         Type::List(_) | Type::Struct(_) | Type::Interface => "None".to_owned(),
         Type::Any => format!("{WIRE}::AnyReader::NULL"),

@@ -19,11 +19,11 @@ pub(crate) fn write(out: &mut Code, item: &Item<'_>) {
     out.line("#[inline]");
     out.line(&format!("fn fill_data(&self, data: &mut [u64; {data}]) {{ let _ = &data;"));
     for field in structure.plain_fields() {
-        fill(out, item, field, &format!("self.{}", names::snake(&field.name)));
+        fill(out, field, &format!("self.{}", names::snake(&field.name)));
     }
     union(out, item, "", |out, number, field| {
         or_bits(out, structure.discriminant.unwrap_or(0), 16, &format!("{number}_u64"));
-        fill(out, item, field, "value");
+        fill(out, field, "value");
     });
     out.line("}");
 
@@ -107,8 +107,7 @@ fn default(out: &mut Code, item: &Item<'_>, lifetime: &str) {
     }
     if let Some((_, first)) = structure.members().find(|(number, _)| *number == 0) {
         let variant = types::variant(first);
-        let payload =
-            if is_void(first) { String::new() } else { format!("({})", default_of(item, first)) };
+        let payload = if is_void(first) { String::new() } else { format!("({})", default_of(item, first)) };
         out.line(&format!("which: {}Which::{variant}{payload},", node.name));
     }
     out.line(&format!("}} }} }}"));
@@ -146,16 +145,13 @@ fn union(out: &mut Code, item: &Item<'_>, bind: &str, mut arm: impl FnMut(&mut C
 fn or_bits(out: &mut Code, offset: u32, bits: u32, value: &str) {
     let at = u64::from(offset) * u64::from(bits);
     let shift = if at.is_multiple_of(64) { String::new() } else { format!(" << {}", at % 64) };
-    let value = if shift.is_empty() || !value.contains('^') { value.to_owned() } else { format!("({value})") };
+    let value =
+        if shift.is_empty() || !value.contains('^') { value.to_owned() } else { format!("({value})") };
     out.line(&format!("data[{}] |= {value}{shift};", at / 64));
 }
 
-fn fill(out: &mut Code, item: &Item<'_>, field: &Field, value: &str) {
+fn fill(out: &mut Code, field: &Field, value: &str) {
     let Content::Slot { ty, offset, default } = &field.content else {
-        let Content::Group(id) = field.content else { return };
-        // A group's words are its struct's.
-        let same = item.schema.structure(id).is_some_and(|group| group.data == item.structure.data);
-        debug_assert!(same);
         out.line(&format!("{value}.fill_data(data);"));
         return;
     };
@@ -165,7 +161,9 @@ fn fill(out: &mut Code, item: &Item<'_>, field: &Field, value: &str) {
             bits
         } else if default == 0 {
             format!("u64::from({bits})")
-        } else { format!("u64::from({bits} ^ {default:#x}_{ty})") }
+        } else {
+            format!("u64::from({bits} ^ {default:#x}_{ty})")
+        }
     };
     match ty {
         Type::Bool => or_bits(out, *offset, 1, &format!("u64::from({value}) ^ {default}")),

@@ -4,7 +4,7 @@
 //! leaves the first object behind, unreachable.
 
 use super::{
-    AnyReader, CapabilityIndex, copy,
+    AnyReader, CapabilityIndex, Structure, copy,
     pointer::{COUNT_MAX, ElementSize, Pointer, SEGMENT_MAX},
 };
 use crate::EncodeError;
@@ -348,6 +348,18 @@ impl ListBuilder<'_> {
         assert!(self.pointers == 1 && self.data == 0, "the list is not one of pointers");
         let at = self.element(index);
         PointerBuilder { writer: self.writer.reborrow(), at }
+    }
+
+    /// Writes an element of a list of structs.
+    ///
+    /// # Errors
+    /// [`EncodeError::BufferTooSmall`] or [`EncodeError::TooLarge`].
+    ///
+    /// # Panics
+    /// If there is no such element, or the list has structs of another size.
+    #[inline]
+    pub fn put<S: Structure>(&mut self, index: usize, value: &S) -> Result<(), EncodeError> {
+        value.write(self.structure(index))
     }
 
     #[inline]

@@ -9,12 +9,14 @@ use super::{
 };
 use crate::bench_capnp;
 
-/// The codec, with the memory that it builds in.
-pub(super) struct Directly(Vec<u64>);
+/// The codec, with the memory that it builds in; the crate wipes of it what a message has used.
+pub(super) struct Directly(SingleSegmentAllocator<'static>);
 
 impl Default for Directly {
     fn default() -> Self {
-        Self(vec![0; super::ROOM])
+        // Kept for as long as the program runs: a few times a quarter of a megabyte.
+        let memory = vec![0_u64; super::ROOM].leak();
+        Self(SingleSegmentAllocator::new(memory.as_mut_bytes()))
     }
 }
 
@@ -22,10 +24,9 @@ impl Directly {
     fn build(
         &mut self,
         out: &mut [u64],
-        fill: impl FnOnce(&mut Builder<&mut SingleSegmentAllocator<'_>>),
+        fill: impl FnOnce(&mut Builder<&mut SingleSegmentAllocator<'static>>),
     ) -> Option<usize> {
-        let mut allocator = SingleSegmentAllocator::new(self.0.as_mut_bytes());
-        let mut builder = Builder::new(&mut allocator);
+        let mut builder = Builder::new(&mut self.0);
         fill(&mut builder);
         let mut left = out.as_mut_bytes();
         let room = left.len();

@@ -48,10 +48,10 @@ impl Codec<data::Cloud> for Layered {
         let written = CloudMessage::build(self.0, below, out.as_mut_bytes(), |mut cloud| {
             cloud.set_sequence(value.sequence);
             cloud.set_source(&value.source)?;
-            let mut points = cloud.init_points(value.points.len())?;
-            for (index, &data::Point { x, y, z, id }) in value.points.iter().enumerate() {
-                points.put(index, &Point { x, y, z, id })?;
-            }
+            cloud.set_points_from(value.points.len(), |index| {
+                let data::Point { x, y, z, id } = value.points[index];
+                Point { x, y, z, id }
+            })?;
             cloud.set_colors(&value.colors)
         });
         written.ok()

@@ -79,6 +79,15 @@ fn setter(out: &mut Code, item: &Item<'_>, field: &Field) {
                     "pub fn set_{name}(&mut self, values: {value}) -> {} {{ {select} {WIRE}::Put::<{element}>::put(values, {pointer}) }}",
                     result("()")
                 ));
+                if let Type::Struct(id) = &**of {
+                    let value = schema.name(*id);
+                    let lifetime = types::lifetime(schema, *id, "'v");
+                    out.line(&format!("/// Writes `{}` of so many elements{also}, each of which `make` gives, in order.{errors}", field.name));
+                    out.line(&format!(
+                        "#[inline] pub fn set_{name}_from{lifetime}(&mut self, count: usize, make: impl FnMut(usize) -> {value}{lifetime}) -> {} {{ {select} {pointer}.structures_from(count, make) }}",
+                        result("()")
+                    ));
+                }
                 let begin = match &**of {
                     Type::Struct(id) => {
                         let (data, pointers) =

@@ -59,12 +59,6 @@ impl<'a> Arena<'a> {
         self.words.get(start as usize..)?.as_flattened().get(..bytes as usize)
     }
 
-    /// All bytes from word `start` on.
-    #[inline]
-    pub(crate) fn bytes_from(&self, start: u32) -> &'a [u8] {
-        self.words.get(start as usize..).unwrap_or_default().as_flattened()
-    }
-
     #[inline]
     pub(crate) fn word(&self, at: u32) -> Option<u64> {
         self.words.get(at as usize).map(|word| u64::from_le_bytes(*word))

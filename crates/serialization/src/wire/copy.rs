@@ -136,7 +136,7 @@ fn list(from: &RawList<'_>, to: PointerBuilder<'_>) -> Result<(), EncodeError> {
                 ElementSize::Composite => to.structures(count as usize, data, 0)?,
                 _ => to.list(element, count as usize)?,
             };
-            let bytes = from.bytes_with_padding();
+            let bytes = from.bytes();
             let place = to.bytes_mut();
             let length = bytes.len().min(place.len());
             place[..length].copy_from_slice(&bytes[..length]);

@@ -13,6 +13,8 @@ use crate::DecodeError;
 #[derive(Clone, Copy, Debug)]
 pub struct RawList<'a> {
     arena: Arena<'a>,
+    /// The bytes of all elements, to the end of the last word.
+    bytes: &'a [u8],
     /// The first word of the first element.
     start: u32,
     count: u32,
@@ -27,6 +29,7 @@ pub struct RawList<'a> {
 impl<'a> RawList<'a> {
     pub(crate) const EMPTY: RawList<'static> = RawList {
         arena: Arena::EMPTY,
+        bytes: &[],
         start: 0,
         count: 0,
         step: 0,
@@ -41,10 +44,10 @@ impl<'a> RawList<'a> {
         if element == ElementSize::Composite {
             return Self::composite(arena, start, count);
         }
-        arena.bytes(start, u32::try_from(element.words(count)).ok()?)?;
+        let bytes = arena.bytes(start, u32::try_from(element.words(count)).ok()?)?;
         let pointers = u16::from(element == ElementSize::Pointer);
         let step = element.data_bits() + u32::from(pointers) * 64;
-        Some(Self { arena, start, count, step, element, data: 0, pointers })
+        Some(Self { arena, bytes, start, count, step, element, data: 0, pointers })
     }
 
     fn composite(arena: Arena<'a>, start: u32, words: u32) -> Option<Self> {
@@ -58,8 +61,9 @@ impl<'a> RawList<'a> {
         if u64::from(count) * u64::from(size) > words.into() {
             return None;
         }
-        arena.bytes(start, words)?;
-        Some(Self { arena, start, count, step: size * 64, element: ElementSize::Composite, data, pointers })
+        let bytes = arena.bytes(start, count * size)?;
+        let (step, element) = (size * 64, ElementSize::Composite);
+        Some(Self { arena, bytes, start, count, step, element, data, pointers })
     }
 
     /// Whether the list, as it was sent, has what elements of this size need. Structs may have grown or shrunk, and a list of
@@ -89,33 +93,29 @@ impl<'a> RawList<'a> {
     }
 
     /// The bytes of all elements, where they lie one behind the other without anything between.
-    pub(crate) fn bytes(&self, element: ElementSize) -> Option<&'a [u8]> {
-        let words = u32::try_from(element.words(self.count)).ok()?;
+    pub(crate) fn dense(&self, element: ElementSize) -> Option<&'a [u8]> {
         if self.element != element {
             return None;
         }
-        self.arena.bytes(self.start, words)?.get(..(self.count as usize * self.step as usize) / 8)
+        self.bytes.get(..(self.count as usize * self.step as usize) / 8)
     }
 
     /// The bytes of all elements, to the end of the last word.
-    pub(crate) fn bytes_with_padding(&self) -> &'a [u8] {
-        let words = (u64::from(self.count) * u64::from(self.step)).div_ceil(64);
-        let words = u32::try_from(words).unwrap_or(0);
-        self.arena.bytes(self.start, words).unwrap_or_default()
+    pub(crate) fn bytes(&self) -> &'a [u8] {
+        self.bytes
     }
 
-    /// The bytes of an element from its first on; at least what a list that [`reads_as`](Self::reads_as) has.
+    /// The bytes of an element from its first on; a list that [`reads_as`](Self::reads_as) has at least as many.
     #[inline]
     fn element<const N: usize>(&self, index: u32) -> [u8; N] {
-        let first = u64::from(index) * u64::from(self.step) / 8;
-        let bytes = self.arena.bytes_from(self.start).get(first as usize..);
-        bytes.and_then(|bytes| bytes.first_chunk::<N>()).copied().unwrap_or([0; N])
+        let first = index as usize * (self.step / 8) as usize;
+        let bytes = self.bytes.get(first..).and_then(|bytes| bytes.first_chunk::<N>());
+        bytes.copied().unwrap_or([0; N])
     }
 
     #[inline]
     fn bit(&self, index: u32) -> bool {
-        let byte = self.arena.bytes_from(self.start).get(index as usize / 8);
-        byte.is_some_and(|byte| byte >> (index % 8) & 1 == 1)
+        self.bytes.get(index as usize / 8).is_some_and(|byte| byte >> (index % 8) & 1 == 1)
     }
 
     #[inline]
@@ -130,22 +130,25 @@ impl<'a> RawList<'a> {
     /// An element as a struct. An element of a list of primitives is a struct whose only field it is.
     #[inline]
     pub fn structure(&self, index: u32) -> StructReader<'a> {
-        match self.element {
-            ElementSize::Composite => {
-                let first = u64::from(index) * u64::from(self.step / 64);
-                match u32::try_from(first).ok().and_then(|first| self.start.checked_add(first)) {
-                    Some(at) => StructReader::at(self.arena, at, self.data, self.pointers),
-                    None => StructReader::EMPTY,
-                }
-            }
-            ElementSize::Pointer => StructReader::new(self.arena, &[], self.start.saturating_add(index), 1),
-            element => {
-                let bytes = element.data_bits() as usize / 8;
-                let section = self.arena.bytes_from(self.start).get(index as usize * bytes..);
-                let section = section.and_then(|section| section.get(..bytes)).unwrap_or_default();
-                StructReader::new(self.arena, section, 0, 0)
-            }
+        if self.element != ElementSize::Composite {
+            return self.structure_of_primitive(index);
         }
+        let first = index as usize * (self.step / 8) as usize;
+        let data = self.bytes.get(first..).and_then(|bytes| bytes.get(..usize::from(self.data) * 8));
+        // What does not fit was refused when the list was found: the sum is below the arena's length.
+        let pointers_at = self.start.wrapping_add((first / 8) as u32).wrapping_add(self.data.into());
+        data.map_or(StructReader::EMPTY, |data| {
+            StructReader::new(self.arena, data, pointers_at, self.pointers)
+        })
+    }
+
+    fn structure_of_primitive(&self, index: u32) -> StructReader<'a> {
+        if self.element == ElementSize::Pointer {
+            return StructReader::new(self.arena, &[], self.start.saturating_add(index), 1);
+        }
+        let bytes = (self.step / 8) as usize;
+        let section = self.bytes.get(index as usize * bytes..).and_then(|section| section.get(..bytes));
+        StructReader::new(self.arena, section.unwrap_or_default(), 0, 0)
     }
 }
 
@@ -272,7 +275,7 @@ macro_rules! number_elements {
             /// All elements as they lie in the message, little-endian, if they lie one behind the other.
             #[inline]
             pub fn as_le_bytes(&self) -> Option<&'a [[u8; size_of::<$number>()]]> {
-                Some(self.raw.bytes(ElementSize::$size)?.as_chunks().0)
+                Some(self.raw.dense(ElementSize::$size)?.as_chunks().0)
             }
         })*
     };

@@ -114,7 +114,10 @@ pub fn structures_words<S: Structure>(values: &[S]) -> usize {
 /// [`EncodeError::BufferTooSmall`] or [`EncodeError::TooLarge`].
 #[inline]
 pub fn put_structures<S: Structure>(values: &[S], to: PointerBuilder<'_>) -> Result<(), EncodeError> {
-    let mut list = to.structures(values.len(), S::DATA, S::POINTERS)?;
+    let mut list = match S::POINTERS {
+        0 => to.structures_unset(values.len(), S::DATA, 0)?,
+        pointers => to.structures(values.len(), S::DATA, pointers)?,
+    };
     values.iter().enumerate().try_for_each(|(index, value)| value.write(list.structure(index)))
 }
 

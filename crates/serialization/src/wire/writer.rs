@@ -238,7 +238,32 @@ impl<'w> PointerBuilder<'w> {
     ///
     /// # Errors
     /// As for [`structure`](Self::structure).
-    pub fn structures(
+    pub fn structures(self, count: usize, data: u16, pointers: u16) -> Result<ListBuilder<'w>, EncodeError> {
+        let mut list = self.structures_unset(count, data, pointers)?;
+        list.bytes_mut().fill(0);
+        Ok(list)
+    }
+
+    /// Writes a list of `count` structs, each of which `make` gives, in order.
+    ///
+    /// # Errors
+    /// As for [`structure`](Self::structure).
+    #[inline]
+    pub fn structures_from<S: Structure>(
+        self,
+        count: usize,
+        mut make: impl FnMut(usize) -> S,
+    ) -> Result<(), EncodeError> {
+        // Data sections are written whole; only pointers have to be zero before.
+        let mut list = match S::POINTERS {
+            0 => self.structures_unset(count, S::DATA, 0)?,
+            pointers => self.structures(count, S::DATA, pointers)?,
+        };
+        (0..count).try_for_each(|index| list.put(index, &make(index)))
+    }
+
+    /// As [`structures`](Self::structures), with whatever the buffer held in their place: every word is to be written.
+    pub(crate) fn structures_unset(
         mut self,
         count: usize,
         data: u16,
@@ -253,7 +278,6 @@ impl<'w> PointerBuilder<'w> {
         // An element without a size is no empty struct at its own pointer: the tag's offset is the count.
         let size = u64::from(data) << 32 | u64::from(pointers) << 48;
         self.writer.set(tag, Pointer(size | (count as u64) << 2));
-        self.writer.range(tag + 1, words).fill([0; 8]);
         Ok(ListBuilder { writer: self.writer, start: tag + 1, count, words, step, data, pointers })
     }
 

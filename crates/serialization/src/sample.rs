@@ -2,7 +2,12 @@
 
 use crate::{EncodeError, Format, Layer, frame, wire::Structure};
 
-include!(concat!(env!("OUT_DIR"), "/sample.rs"));
+/// What the generator wrote.
+#[allow(clippy::all)]
+mod generated {
+    include!(concat!(env!("OUT_DIR"), "/sample.rs"));
+}
+pub use generated::*;
 
 /// How many bytes a sample with a payload of this length takes, exactly.
 pub const fn encoded_size(payload: usize, layer: Layer) -> usize {
@@ -12,7 +17,7 @@ pub const fn encoded_size(payload: usize, layer: Layer) -> usize {
 /// Writes a sample whose payload is made where it lies, so that it is copied nowhere: `out` may be a loaned buffer.
 ///
 /// `fill` gets the place of the payload, which holds whatever was in `out` before, overwrites all of it, and returns the
-/// other fields; the payload it returns is not looked at. The result is that of [`Encode::encode`].
+/// other fields; the payload it returns is not looked at. The result is that of [`Encode::encode`](crate::Encode::encode).
 ///
 /// # Errors
 /// [`EncodeError::BufferTooSmall`] or [`EncodeError::TooLarge`]; `fill` was not called then.

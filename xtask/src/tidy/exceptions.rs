@@ -42,6 +42,7 @@ pub(super) const UNSAFE: &[Exception] = &[
     listed("crates/hosted/tests/", "calls the kernel past the sandbox and the seals, as an attacker would"),
     listed("tests/tests/quiet.rs", "a global allocator that counts"),
     listed("benches/src/raw.rs", "the limit to compare with: a ring without any protection"),
+    listed("benches/src/groups/serialization/flat.rs", "the traits of FlatBuffers are unsafe to implement"),
 ];
 
 /// Files of more than 600 lines.

@@ -26,11 +26,11 @@ impl {name} {{"
         out.doc(doc, &format!("The value `{enumerant}`."));
         out.line(&format!("pub const {}: Self = Self({number});", names::screaming(enumerant)));
     }
-    out.line(&format!(
+    out.line(
         "/// The name in the schema, if it has one.
-        pub const fn name(self) -> Option<&'static str> {{
-            match self.0 {{"
-    ));
+        pub const fn name(self) -> Option<&'static str> {
+            match self.0 {",
+    );
     for (number, (enumerant, _)) in enumerants.iter().enumerate() {
         out.line(&format!("{number} => Some({enumerant:?}),"));
     }

@@ -25,7 +25,7 @@ impl {name}Message {{
     /// Writes a message in place: `fill` sets its fields, and what its pointers lead to takes at most `below` words.
     ///
     /// # Errors
-    /// [`EncodeError`]({CRATE}::EncodeError): the buffer is too small, or what `fill` returns.
+    /// The buffer is too small, or what `fill` returns.
     #[inline]
     pub fn build(
         format: impl Into<{CRATE}::Format>,

@@ -97,7 +97,7 @@ pub(crate) fn is_void(field: &Field) -> bool {
 }
 
 fn default(out: &mut Code, item: &Item<'_>, lifetime: &str) {
-    let Item { schema, node, structure, .. } = item;
+    let Item { node, structure, .. } = item;
     out.line(&format!(
         "impl{lifetime} Default for {}{lifetime} {{ /// The schema's defaults.\nfn default() -> Self {{ Self {{",
         node.name
@@ -110,8 +110,7 @@ fn default(out: &mut Code, item: &Item<'_>, lifetime: &str) {
         let payload = if is_void(first) { String::new() } else { format!("({})", default_of(item, first)) };
         out.line(&format!("which: {}Which::{variant}{payload},", node.name));
     }
-    out.line(&format!("}} }} }}"));
-    let _ = schema;
+    out.line("} } }");
 }
 
 fn default_of(item: &Item<'_>, field: &Field) -> String {

@@ -13,6 +13,8 @@ pub enum EncodeError {
     /// The message is larger than the layer can say (4 GiB in all, 2^29 - 1 elements in a list), or a copy of a part of
     /// another message is nested too deep or many times larger than that message.
     TooLarge,
+    /// The value's own code refuses to write it: a format that asks the value how it is written, MessagePack for one, cannot help.
+    Refused,
 }
 
 impl fmt::Display for EncodeError {
@@ -22,6 +24,7 @@ impl fmt::Display for EncodeError {
                 write!(f, "the buffer is too small: {needed} bytes are needed")
             }
             Self::TooLarge => f.write_str("the message is larger than its layer can carry"),
+            Self::Refused => f.write_str("the value refuses to be written"),
         }
     }
 }
@@ -64,6 +67,8 @@ pub enum DecodeError {
     InvalidText,
     /// Our own check found no fault, but the `capnp` crate did.
     Refused,
+    /// The bytes break a rule of a format other than Cap'n Proto, and the reader of that format does not say which.
+    Malformed,
 }
 
 impl DecodeError {
@@ -89,6 +94,7 @@ impl fmt::Display for DecodeError {
             Self::WrongType => "a field is not of the type in the schema",
             Self::InvalidText => "a text is not UTF-8 with a zero byte at its end",
             Self::Refused => "the second reader refused the message",
+            Self::Malformed => "the bytes break a rule of the message's format",
         })
     }
 }

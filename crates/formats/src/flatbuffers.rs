@@ -18,8 +18,9 @@ use flatbuffers::{
 use crate::{Named, identity};
 
 /// How much of a message there may seem to be, as a multiple of its bytes. The verifier counts a table's description (its vtable)
-/// once per table, though tables share them: an honest message of small tables seems to be 5 times its size. More than 16
-/// takes one long text shared by many tables.
+/// once per table, though tables share them: a message of small tables seems to be about 5 times its size. Honest messages come to more
+/// than 16 times when many tables share one long text, or when most of a message are tables of 40 fields or more that are nearly
+/// empty; for such a type, say so in [`Table::APPARENT_FACTOR`].
 pub const APPARENT_FACTOR: usize = 16;
 
 /// The message whose bytes are a FlatBuffer with root `T::Root`. A name only, never a value.
@@ -54,6 +55,9 @@ pub struct FlatBuffer<T>(PhantomData<fn() -> T>);
 pub trait Table: Named + 'static {
     /// What the schema compiler generated: `Reading<'a>`.
     type Root<'a>: Follow<'a, Inner = Self::Root<'a>> + Verifiable + Copy + 'a;
+
+    /// How much of a message there may seem to be, as a multiple of its bytes: what a hostile message costs to check and to read.
+    const APPARENT_FACTOR: usize = APPARENT_FACTOR;
 }
 
 impl<T: Table> FlatBuffer<T> {
@@ -86,7 +90,7 @@ impl<T: Table> Message for FlatBuffer<T> {
         let limits = VerifierOptions {
             max_depth: DEPTH_LIMIT,
             max_tables: bytes.len() / 4,
-            max_apparent_size: bytes.len().saturating_mul(APPARENT_FACTOR),
+            max_apparent_size: bytes.len().saturating_mul(T::APPARENT_FACTOR),
             ignore_missing_null_terminator: false,
         };
         match flatbuffers::size_prefixed_root_with_opts::<T::Root<'_>>(&limits, bytes) {

@@ -1,7 +1,8 @@
 //! Protocol Buffers, by `prost`.
 //!
-//! A view is the value, which owns its memory. `prost` reads a length before it believes it, so memory stays in proportion (the crate's
-//! table says which); nesting ends at 100 messages, `prost`'s own limit.
+//! A view is the value, which owns its memory. `prost` reads a length before it believes it, so memory stays in proportion (the
+//! crate's table says which); nesting ends at 100 messages, `prost`'s own limit. A program that switches on `prost`'s feature
+//! `no-recursion-limit`, anywhere in its build, takes that limit away.
 //!
 //! The format has no end of its own: bytes behind a message are further fields of it, known or not, or the message is refused. The
 //! length that the channel gives is the end. `prost` does not say what is wrong with a message, so every refusal is

@@ -207,6 +207,19 @@ fn shared_objects_do_not_amplify() {
     };
     assert_eq!(Flat::check(&message(10)), Ok(()));
     assert_eq!(Flat::check(&message(10_000)), Err(DecodeError::Amplified));
+    assert!(FlatBuffer::<Sharing>::decode(message(10_000).stable(), Layer::Full).is_ok());
+}
+
+/// The same bytes for a type that says that it shares much.
+struct Sharing;
+
+impl Named for Sharing {
+    const NAME: &str = "test.Sharing";
+}
+
+impl feuerbird_formats::flatbuffers::Table for Sharing {
+    type Root<'a> = common::table::ReadingTable<'a>;
+    const APPARENT_FACTOR: usize = 100;
 }
 
 /// Every word made an offset to every other one. They are unsigned, so what leads backwards, into a cycle, has to wrap around.

@@ -15,7 +15,8 @@ use std::{
     time::{Duration, Instant},
 };
 
-use feuerbird_capability::Trust;
+use feuerbird::libos::Authority;
+use feuerbird_capability::{Rights, Trust};
 use feuerbird_channel::{
     Consumer, Home, LaneIn, LaneOut, Producer, Receiver, Sender, Terms, Validity, Watched,
     layout::{Half, LaneLayout},
@@ -134,7 +135,9 @@ fn lane<T: feuerbird_serialization::Message>(bytes: usize, trust: Trust) -> (End
     let home = || CountedHome { inner: LinuxHome::new(), counts: Arc::clone(&counts) };
     let valid = Validity::unconditional;
     let producer = Producer::attach(home(), terms, out, back_view, valid(), None).unwrap();
-    let consumer = Consumer::attach(home(), terms, back, out_view, valid(), None).unwrap();
+    let mut consumer = Consumer::attach(home(), terms, back, out_view, valid(), None).unwrap();
+    // SAFETY: the producer is the one above, which keeps the loan discipline.
+    unsafe { consumer.trust_producer() };
     let (outgoing, arriving) = (Arc::default(), Arc::default());
     let sender = Sender::new(home(), valid(), Arc::clone(&outgoing));
     let receiver = Receiver::new(home(), valid(), Arc::clone(&arriving));
@@ -162,6 +165,8 @@ fn cost_of_pairs(payload_bytes: usize, trust: Trust) -> ([u64; 3], u64) {
     (1..=PAIRS).for_each(&mut pair);
     let allocations = ALLOCATIONS.get() - before;
     assert_eq!(receiver.layer(), Some(layer));
+    let in_place = receiver.statistics().copies_avoided;
+    assert_eq!(in_place, if layer == Layer::Raw { PAIRS + 1 } else { 0 }, "only Raw is read in place");
     let now = read();
     (std::array::from_fn(|index| now[index] - calls[index]), allocations)
 }
@@ -224,5 +229,24 @@ fn who_sleeps_is_woken_once_however_much_is_sent() {
     for burst in [1, 8] {
         let (waits, wakes) = rounds(500, burst);
         assert_eq!((waits, wakes), (500, 500), "waits and wakes of 500 rounds of {burst}");
+    }
+}
+
+/// Through domains it is the gate that vouches, by what the supervisor said of the peer, and not whoever states some trust.
+#[test]
+fn messages_of_the_trusted_base_are_read_in_place_and_others_copied() {
+    for (trust, in_place) in [(Trust::KERNEL, true), (Trust::LIBOS, false), (Trust::USER, false)] {
+        let domain = feuerbird::embedded().unwrap();
+        let endpoint = domain.endpoint(Terms::sized(256).unwrap()).unwrap();
+        let sending = endpoint.derive(Authority::new(Rights::all(), trust)).unwrap();
+        let mut receiver = domain.receiver::<Plain<u64>>(&endpoint).unwrap();
+        let mut sender = domain.sender::<Plain<u64>>(&sending).unwrap();
+        for value in 0..10 {
+            sender.send(&value).unwrap();
+            assert_eq!(receiver.recv(|value| value), Ok(value));
+        }
+        let statistics = receiver.statistics();
+        let (avoided, made) = if in_place { (10, 0) } else { (0, 10) };
+        assert_eq!((statistics.copies_avoided, statistics.copies_made), (avoided, made), "{trust:?}");
     }
 }

@@ -53,7 +53,7 @@ impl Outgoing for BytesOut {
             Err(_) => return Err(LinkError::Disconnected),
         };
         fill(<[u64]>::mut_from_bytes(claim.bytes_mut()).map_err(|_| LinkError::Altered)?, stamp);
-        claim.publish(self.bytes);
+        claim.publish(self.bytes).map_err(|_| LinkError::Altered)?;
         Ok(true)
     }
 }
@@ -212,7 +212,7 @@ impl Lanes {
         let (home, valid) = (LinuxHome::new(), Validity::unconditional);
         let (outgoing, arriving) = (Arc::new(SegQueue::new()), Arc::new(SegQueue::new()));
         outgoing.push(LaneOut::new(self.producer, trust, terms));
-        arriving.push(LaneIn::new(self.consumer, trust, terms));
+        arriving.push(LaneIn::new(raw::vouch_for_producer(self.consumer), trust, terms));
         let sender = Sender::new(home, valid(), outgoing);
         let receiver = Receiver::new(home, valid(), arriving);
         Spinning {

@@ -54,7 +54,8 @@ struct Place {
 }
 
 impl<H: Home> Consumer<H> {
-    /// Attaches to a producer. `own` was prepared and is fresh otherwise; `peer` is the producer's half.
+    /// Attaches to a producer. `own` was prepared and is fresh otherwise; `peer` is the producer's half. Messages may be read in
+    /// place where whoever mapped `peer` vouches for its writer ([`Region::is_vouched_for`]).
     ///
     /// # Errors
     /// [`AttachError`] where either half does not fit the terms.
@@ -76,6 +77,7 @@ impl<H: Home> Consumer<H> {
         let own_words = unsafe { View::new(&own, layout.consumer_bytes()) };
         // SAFETY: as above.
         let peer_words = unsafe { View::new(&peer, layout.producer_bytes()) };
+        let in_place = peer.is_vouched_for() && terms.policy() == Overflow::Wait;
         Ok(Self {
             own_words,
             peer_words,
@@ -95,17 +97,17 @@ impl<H: Home> Consumer<H> {
             woken: 0,
             full_at: (0, 0),
             sleeps: 0,
-            in_place: false,
+            in_place,
             missed: 0,
             wakes: 0,
         })
     }
 
-    /// Lets [`borrow`](Self::borrow) read in place.
+    /// Lets [`borrow`](Self::borrow) read in place, where the region itself is not vouched for.
     ///
     /// # Safety
-    /// Whoever granted the capability behind this lane vouches that the producer runs the loan discipline: it never writes
-    /// a message from its publication until it is taken. With trust 0x8 and up that is what trust means.
+    /// The caller vouches that the producer runs the loan discipline: it never writes a message from its publication until
+    /// it is taken. A [`Producer`](crate::Producer) of this crate keeps to that.
     pub unsafe fn trust_producer(&mut self) {
         self.in_place = self.layout.terms().policy() == Overflow::Wait;
     }
@@ -164,7 +166,7 @@ impl<H: Home> Consumer<H> {
     /// Why the lane ended, or [`PollError::PeerMisbehaved`].
     ///
     /// # Panics
-    /// Where nobody vouched for the producer ([`trust_producer`](Self::trust_producer)).
+    /// Where nobody vouched for the producer ([`reads_in_place`](Self::reads_in_place)).
     #[cfg(not(loom))]
     #[inline]
     pub fn borrow(&mut self) -> Result<Option<Borrowed<'_, H>>, PollError> {
@@ -331,10 +333,9 @@ impl<H: Home> Consumer<H> {
             return self.place(stamp).map(Some);
         }
         self.wake_producer_if_asleep(0);
-        match self.validity.standing() {
-            Standing::Over(Ended::Revoked) => Err(PollError::Revoked),
-            Standing::Ending => Ok(None),
-            Standing::Over(_) | Standing::Valid => Err(PollError::Disconnected),
+        match self.validity.standing().into() {
+            PollError::Ending => Ok(None),
+            error => Err(error),
         }
     }
 
@@ -346,8 +347,13 @@ impl<H: Home> Consumer<H> {
             // Closed on purpose: what was published before is still there to be taken.
             Standing::Over(Ended::Unbound) => {
                 let stamp = self.stamp();
+                let drops = self.layout.terms().policy() == Overflow::DropOldest;
                 if stamp.turn() == Stamp::turn_of(self.head) {
                     self.place(stamp).map(Some)
+                } else if drops && self.is_news(stamp) {
+                    // Overtaken: what is left stands further on.
+                    self.skip(stamp);
+                    Ok(None)
                 } else {
                     Err(PollError::Disconnected)
                 }
@@ -444,7 +450,7 @@ impl<H: Home> Borrowed<'_, H> {
     #[inline]
     pub fn bytes(&self) -> &[u8] {
         // SAFETY: `place` was checked to lie inside the producer's region; the producer is vouched for not to write a
-        // published message before it is taken (`trust_producer`), which happens in `drop`.
+        // published message before it is taken (`Region::is_vouched_for` or `trust_producer`), which happens in `drop`.
         unsafe { self.consumer.peer.bytes(self.place.start, self.place.bytes) }
     }
 }

@@ -37,7 +37,7 @@ pub enum AttachError {
 pub enum PollError {
     /// The peer is gone, and all it left was taken.
     Disconnected,
-    /// The authority behind the lane was revoked.
+    /// The authority behind the lane was revoked: this side's, or the peer's.
     Revoked,
     /// The lane is no longer valid, and the kernel has not told yet why.
     Ending,
@@ -69,10 +69,31 @@ pub enum SendError {
     DeadlinePassed,
     /// Every receiver is gone.
     Disconnected,
-    /// The authority to send was revoked.
+    /// The authority to send was revoked, or that of the last receiver to receive.
     Revoked,
     /// The last receiver broke the protocol.
     PeerMisbehaved(Lie),
+}
+
+/// Why a batch ended early.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BatchError<E> {
+    /// How many messages of it were sent or received.
+    pub done: u64,
+    /// Why the next one was not.
+    pub error: E,
+}
+
+impl<E: fmt::Display> fmt::Display for BatchError<E> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "after {} messages of the batch: {}", self.done, self.error)
+    }
+}
+
+impl<E: core::error::Error + 'static> core::error::Error for BatchError<E> {
+    fn source(&self) -> Option<&(dyn core::error::Error + 'static)> {
+        Some(&self.error)
+    }
 }
 
 /// Why nothing was received.
@@ -84,7 +105,7 @@ pub enum RecvError {
     DeadlinePassed,
     /// Every sender is gone, and all they left was taken.
     Disconnected,
-    /// The authority to receive was revoked.
+    /// The authority to receive was revoked, or that of the last sender to send.
     Revoked,
     /// A peer broke the protocol. Its lane is closed; the next call goes on with the others.
     PeerMisbehaved(Lie),

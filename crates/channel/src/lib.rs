@@ -54,7 +54,7 @@ mod view;
 mod wait;
 
 pub use consumer::{Borrowed, Consumer};
-pub use error::{AttachError, ClaimError, Lie, PollError, RecvError, SendError};
+pub use error::{AttachError, BatchError, ClaimError, Lie, PollError, RecvError, SendError};
 pub use home::{HeapHome, Home, SLICE_NS, Watched};
 pub use local::local;
 pub use producer::{Claim, Producer, prepare};

@@ -144,10 +144,8 @@ impl<T: Message, H: Home> LocalReceiver<T, H> {
     ) -> Result<R, RecvError> {
         let Some((bytes, buffer)) = self.queue.full.pop() else { return Err(self.nothing()) };
         statistics.copies_avoided += 1;
-        let result = open::<T, R, F>(Layer::Raw.format(), &buffer.bytes()[..bytes], handler, statistics);
-        self.queue.spare.push((0, buffer)).expect("there are as many places as buffers");
-        self.queue.changed(&self.home);
-        result
+        let borrowed = Borrowed { receiver: self, buffer };
+        open::<T, R, F>(Layer::Raw.format(), &borrowed.buffer.bytes()[..bytes], handler, statistics)
     }
 
     pub(crate) fn sleep(&self, timeout_ns: u64) {
@@ -160,6 +158,21 @@ impl<T: Message, H: Home> LocalReceiver<T, H> {
         // Acquire: what the last sender pushed before it went is seen by the look at the queue that follows.
         let gone = self.queue.senders.load(Ordering::Acquire) == 0;
         if gone && self.queue.full.is_empty() { RecvError::Disconnected } else { RecvError::Empty }
+    }
+}
+
+/// A message in a handler's hands; its buffer goes back also where the handler panics.
+struct Borrowed<'r, T, H: Home> {
+    receiver: &'r LocalReceiver<T, H>,
+    buffer: Buffer,
+}
+
+impl<T, H: Home> Drop for Borrowed<'_, T, H> {
+    #[inline]
+    fn drop(&mut self) {
+        let buffer = core::mem::take(&mut self.buffer);
+        self.receiver.queue.spare.push((0, buffer)).expect("there are as many places as buffers");
+        self.receiver.queue.changed(&self.receiver.home);
     }
 }
 

@@ -11,7 +11,7 @@ use feuerbird_zero_copy::{
 use zerocopy::{FromBytes, IntoBytes};
 
 use crate::{
-    AttachError, ClaimError, Ended, Home, Lie, Overflow, PollError, Standing, Terms, Validity, Watched,
+    AttachError, ClaimError, Ended, Home, Lie, Overflow, PollError, Terms, Validity, Watched,
     buffer::Buffer,
     layout::{CLOSED_WORD, HEAD_WORD, Half, LaneHeader, LaneLayout, SLEEPING_WORD, Stamp},
     view::View,
@@ -57,6 +57,9 @@ pub(crate) fn check_header(region: &impl Region, layout: &LaneLayout, half: Half
     }
 }
 
+/// How many messages are announced together at most.
+const MOST_DEFERRED: usize = 32;
+
 /// The writing end of a lane to one consumer.
 ///
 /// What the peer may change meanwhile: its own region, every bit. The producer reads from it where the consumer is
@@ -78,6 +81,9 @@ pub struct Producer<H: Home> {
     tail: u64,
     /// What the consumer was last seen to have taken; never above `tail`.
     head: u64,
+    /// Messages written behind `tail` and not announced yet, and their stamps.
+    deferred: usize,
+    stamps: [Stamp; MOST_DEFERRED],
     /// The sleep of the peer's that a wake was already spent on.
     woken: u64,
     sleeps: u64,
@@ -152,6 +158,8 @@ impl<H: Home> Producer<H> {
             life,
             tail: 0,
             head: 0,
+            deferred: 0,
+            stamps: [Stamp(0); MOST_DEFERRED],
             woken: 0,
             sleeps: 0,
             scratch: Buffer::with_capacity(scratch),
@@ -174,9 +182,8 @@ impl<H: Home> Producer<H> {
         if bytes > self.layout.message_bytes() {
             return Err(ClaimError::TooLarge);
         }
-        if self.layout.terms().policy() == Overflow::DropOldest {
-            self.make_room().map_err(ClaimError::Ended)?;
-        } else if !self.has_room().map_err(ClaimError::Ended)? {
+        // Where the oldest is dropped, it is when the message is published: a claim that comes to nothing costs none.
+        if self.layout.terms().policy() == Overflow::Wait && !self.has_room().map_err(ClaimError::Ended)? {
             return Err(ClaimError::Full);
         }
         let kept = if bytes > self.layout.inline_bytes() { Some(self.take_buffer(bytes)?) } else { None };
@@ -189,11 +196,11 @@ impl<H: Home> Producer<H> {
     /// [`PollError::PeerMisbehaved`] where the peer's position cannot be.
     #[inline]
     pub fn has_room(&mut self) -> Result<bool, PollError> {
-        if self.tail - self.head < self.layout.depth() {
+        if self.next() - self.head < self.layout.depth() {
             return Ok(true);
         }
         self.look_at_head()?;
-        Ok(self.tail - self.head < self.layout.depth())
+        Ok(self.next() - self.head < self.layout.depth())
     }
 
     /// How many messages were published and not yet taken, as last seen after looking again.
@@ -203,6 +210,12 @@ impl<H: Home> Producer<H> {
     pub fn untaken(&mut self) -> Result<u64, PollError> {
         self.look_at_head()?;
         Ok(self.tail - self.head)
+    }
+
+    /// The index of the next message to be written.
+    #[inline]
+    fn next(&self) -> u64 {
+        self.tail + self.deferred as u64
     }
 
     /// How many messages were published so far.
@@ -244,6 +257,11 @@ impl<H: Home> Producer<H> {
     /// Copies messages that were published and not taken, oldest first, to `take`; for a lane that ended. Returns how
     /// many there were.
     pub fn recover(&mut self, mut take: impl FnMut(&[u8])) -> u64 {
+        if self.deferred > 0 {
+            self.announce_deferred();
+        }
+        // Whatever told that the lane is over (its closed word, a validity word) was written after the last position.
+        fence(Ordering::Acquire);
         // A peer that lied about its position has taken what it was last believed to have taken.
         let _ = self.look_at_head();
         let mut bytes = Buffer::with_capacity(self.layout.message_bytes());
@@ -309,13 +327,15 @@ impl<H: Home> Producer<H> {
         self.why_ended()
     }
 
+    /// The part of [`check_open`](Self::check_open) that matters once a message is written: whether it may be seen.
+    #[inline]
+    fn check_valid(&self) -> Result<(), PollError> {
+        if self.validity.is_valid() { Ok(()) } else { self.why_ended() }
+    }
+
     #[cold]
     fn why_ended(&self) -> Result<(), PollError> {
-        match self.validity.standing() {
-            Standing::Over(Ended::Revoked) => Err(PollError::Revoked),
-            Standing::Ending => Err(PollError::Ending),
-            Standing::Over(_) | Standing::Valid => Err(PollError::Disconnected),
-        }
+        Err(self.validity.standing().into())
     }
 
     #[cold]
@@ -370,24 +390,65 @@ impl<H: Home> Producer<H> {
         }
     }
 
-    /// Hands a filled buffer to the consumer.
-    fn publish_buffer(&mut self, kept: Kept, bytes: usize) {
+    /// Keeps a message that is in its place, or in a buffer, for the next announcement.
+    #[inline]
+    fn put_off(&mut self, kept: Option<Kept>, bytes: usize) {
+        match kept {
+            None => self.defer(Stamp::new(self.next(), bytes, false)),
+            Some(kept) => self.put_off_buffer(kept, bytes),
+        }
+    }
+
+    /// Gives a filled buffer to the consumer, to be announced.
+    fn put_off_buffer(&mut self, kept: Kept, bytes: usize) {
         let Memory::Pooled { pool, reader, .. } = &mut self.memory else { return };
         let id = pool.publish_kept(&kept, *reader).expect("the quota is the number of buffers");
         pool.discard(kept);
-        let slot = self.layout.slot_bytes(self.tail);
+        let index = self.tail + self.deferred as u64;
+        let slot = self.layout.slot_bytes(index);
         pool.region().writable()[slot / 8].store(u64::from(id.0), Ordering::Relaxed);
-        self.announce(Stamp::new(self.tail, bytes, true));
+        self.defer(Stamp::new(index, bytes, true));
+    }
+
+    /// Keeps a stamp for a message whose bytes are in place, until all that are kept are announced together.
+    #[inline]
+    fn defer(&mut self, stamp: Stamp) {
+        if self.deferred == MOST_DEFERRED {
+            self.announce_deferred();
+        }
+        self.stamps[self.deferred] = stamp;
+        self.deferred += 1;
+    }
+
+    /// Announces what was written and [deferred](Claim::defer), oldest first, and wakes the consumer if it sleeps.
+    ///
+    /// # Cost
+    /// A store for each message, and one look at whether the consumer sleeps.
+    pub fn announce_deferred(&mut self) {
+        for deferred in 0..core::mem::take(&mut self.deferred) {
+            self.store_stamp(self.stamps[deferred]);
+        }
+        self.wake_if_asleep();
     }
 
     /// Announces message `tail`, whose bytes are in place, and wakes the consumer if it sleeps.
     #[inline]
     fn announce(&mut self, stamp: Stamp) {
+        self.store_stamp(stamp);
+        self.wake_if_asleep();
+    }
+
+    #[inline]
+    fn store_stamp(&mut self, stamp: Stamp) {
         // SAFETY: a stamp's word is one of the layout that the view was made for.
         let word = unsafe { self.own_words.word(self.layout.stamp_word(self.tail)) };
         // Pairs with the acquire load in `Consumer::poll`: the bytes were written before.
         word.store(stamp.0, Ordering::Release);
         self.tail += 1;
+    }
+
+    #[inline]
+    fn wake_if_asleep(&mut self) {
         light_fence(self.light);
         // SAFETY: the word is one of the layout that the view was made for.
         let sleep = unsafe { self.peer_words.load(SLEEPING_WORD) };
@@ -406,6 +467,9 @@ impl<H: Home> Producer<H> {
 
 impl<H: Home> Drop for Producer<H> {
     fn drop(&mut self) {
+        if self.deferred > 0 {
+            self.announce_deferred();
+        }
         self.memory.region().writable()[CLOSED_WORD].store(1, Ordering::Release);
         light_fence(self.light);
         if self.peer.words().load(SLEEPING_WORD) & 1 == 1 {
@@ -440,39 +504,72 @@ impl<H: Home> Claim<'_, H> {
 
     /// Copies bytes in and publishes them.
     ///
+    /// # Errors
+    /// Why the lane ended since the claim; nothing was published.
+    ///
     /// # Panics
     /// When there are more than were claimed.
     #[inline]
-    pub fn publish_copy(self, from: &[u8]) {
+    pub fn publish_copy(self, from: &[u8]) -> Result<(), PollError> {
         assert!(from.len() <= self.bytes, "more bytes than were claimed");
         if self.producer.layout.terms().policy() == Overflow::DropOldest {
-            self.replace(from.len(), |region, start, _| region.copy_in(start, from));
-            return;
+            self.producer.check_valid()?;
+            return self.replace(from.len(), |region, start, _| region.copy_in(start, from));
         }
         self.producer.memory.region().copy_in(self.start(), from);
-        self.publish(from.len());
+        self.publish(from.len())
     }
 
     /// Publishes the first `bytes` bytes.
     ///
+    /// # Errors
+    /// Why the lane ended since the claim; nothing was published.
+    ///
     /// # Panics
     /// When more than were claimed.
     #[inline]
-    pub fn publish(mut self, bytes: usize) {
+    pub fn publish(mut self, bytes: usize) -> Result<(), PollError> {
         assert!(bytes <= self.bytes, "more bytes than were claimed");
-        let producer = &mut *self.producer;
-        if producer.layout.terms().policy() == Overflow::DropOldest {
-            self.replace(bytes, |region, start, scratch| region.copy_in(start, scratch));
-            return;
+        self.producer.check_valid()?;
+        if self.producer.layout.terms().policy() == Overflow::DropOldest {
+            return self.replace(bytes, |region, start, scratch| region.copy_in(start, scratch));
         }
-        let index = producer.tail;
-        let Some(kept) = self.kept.take() else { return producer.announce(Stamp::new(index, bytes, false)) };
-        producer.publish_buffer(kept, bytes);
+        let kept = self.kept.take();
+        let producer = &mut *self.producer;
+        match kept {
+            None if producer.deferred == 0 => producer.announce(Stamp::new(producer.tail, bytes, false)),
+            kept => {
+                producer.put_off(kept, bytes);
+                producer.announce_deferred();
+            }
+        }
+        Ok(())
+    }
+
+    /// Leaves the first `bytes` bytes where they are, to be published with others by
+    /// [`announce_deferred`](Producer::announce_deferred); at once where the lane drops its oldest.
+    ///
+    /// # Errors
+    /// Why the lane ended since the claim; nothing was published.
+    ///
+    /// # Panics
+    /// When more than were claimed.
+    #[inline]
+    pub fn defer(mut self, bytes: usize) -> Result<(), PollError> {
+        if self.producer.layout.terms().policy() == Overflow::DropOldest {
+            return self.publish(bytes);
+        }
+        assert!(bytes <= self.bytes, "more bytes than were claimed");
+        self.producer.check_valid()?;
+        let kept = self.kept.take();
+        self.producer.put_off(kept, bytes);
+        Ok(())
     }
 
     /// Replaces a slot that the consumer may be reading: a sequence lock, the turn being the sequence (Boehm, "Can seqlocks
     /// get along with programming language memory models?", 2012).
-    fn replace(mut self, bytes: usize, fill: impl FnOnce(&H::Writer, usize, &[u8])) {
+    fn replace(mut self, bytes: usize, fill: impl FnOnce(&H::Writer, usize, &[u8])) -> Result<(), PollError> {
+        self.producer.make_room()?;
         let kept = self.kept.take();
         debug_assert!(kept.is_none(), "rings that drop their oldest have no pool");
         let producer = &mut *self.producer;
@@ -487,11 +584,12 @@ impl<H: Home> Claim<'_, H> {
             &producer.scratch.bytes()[..bytes.min(producer.scratch.bytes().len())],
         );
         producer.announce(Stamp::new(index, bytes, false));
+        Ok(())
     }
 
     fn start(&self) -> usize {
         match &self.kept {
-            None => self.producer.layout.slot_bytes(self.producer.tail),
+            None => self.producer.layout.slot_bytes(self.producer.next()),
             Some(kept) => {
                 let place = self.producer.layout.pool().and_then(|pool| pool.offset(kept.id()));
                 place.expect("a kept buffer came from this layout's free list")

@@ -8,8 +8,8 @@ use feuerbird_capability::Trust;
 use feuerbird_serialization::{DecodeError, Format, Layer, Message, Stable};
 
 use crate::{
-    Consumer, Ended, Home, Lie, PollError, ReceiverStatistics, RecvError, SLICE_NS, Standing, Terms,
-    Validity, Watched,
+    BatchError, Consumer, Ended, Home, Lie, PollError, ReceiverStatistics, RecvError, SLICE_NS, Standing,
+    Terms, Validity, Watched,
     buffer::Buffer,
     local::LocalReceiver,
     wait::{Backoff, MAX_WATCHED},
@@ -27,15 +27,12 @@ pub struct LaneIn<H: Home> {
 }
 
 impl<H: Home> LaneIn<H> {
-    /// A lane whose sender this domain's binding trusts so far. Trust decides the layer and whether messages may be read in
-    /// place; `terms` may ask for a stricter layer.
-    pub fn new(mut consumer: Consumer<H>, trust: Trust, terms: Terms) -> Self {
+    /// A lane whose sender this domain's binding trusts so far. Trust decides the layer; `terms` may ask for a stricter one.
+    ///
+    /// Raw messages are read in place where whoever mapped the sender's memory vouches for its writer (see
+    /// [`Consumer::reads_in_place`]). Trust alone, which any caller can state, does not do it; all else is copied in.
+    pub fn new(consumer: Consumer<H>, trust: Trust, terms: Terms) -> Self {
         let layer = Layer::for_trust(trust).stricter(terms.layer());
-        if layer == Layer::Raw {
-            // SAFETY: Raw is the layer of trust 0xE and 0xF only, the kernel's trusted base, which was vouched for when its
-            // capability was granted: a producer of this trust runs the loan discipline.
-            unsafe { consumer.trust_producer() };
-        }
         Self { consumer, layer, format: layer.format().with_checksum(terms.checksum()) }
     }
 
@@ -151,6 +148,28 @@ impl<T: Message, H: Home> Receiver<T, H> {
     #[inline]
     pub fn try_recv<R>(&mut self, handler: impl FnOnce(T::View<'_>) -> R) -> Result<R, RecvError> {
         self.attempt(&mut Some(handler))
+    }
+
+    /// Waits for a message, but not longer than `timeout_ns` nanoseconds, and hands it and those behind it, at most `most` in all, to
+    /// `handler`, one after the other. Returns how many that were.
+    ///
+    /// # Errors
+    /// [`BatchError`]: how many were received, and why the next one was not.
+    pub fn recv_batch(
+        &mut self,
+        most: u64,
+        timeout_ns: u64,
+        mut handler: impl FnMut(T::View<'_>),
+    ) -> Result<u64, BatchError<RecvError>> {
+        self.recv_timeout(timeout_ns, &mut handler).map_err(|error| BatchError { done: 0, error })?;
+        for done in 1..most {
+            match self.try_recv(&mut handler) {
+                Ok(()) => {}
+                Err(RecvError::Empty) => return Ok(done),
+                Err(error) => return Err(BatchError { done, error }),
+            }
+        }
+        Ok(most.max(1))
     }
 
     /// How many senders are there.
@@ -368,7 +387,7 @@ fn deliver<T: Message, H: Home, R, F: FnOnce(T::View<'_>) -> R>(
     statistics: &mut ReceiverStatistics,
 ) -> Result<Option<Result<R, RecvError>>, PollError> {
     #[cfg(not(loom))]
-    if lane.consumer.reads_in_place() {
+    if lane.layer == Layer::Raw && lane.consumer.reads_in_place() {
         let Some(borrowed) = lane.consumer.borrow()? else { return Ok(None) };
         statistics.copies_avoided += 1;
         return refused(open::<T, R, F>(lane.format, borrowed.bytes(), handler, statistics));

@@ -8,8 +8,8 @@ use feuerbird_capability::Trust;
 use feuerbird_serialization::{Encode, Format, Layer, Message, Stable};
 
 use crate::{
-    ClaimError, Ended, Home, PollError, Producer, SLICE_NS, SendError, SenderStatistics, Standing, Terms,
-    Validity, Watched,
+    BatchError, ClaimError, Ended, Home, PollError, Producer, SLICE_NS, SendError, SenderStatistics,
+    Standing, Terms, Validity, Watched,
     buffer::Buffer,
     local::LocalSender,
     wait::{Backoff, MAX_WATCHED},
@@ -173,6 +173,34 @@ impl<T: Message, H: Home> Sender<T, H> {
         Ok(())
     }
 
+    /// Sends messages of an iterator, all to one receiver as long as it has room, and announces up to 32 of them at once: a
+    /// receiver that polls then does not take lines away that are still being written. Returns how many were sent.
+    ///
+    /// Waits for room as [`send`](Self::send) does.
+    ///
+    /// # Errors
+    /// [`BatchError`]: how many were sent, and why the next one was not. That one was taken out of the iterator.
+    ///
+    /// # Cost
+    /// As for [`send`](Self::send), with one look at whether the receiver sleeps for each announcement.
+    pub fn send_batch<M: Encode<T>>(
+        &mut self,
+        messages: impl IntoIterator<Item = M>,
+    ) -> Result<u64, BatchError<SendError>> {
+        let mut sent = 0;
+        let mut messages = messages.into_iter();
+        let mut left = None;
+        loop {
+            if let Route::Lanes(lanes) = &mut self.route {
+                let count = lanes.send_some::<T, M>(&mut left, &mut messages, &mut self.statistics);
+                sent += count;
+            }
+            let Some(message) = left.take().or_else(|| messages.next()) else { return Ok(sent) };
+            self.send(&message).map_err(|error| BatchError { done: sent, error })?;
+            sent += 1;
+        }
+    }
+
     /// Waits until everything sent was taken, giving what dead receivers left to living ones.
     ///
     /// # Errors
@@ -306,7 +334,7 @@ impl<H: Home> Lanes<H> {
         while tried < self.lanes.len() {
             let index = if self.next < self.lanes.len() { self.next } else { 0 };
             self.next = index + 1;
-            match publish::<T, H>(&mut self.lanes[index], message) {
+            match publish::<T, H>(&mut self.lanes[index], message, Announce::Now) {
                 Ok(bytes) => return Ok(bytes),
                 Err(Refusal::Full) => tried += 1,
                 Err(Refusal::Ended(error)) => {
@@ -343,6 +371,34 @@ impl<H: Home> Lanes<H> {
         while let Some(lane) = self.arriving.pop() {
             self.lanes.push(lane);
         }
+    }
+
+    /// Sends messages to the lane whose turn it is until it is full or there are no more; one for which it had no room is left. What
+    /// goes wrong shows when that one is sent alone.
+    fn send_some<T: Message, M: Encode<T>>(
+        &mut self,
+        left: &mut Option<M>,
+        messages: &mut impl Iterator<Item = M>,
+        statistics: &mut SenderStatistics,
+    ) -> u64 {
+        if !self.arriving.is_empty() || !self.backlog.is_empty() || self.lanes.is_empty() {
+            return 0;
+        }
+        let index = if self.next < self.lanes.len() { self.next } else { 0 };
+        self.next = index + 1;
+        let lane = &mut self.lanes[index];
+        let mut sent = 0;
+        for message in messages {
+            let Ok(bytes) = publish::<T, H>(lane, &message, Announce::Later) else {
+                *left = Some(message);
+                break;
+            };
+            sent += 1;
+            statistics.messages += 1;
+            statistics.bytes += bytes as u64;
+        }
+        lane.producer.announce_deferred();
+        sent
     }
 
     /// Ends a lane: what its receiver left goes to the backlog, its buffers come back.
@@ -466,6 +522,14 @@ fn account<H: Home>(statistics: &mut SenderStatistics, producer: &Producer<H>) {
     }
 }
 
+/// When a message is announced to its receiver.
+#[derive(Clone, Copy)]
+enum Announce {
+    Now,
+    /// With others, by [`Producer::announce_deferred`].
+    Later,
+}
+
 enum Refusal {
     Full,
     Ended(PollError),
@@ -486,24 +550,37 @@ impl From<ClaimError> for Refusal {
 /// Encodes a message in place, in the lane's own layer.
 #[cfg(not(loom))]
 #[inline]
-fn publish<T: Message, H: Home>(lane: &mut LaneOut<H>, message: &impl Encode<T>) -> Result<usize, Refusal> {
+fn publish<T: Message, H: Home>(
+    lane: &mut LaneOut<H>,
+    message: &impl Encode<T>,
+    announce: Announce,
+) -> Result<usize, Refusal> {
     let mut claim = lane.producer.claim(message.encoded_bound(lane.format))?;
     let bytes = message
         .encode(lane.format, claim.bytes_mut())
         .map_err(|error| Refusal::Caller(SendError::Unencodable(error)))?;
-    claim.publish(bytes);
+    match announce {
+        Announce::Now => claim.publish(bytes),
+        Announce::Later => claim.defer(bytes),
+    }
+    .map_err(ClaimError::Ended)?;
     Ok(bytes)
 }
 
 #[cfg(loom)]
-fn publish<T: Message, H: Home>(lane: &mut LaneOut<H>, message: &impl Encode<T>) -> Result<usize, Refusal> {
+fn publish<T: Message, H: Home>(
+    lane: &mut LaneOut<H>,
+    message: &impl Encode<T>,
+    announce: Announce,
+) -> Result<usize, Refusal> {
     let bound = message.encoded_bound(lane.format);
     let claim = lane.producer.claim(bound)?;
     let mut buffer = Buffer::with_capacity(bound);
     let bytes = message
         .encode(lane.format, &mut buffer.bytes_mut()[..bound])
         .map_err(|error| Refusal::Caller(SendError::Unencodable(error)))?;
-    claim.publish_copy(&buffer.bytes()[..bytes]);
+    let _ = announce;
+    claim.publish_copy(&buffer.bytes()[..bytes]).map_err(ClaimError::Ended)?;
     Ok(bytes)
 }
 
@@ -514,13 +591,13 @@ fn republish<T: Message, H: Home>(
     bytes: &[u8],
 ) -> Result<usize, Refusal> {
     if lane.format == format {
-        lane.producer.claim(bytes.len())?.publish_copy(bytes);
+        lane.producer.claim(bytes.len())?.publish_copy(bytes).map_err(ClaimError::Ended)?;
         return Ok(bytes.len());
     }
     let mut aligned = Buffer::with_capacity(bytes.len());
     aligned.bytes_mut()[..bytes.len()].copy_from_slice(bytes);
     match Stable::new(&aligned.bytes()[..bytes.len()]).and_then(|bytes| T::decode(bytes, format)) {
-        Ok(message) => publish::<T, H>(lane, &message),
+        Ok(message) => publish::<T, H>(lane, &message, Announce::Now),
         Err(_) => Err(Refusal::Caller(SendError::TooLarge)),
     }
 }

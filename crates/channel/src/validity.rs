@@ -5,7 +5,7 @@ use core::sync::atomic::{AtomicU8, Ordering};
 
 use feuerbird_zero_copy::Region;
 
-use crate::view::View;
+use crate::{PollError, view::View};
 
 /// Why a pair ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,6 +28,18 @@ pub enum Standing {
     Ending,
     /// It ended.
     Over(Ended),
+}
+
+/// What an operation on a lane in this standing says, where it has nothing better. A lane that holds and gives nothing more was
+/// closed.
+impl From<Standing> for PollError {
+    fn from(standing: Standing) -> Self {
+        match standing {
+            Standing::Over(Ended::Revoked) => Self::Revoked,
+            Standing::Ending => Self::Ending,
+            Standing::Over(Ended::Unbound | Ended::Died) | Standing::Valid => Self::Disconnected,
+        }
+    }
 }
 
 /// A pair's validity: a word that only the kernel side writes, and the reason, which it tells later.

@@ -69,7 +69,7 @@ fn no_word_of_a_consumer_harms_the_producer() {
                 store(&back, word, value);
                 for _ in 0..12 {
                     match producer.claim(largest as usize) {
-                        Ok(claim) => claim.publish(largest as usize),
+                        Ok(claim) => claim.publish(largest as usize).unwrap(),
                         Err(ClaimError::Full | ClaimError::Ended(_)) => break,
                         Err(ClaimError::TooLarge) => panic!("it is not too large"),
                     }
@@ -113,12 +113,12 @@ fn a_consumer_that_claims_to_be_ahead_or_goes_back_is_found_out() {
     for (first, second) in [(5, 5), (u64::MAX, 0), (3, 2)] {
         let (mut producer, back) = producer_against_a_liar(terms);
         while let Ok(claim) = producer.claim(8) {
-            claim.publish(8);
+            claim.publish(8).unwrap();
         }
         store(&back, HEAD_WORD, first);
         let seen_first = producer.has_room();
         while let Ok(claim) = producer.claim(8) {
-            claim.publish(8);
+            claim.publish(8).unwrap();
         }
         store(&back, HEAD_WORD, second);
         let lie = Err(PollError::PeerMisbehaved(Lie::Head));
@@ -133,7 +133,7 @@ fn returns_that_are_forged_or_repeated_are_found_out() {
     for forged in [[0u64, 0], [0, 7], [3, 3], [1, u64::from(u32::MAX)]] {
         let (mut producer, back) = producer_against_a_liar(terms);
         for _ in 0..4 {
-            producer.claim(1000).unwrap().publish(1000);
+            producer.claim(1000).unwrap().publish(1000).unwrap();
         }
         store(&back, HEAD_WORD, 4);
         for (place, id) in forged.into_iter().enumerate() {
@@ -141,7 +141,7 @@ fn returns_that_are_forged_or_repeated_are_found_out() {
         }
         let error = loop {
             match producer.claim(1000) {
-                Ok(claim) => claim.publish(1000),
+                Ok(claim) => claim.publish(1000).unwrap(),
                 Err(error) => break error,
             }
         };
@@ -205,7 +205,7 @@ fn hints_are_only_hints() {
     let (mut producer, back) = producer_against_a_liar(terms);
     for (round, sleeping) in [1, 1, 3, u64::MAX, 2, 0].into_iter().enumerate() {
         store(&back, SLEEPING_WORD, sleeping);
-        producer.claim(8).unwrap().publish(8);
+        producer.claim(8).unwrap().publish(8).unwrap();
         store(&back, HEAD_WORD, round as u64 + 1);
     }
     assert_eq!(producer.wakes(), 3, "one wake for each sleep, however often it is claimed");

@@ -15,7 +15,7 @@ fn send(
 ) -> Result<(), ClaimError> {
     let mut claim = producer.claim(message.len())?;
     claim.bytes_mut().copy_from_slice(message);
-    claim.publish(message.len());
+    claim.publish(message.len()).unwrap();
     Ok(())
 }
 
@@ -144,7 +144,7 @@ fn the_oldest_is_dropped_and_counted_where_the_terms_say_so() {
     for index in 0..11u64 {
         let mut claim = producer.claim(8).unwrap();
         claim.bytes_mut().copy_from_slice(&index.to_ne_bytes());
-        claim.publish(8);
+        claim.publish(8).unwrap();
     }
     let mut seen = Vec::new();
     let mut copy = [0; 64];
@@ -193,7 +193,7 @@ fn an_overtaken_reader_sees_whole_messages() {
     let sending = std::thread::spawn(move || {
         for index in 0..count {
             let claim = producer.claim(64).unwrap();
-            claim.publish_copy(&[index as u8; 64]);
+            claim.publish_copy(&[index as u8; 64]).unwrap();
         }
     });
     let (mut copy, mut received) = ([0; 64], 0);

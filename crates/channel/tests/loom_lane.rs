@@ -16,7 +16,7 @@ fn a_message_is_whole_when_its_stamp_is_seen() {
             for value in 1..=3u64 {
                 match producer.claim(8) {
                     Ok(claim) => {
-                        claim.publish_copy(&value.to_ne_bytes());
+                        claim.publish_copy(&value.to_ne_bytes()).unwrap();
                         sent += 1;
                     }
                     Err(error) => {
@@ -54,7 +54,7 @@ fn a_buffer_is_whole_until_it_is_returned() {
         let sending = loom::thread::spawn(move || {
             for value in 1..=3u8 {
                 match producer.claim(64) {
-                    Ok(claim) => claim.publish_copy(&[value; 64]),
+                    Ok(claim) => claim.publish_copy(&[value; 64]).unwrap(),
                     Err(error) => assert_eq!(error, ClaimError::Full),
                 }
             }
@@ -74,7 +74,7 @@ fn no_wake_is_lost_by_a_sleeping_consumer() {
     loom::model(|| {
         let (mut producer, mut consumer) = lane(Terms::new(8, 2).unwrap());
         let sending = loom::thread::spawn(move || {
-            producer.claim(8).unwrap().publish_copy(&[1; 8]);
+            producer.claim(8).unwrap().publish_copy(&[1; 8]).unwrap();
             (producer.wakes(), producer)
         });
         consumer.begin_sleep();
@@ -91,7 +91,7 @@ fn no_wake_is_lost_by_a_sleeping_producer() {
     loom::model(|| {
         let (mut producer, mut consumer) = lane(Terms::new(8, 2).unwrap());
         for _ in 0..2 {
-            producer.claim(8).unwrap().publish_copy(&[1; 8]);
+            producer.claim(8).unwrap().publish_copy(&[1; 8]).unwrap();
         }
         let taking = loom::thread::spawn(move || {
             assert_eq!(consumer.take_into(&mut [0; 8]), Ok(Some(8)));
@@ -111,7 +111,7 @@ fn the_last_message_is_not_lost_to_the_end() {
     loom::model(|| {
         let (mut producer, mut consumer) = lane(Terms::new(8, 2).unwrap());
         let sending = loom::thread::spawn(move || {
-            producer.claim(8).unwrap().publish_copy(&[1; 8]);
+            producer.claim(8).unwrap().publish_copy(&[1; 8]).unwrap();
         });
         let mut copy = [0; 8];
         let mut taken = 0;
@@ -136,10 +136,10 @@ fn an_overtaken_reader_sees_whole_messages() {
     model.preemption_bound = Some(3);
     model.check(|| {
         let (mut producer, mut consumer) = lane(Terms::new(16, 2).unwrap().overflow(Overflow::DropOldest));
-        producer.claim(16).unwrap().publish_copy(&[1; 16]);
+        producer.claim(16).unwrap().publish_copy(&[1; 16]).unwrap();
         let sending = loom::thread::spawn(move || {
             for value in 2..=3 {
-                producer.claim(16).unwrap().publish_copy(&[value; 16]);
+                producer.claim(16).unwrap().publish_copy(&[value; 16]).unwrap();
             }
             producer
         });

@@ -19,6 +19,7 @@ use crate::{
         socket::{Message, ReceiveError, Socket},
     },
     outbox::annul,
+    vouch::Vouched,
 };
 
 /// The gate of a domain that is, or is in, a Linux process. Closes with the last clone.
@@ -47,6 +48,8 @@ struct Shared {
     home: LinuxHome,
     /// Callers that wait for a reply, by sequence. `None` once the supervisor is gone.
     waiting: Mutex<Option<HashMap<u64, mpsc::Sender<Message>>>>,
+    /// Whose memory may be read in place.
+    vouched: Vouched,
 }
 
 impl SocketGate {
@@ -58,7 +61,8 @@ impl SocketGate {
     /// that could not be started, too.
     pub(crate) fn enter(socket: Socket, name: &str) -> Result<Domain<Self>, feuerbird_libos::Error> {
         let waiting = Mutex::new(Some(HashMap::new()));
-        let shared = Arc::new(Shared { socket, home: LinuxHome::new(), waiting });
+        let shared =
+            Arc::new(Shared { socket, home: LinuxHome::new(), waiting, vouched: Vouched::default() });
         let gate = Self { open: Arc::new(Open { shared }) };
         let upcalls = Arc::new(Upcalls::default());
         let arriving = Arc::clone(&upcalls);
@@ -151,7 +155,9 @@ impl Shared {
     fn sort(&self, mut message: Message, upcalls: &Upcalls) {
         let upcall = Upcall::read_from_bytes(message.record()).ok();
         if let Some(upcall) = upcall.filter(|upcall| upcall.class == Class::Upcall as u32) {
-            upcalls.push(upcall, message.fds[0].take());
+            let handle = message.fds[0].take();
+            self.vouched.hear(&upcall, handle.as_ref().map(AsFd::as_fd));
+            upcalls.push(upcall, handle);
             return;
         }
         let sequence = u64::from_ne_bytes(message.record()[8..16].try_into().expect("a record has 64 bytes"));
@@ -209,10 +215,11 @@ impl Gate for SocketGate {
     }
 
     fn map_memory(&self, handle: OwnedFd, bytes: usize) -> Result<ReaderMemory, MemoryError> {
-        ReaderMemory::map(handle.as_fd(), bytes).map_err(|error| match error {
+        let memory = ReaderMemory::map(handle.as_fd(), bytes).map_err(|error| match error {
             MapError::Os(_) => MemoryError::Shortage,
             MapError::Seal(_) => MemoryError::NotAsPromised,
-        })
+        })?;
+        Ok(if self.open.shared.vouched.take(&handle) { memory.vouched_for() } else { memory })
     }
 
     fn life(&self, handle: OwnedFd) -> PeerLife {

@@ -23,6 +23,7 @@ pub mod os;
 mod outbox;
 mod policy;
 mod supervisor;
+mod vouch;
 
 pub use domain::{Child, Domain, Program, StartError, connect, embedded, inherited};
 pub use gate::SocketGate;

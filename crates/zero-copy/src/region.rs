@@ -9,7 +9,8 @@ use crate::sync::{AtomicU64, Ordering, fence};
 ///
 /// # Safety
 /// For as long as the value lives, [`words`](Self::words) returns the same readable memory, aligned to 64 bytes, that
-/// nobody unmaps or shrinks; and within this process it is written only through the one [`WriteRegion`] for it.
+/// nobody unmaps or shrinks; and within this process it is written only through the one [`WriteRegion`] for it. And
+/// [`is_vouched_for`](Self::is_vouched_for) says true only where somebody who may has vouched for the writer.
 pub unsafe trait Region: Send + Sync {
     /// The whole memory as words that can be loaded and not stored.
     fn words(&self) -> Words<'_>;
@@ -24,6 +25,13 @@ pub unsafe trait Region: Send + Sync {
     #[inline]
     fn is_empty(&self) -> bool {
         self.words().is_empty()
+    }
+
+    /// Whether its writer is vouched for to run the loan discipline: never to write a range from its publication until it
+    /// is given back. Who maps the memory says so, knowing whose it is; where nobody does, bytes are copied out.
+    #[inline]
+    fn is_vouched_for(&self) -> bool {
+        false
     }
 
     /// Copies `into.len()` bytes from `offset` (a multiple of 8) out.

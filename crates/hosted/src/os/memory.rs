@@ -59,6 +59,9 @@ pub struct WriterMemory {
 #[derive(Debug)]
 pub struct ReaderMemory {
     mapping: Mapping,
+    /// Invariant: true only where the supervisor said that its writer belongs to the trusted base, which was vouched for
+    /// when its capability was granted.
+    is_vouched_for: bool,
 }
 
 impl WriterMemory {
@@ -140,6 +143,12 @@ impl WriterMemory {
 }
 
 impl ReaderMemory {
+    /// Says that its writer belongs to the trusted base, which runs the loan discipline. Inside this crate only: the
+    /// invariant of the field is the caller's duty.
+    pub(crate) fn vouched_for(self) -> Self {
+        Self { is_vouched_for: true, ..self }
+    }
+
     /// Maps memory that somebody sent, after checking that it is sealed and of the agreed size.
     ///
     /// The descriptor may be closed afterwards. Every page is there when this returns: one that the peer left out (a hole, which
@@ -154,7 +163,7 @@ impl ReaderMemory {
         let mapping = Mapping::open(fd, bytes)
             .map_err(|error| MapError::Os(Errno::from_io_error(&error).unwrap_or(Errno::NOMEM)))?;
         advise(&mapping, Advice::LinuxPopulateRead).map_err(MapError::Os)?;
-        Ok(Self { mapping })
+        Ok(Self { mapping, is_vouched_for: false })
     }
 
     /// Where it starts; aligned to a page.
@@ -212,11 +221,17 @@ unsafe impl WriteRegion for WriterMemory {
 }
 
 // SAFETY: the mapping's invariants; `map` has checked the shrink seal and the size. It is mapped read-only, so in this
-// process nobody writes it except through the `WriterMemory` that made it, should that live here too.
+// process nobody writes it except through the `WriterMemory` that made it, should that live here too. It is vouched for
+// by the invariant of the field.
 unsafe impl Region for ReaderMemory {
     #[inline]
     fn words(&self) -> Words<'_> {
         Words::new(self.mapping.words())
+    }
+
+    #[inline]
+    fn is_vouched_for(&self) -> bool {
+        self.is_vouched_for
     }
 
     #[inline]

@@ -38,8 +38,10 @@ pub fn cases() -> Vec<Case> {
     let all: Vec<Transport> = SPINNING.into_iter().chain(SLEEPING).collect();
     let one_way =
         SIZES.map(|bytes| case(Plan::new(Pattern::OneWay, bytes), "", Transport::Limit, &OURS, &all));
-    // Ours has no call that publishes many at once yet: limit only.
-    let batches = [64].map(|bytes| case(Plan::new(Pattern::Batches, bytes), "", Transport::Limit, &[], &[]));
+    let batches = [64].map(|bytes| {
+        let plan = Plan::new(Pattern::Batches, bytes);
+        case(plan, "", Transport::Limit, &[Transport::LaneCopied, Transport::LaneInPlace], &[])
+    });
     spinning.into_iter().chain(sleeping).chain(one_way).chain(batches).collect()
 }
 
@@ -79,6 +81,7 @@ fn target(ours: Transport, limit: Transport, plan: Plan) -> Target {
         }
         // 20 of 27.7 million messages and 32 of 40 GB a second.
         (Pattern::OneWay, _, 64) => 20.0 / 27.7,
+        (Pattern::Batches, _, 64) => 25.0 / 27.7,
         (Pattern::OneWay, _, 0x1_0000) => 32.0 / 40.0,
         _ => return Target::None,
     };

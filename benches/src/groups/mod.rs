@@ -2,8 +2,10 @@
 
 pub mod channels;
 pub mod hosted;
+pub mod many;
 pub mod operations;
 pub mod serialization;
+pub mod supervised;
 
 use clap::ValueEnum;
 

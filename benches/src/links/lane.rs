@@ -53,8 +53,26 @@ impl Outgoing for BytesOut {
             Err(_) => return Err(LinkError::Disconnected),
         };
         fill(<[u64]>::mut_from_bytes(claim.bytes_mut()).map_err(|_| LinkError::Altered)?, stamp);
-        claim.publish(self.bytes).map_err(|_| LinkError::Altered)?;
+        claim.publish(self.bytes).map_err(|_| LinkError::Disconnected)?;
         Ok(true)
+    }
+
+    #[inline]
+    fn try_send_many(&mut self, first: u64, count: u64) -> Result<u64, LinkError> {
+        let mut sent = 0;
+        while sent < count {
+            let mut claim = match self.producer.claim(self.bytes) {
+                Ok(claim) => claim,
+                Err(ClaimError::Full) => break,
+                Err(_) => return Err(LinkError::Disconnected),
+            };
+            let words = <[u64]>::mut_from_bytes(claim.bytes_mut()).map_err(|_| LinkError::Altered)?;
+            fill(words, first + sent);
+            claim.defer(self.bytes).map_err(|_| LinkError::Disconnected)?;
+            sent += 1;
+        }
+        self.producer.announce_deferred();
+        Ok(sent)
     }
 }
 

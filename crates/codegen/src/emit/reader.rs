@@ -136,7 +136,15 @@ fn debug(out: &mut Code, item: &Item<'_>) {
     ));
     for field in item.structure.plain_fields().filter(|field| !is_void(field)) {
         let getter = names::snake(&field.name);
-        out.line(&format!("text.field({:?}, &self.{getter}());", getter.trim_start_matches("r#")));
+        let name = getter.trim_start_matches("r#");
+        // A struct that was never set has no end where a type contains itself.
+        let guard = match &field.content {
+            Content::Slot { ty: Type::Struct(_), default: Default::Zero, .. } => {
+                format!("if self.has_{name}() ")
+            }
+            _ => String::new(),
+        };
+        out.line(&format!("{guard}{{ text.field({name:?}, &self.{getter}()); }}"));
     }
     if item.structure.discriminant.is_some() {
         out.line("text.field(\"which\", &self.which());");

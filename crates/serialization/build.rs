@@ -1,6 +1,7 @@
 //! Writes the types of the schemas that this crate and its tests use.
 
-const SCHEMAS: [&str; 5] = ["sample", "plain", "everything", "evolution_old", "evolution_new"];
+const SCHEMAS: [&str; 8] =
+    ["sample", "plain", "everything", "evolution_old", "evolution_new", "corners", "names", "capability"];
 
 fn main() -> Result<(), feuerbird_codegen::Error> {
     println!("cargo::rerun-if-changed=build.rs");

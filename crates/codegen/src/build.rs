@@ -2,6 +2,7 @@
 
 use std::{
     env, fs,
+    io::ErrorKind,
     path::{Path, PathBuf},
     process::Command,
 };
@@ -22,12 +23,17 @@ pub fn compile(schema: impl AsRef<Path>) -> Result<(), Error> {
     println!("cargo::rerun-if-changed={}", request_path.display());
     let request = match fs::read(&request_path) {
         Ok(request) => request,
-        Err(_) => run_tool(schema, &request_path)?,
+        Err(error) if error.kind() == ErrorKind::NotFound => run_tool(schema, &request_path)?,
+        Err(source) => return Err(Error::File { path: request_path, source }),
     };
-    let out = PathBuf::from(env::var_os("OUT_DIR").unwrap_or_default());
+    let out = PathBuf::from(env::var_os("OUT_DIR").ok_or(Error::NoOutDir)?);
     let stem = schema.file_stem().unwrap_or_default().to_string_lossy();
     let file = out.join(format!("{stem}.rs"));
-    fs::write(&file, generate(&request)?).map_err(|source| Error::File { path: file, source })?;
+    let code = generate(&request).map_err(|error| match error {
+        refused @ Error::Refused { .. } => refused,
+        other => Error::Request { path: request_path, source: Box::new(other) },
+    })?;
+    fs::write(&file, code).map_err(|source| Error::File { path: file, source })?;
     let mut types = capnpc::codegen::CodeGenerationCommand::new();
     types.output_directory(&out).run(&request[..]).map_err(|error| Error::Capnp(error.to_string()))
 }

@@ -23,6 +23,17 @@ pub enum Error {
         /// What happened to the tool.
         why: String,
     },
+    /// There is a request, which is not one, or is refused.
+    #[error("{path}: {source}")]
+    Request {
+        /// The request.
+        path: PathBuf,
+        /// Why.
+        source: Box<Error>,
+    },
+    /// Cargo did not say where code goes: this is no build script.
+    #[error("OUT_DIR is not set: compile is for build scripts")]
+    NoOutDir,
     /// The bytes are no compiled request.
     #[error("not a compiled request: {0}")]
     Malformed(#[from] capnp::Error),
@@ -30,8 +41,10 @@ pub enum Error {
     #[error("the request is of a newer version of Cap'n Proto")]
     TooNew(#[from] capnp::NotInSchema),
     /// The schema has something that cannot be carried.
-    #[error("{place}: {what}")]
+    #[error("{file}: {place}: {what}")]
     Refused {
+        /// The schema's file.
+        file: String,
         /// The struct or field.
         place: String,
         /// What it is.
@@ -44,6 +57,14 @@ pub enum Error {
 
 impl Error {
     pub(crate) fn refused(place: impl Into<String>, what: &'static str) -> Self {
-        Self::Refused { place: place.into(), what }
+        Self::Refused { file: "the request".to_owned(), place: place.into(), what }
+    }
+
+    /// The same, of this schema file.
+    pub(crate) fn in_file(self, name: &str) -> Self {
+        match self {
+            Self::Refused { place, what, .. } => Self::Refused { file: name.to_owned(), place, what },
+            other => other,
+        }
     }
 }

@@ -29,8 +29,21 @@
 //! Enums are open: a struct around `u16` with a constant for each enumerant, because a newer schema may have more.
 //!
 //! # What is refused
-//! Generic structs, imports of other files, and names that collide in Rust, each with the name of the place. Methods of
-//! interfaces and annotations have no code; a field of an interface's type holds the index of a capability.
+//! With the name of the file and the place, before anything is written:
+//!
+//! - generic types and type parameters;
+//! - types of other files: only what the file itself has can be a field's type (imported annotations do no harm);
+//! - constants that are structs, lists or enums;
+//! - names that would be the same in Rust: two types, what is made for a type (`Foo` and `FooReader`), two fields or what is made
+//!   for one (`text` and `hasText`), two values of an enum, a field `which` beside a union.
+//!
+//! Methods of interfaces and annotations have no code; a field of an interface's type holds the index of a capability. Keywords
+//! are written `r#type`, and `self_`, `super_` and `crate_` where that cannot be; a type or union member `self` is `Itself`.
+//!
+//! # Where the generated code goes
+//! Into a module of its own, whose attribute allows what nobody wrote by hand: `#[allow(dead_code, missing_docs, clippy::all)]`.
+//! It names everything by its whole path, so that a struct may be called `Result` or `Option`. The package needs
+//! `feuerbird-serialization`, and for the types in `NAME_capnp.rs`, which need not be included, `capnp`.
 #![forbid(unsafe_code)]
 
 mod build;
@@ -49,5 +62,6 @@ pub use error::Error;
 /// # Errors
 /// [`Error`] where the request is none, or the schema has what is refused.
 pub fn generate(request: &[u8]) -> Result<String, Error> {
-    emit::file(&read::request(request)?)
+    let schema = read::request(request)?;
+    emit::file(&schema).map_err(|error| error.in_file(&schema.file))
 }

@@ -15,7 +15,10 @@ pub(crate) struct Schema {
 
 #[derive(Debug)]
 pub(crate) struct Constant {
+    /// The name in Rust.
     pub(crate) name: String,
+    /// The name in the schema.
+    pub(crate) path: String,
     pub(crate) doc: String,
     pub(crate) rust_type: &'static str,
     pub(crate) value: String,

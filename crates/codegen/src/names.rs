@@ -27,7 +27,16 @@ pub(crate) fn screaming(name: &str) -> String {
 /// `camelCase` as `CamelCase`.
 pub(crate) fn camel(name: &str) -> String {
     let mut letters = name.chars();
-    letters.next().map_or_else(String::new, |first| first.to_ascii_uppercase().to_string() + letters.as_str())
+    let name = letters
+        .next()
+        .map_or_else(String::new, |first| first.to_ascii_uppercase().to_string() + letters.as_str());
+    // The only keyword that begins with a capital letter.
+    if name == "Self" { "Itself".to_owned() } else { name }
+}
+
+/// `Outer.Inner` as `OuterInner`.
+pub(crate) fn type_name(path: &str) -> String {
+    camel(&path.split('.').map(camel).collect::<String>())
 }
 
 /// An identifier that is no keyword.
@@ -65,5 +74,7 @@ mod tests {
         assert_eq!(screaming("darkRed"), "DARK_RED");
         assert_eq!(screaming("type"), "TYPE");
         assert_eq!(camel("shape"), "Shape");
+        assert_eq!(camel("self"), "Itself");
+        assert_eq!(type_name("Outer.inner"), "OuterInner");
     }
 }

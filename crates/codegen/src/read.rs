@@ -14,7 +14,8 @@ use crate::{
     names,
 };
 
-type Nodes<'a> = HashMap<u64, node::Reader<'a>>;
+/// In the order of ids, so that of several errors it is always the same that is reported.
+type Nodes<'a> = BTreeMap<u64, node::Reader<'a>>;
 
 /// Documentation by node: its own, and its members'.
 type Docs = HashMap<u64, (String, Vec<String>)>;
@@ -27,13 +28,13 @@ pub(crate) fn request(mut bytes: &[u8]) -> Result<Schema, Error> {
     let request: code_generator_request::Reader<'_> = message.get_root()?;
     let files = request.get_requested_files()?;
     if files.len() != 1 {
-        return Err(Error::refused("the request", "it asks for no file, or for more than one"));
+        return Err(Error::refused("a request has one file", "this one has none, or more than one"));
     }
     let file = files.get(0);
     let name = file.get_filename()?.to_str().map_err(capnp::Error::from)?.to_owned();
     let nodes: Nodes<'_> = request.get_nodes()?.iter().map(|node| (node.get_id(), node)).collect();
     let reading = Reading { nodes, docs: docs(&request)?, file: file.get_id() };
-    reading.schema(name)
+    reading.schema(name.clone()).map_err(|error| error.in_file(&name))
 }
 
 fn docs(request: &code_generator_request::Reader<'_>) -> Result<Docs, Error> {
@@ -58,7 +59,6 @@ struct Reading<'a> {
 impl Reading<'_> {
     fn schema(&self, file: String) -> Result<Schema, Error> {
         let mut schema = Schema { file, nodes: BTreeMap::new(), constants: vec![] };
-        let mut names = HashMap::new();
         for (id, node) in &self.nodes {
             if !self.is_ours(*node) {
                 continue;
@@ -76,10 +76,7 @@ impl Reading<'_> {
                 }
                 node::File(()) | node::Interface(_) | node::Annotation(_) => continue,
             };
-            let name: String = path.split('.').map(names::camel).collect();
-            if let Some(other) = names.insert(name.clone(), path.clone()) {
-                return Err(Error::refused(format!("{path} and {other}"), "both have the same name in Rust"));
-            }
+            let name = names::type_name(&path);
             schema.nodes.insert(*id, Node { name, path, doc: self.doc(*id), kind });
         }
         check_groups(&schema)?;
@@ -123,7 +120,6 @@ impl Reading<'_> {
             Ok(Field { name, doc: self.member_doc(id, index), member, content })
         });
         let fields: Vec<Field> = fields.collect::<Result<_, Error>>()?;
-        check_names(path, &fields)?;
         let has_union = structure.get_discriminant_count() > 0;
         Ok(Struct {
             data: structure.get_data_word_count(),
@@ -203,7 +199,7 @@ impl Reading<'_> {
             _ => return Err(Error::refused(path, "constants have the type of a number, a text or data")),
         };
         let name = path.split('.').map(names::screaming).collect::<Vec<_>>().join("_");
-        Ok(Constant { name, doc: self.doc(id), rust_type, value })
+        Ok(Constant { name, path: path.to_owned(), doc: self.doc(id), rust_type, value })
     }
 }
 
@@ -228,23 +224,6 @@ fn check_groups(schema: &Schema) -> Result<(), Error> {
                     "it is no group of this struct",
                 ));
             }
-        }
-    }
-    Ok(())
-}
-
-/// Two fields may not become one in Rust; and the enum of a union is the field `which`.
-fn check_names(path: &str, fields: &[Field]) -> Result<(), Error> {
-    let mut seen = HashMap::new();
-    let has_union = fields.iter().any(|field| field.member.is_some());
-    for field in fields {
-        let name = names::snake(&field.name);
-        let place = format!("{path}.{}", field.name);
-        if has_union && name == "which" {
-            return Err(Error::refused(place, "the name belongs to the union beside it"));
-        }
-        if seen.insert(name, &field.name).is_some() {
-            return Err(Error::refused(place, "another field has the same name in Rust"));
         }
     }
     Ok(())

@@ -48,17 +48,72 @@ fn what_has_no_code_is_refused_with_its_place() {
             "S.which: the name belongs to the union beside it",
         ),
         (
+            "method",
+            "struct S { text @0 :Text; hasText @1 :Bool; }",
+            "S.hasText: another field has the same name in Rust",
+        ),
+        (
+            "setter",
+            "struct S { p @0 :List(S); pFrom @1 :Bool; }",
+            "S.pFrom: another field has the same name in Rust",
+        ),
+        ("raw", "struct S { asRaw @0 :UInt8; }", "S.asRaw: the name belongs to what is made for its struct"),
+        (
+            "variants",
+            "struct S { union { self @0 :Bool; itself @1 :Bool; } }",
+            "S.itself: another field has the same name in Rust",
+        ),
+        (
+            "enumerants",
+            "enum E { hTTPServer @0; hTtpServer @1; }",
+            "E.hTtpServer: another value has the same name in Rust",
+        ),
+        (
+            "parameter",
+            "struct Box(T) { struct In { value @0 :T; } } struct S { a @0 :Box(Text).In; }",
+            "Box.In: generic types have no code",
+        ),
+        (
+            "annotated",
+            "annotation note(struct) :Text; struct S $note(\"x\") { a @0 :Bool; } const c :List(Bool) = [true];",
+            "c: constants have the type of a number, a text or data",
+        ),
+        (
             "constant",
             "struct S { a @0 :Bool; } const c :S = (a = true);",
             "c: constants have the type of a number, a text or data",
         ),
     ] {
         if let Some(text) = refusal(name, schema) {
-            assert_eq!(text, expected);
+            assert_eq!(text, format!("schema.capnp: {expected}"));
         }
     }
-    if let Some(text) = refusal("types", "struct FooBar {} struct Foo { struct Bar {} }") {
-        assert!(text.ends_with("both have the same name in Rust"), "{text}");
+}
+
+#[test]
+fn types_that_would_have_the_same_name_are_refused_with_both_places() {
+    for (name, schema, places) in [
+        ("nested", "struct FooBar {} struct Foo { struct Bar {} }", "Foo.Bar and FooBar"),
+        ("group", "struct FooBar {} struct Foo { bar :group { a @0 :Bool; } }", "Foo.bar and FooBar"),
+        ("reader", "enum FooReader { a @0; } struct Foo {}", "Foo and FooReader"),
+        ("builder", "struct FooBuilder {} struct Foo {}", "Foo and FooBuilder"),
+        ("message", "struct FooMessage {} struct Foo {}", "Foo and FooMessage"),
+        ("fixed", "struct FooRaw {} struct Foo { a @0 :UInt8; }", "Foo and FooRaw"),
+        ("union", "struct Foo { struct Which {} union { a @0 :Bool; b @1 :Bool; } }", "Foo and Foo.Which"),
+        ("value", "enum E { a @0; } const e :UInt8 = 1;", "E and e"),
+        ("itself", "struct Self {} struct Itself {}", "Itself and Self"),
+    ] {
+        let Some(text) = refusal(name, schema) else { return };
+        assert_eq!(text, format!("schema.capnp: {places}: both have the same name in Rust"));
+    }
+    // What is not made takes no name.
+    for (name, schema) in [
+        ("no-raw", "struct FooRaw {} struct Foo { a @0 :Bool; }"),
+        ("no-union", "struct Foo { struct Which {} which @0 :Bool; unknown @1 :Bool; }"),
+        ("others", "annotation note(struct) :Text; struct S $note(\"x\") { setA @0 :Bool; a @1 :Text; }"),
+    ] {
+        let Some(request) = request(name, schema) else { return };
+        generate(&request).unwrap();
     }
 }
 
@@ -67,7 +122,9 @@ fn interfaces_are_indices_of_capabilities() {
     let schema = "interface Peer { call @0 (); } struct S { one @0 :Peer; many @1 :List(Peer); }";
     let Some(request) = request("interface", schema) else { return };
     let code = generate(&request).unwrap();
-    assert!(code.contains("pub one: Option<::feuerbird_serialization::wire::CapabilityIndex>"));
+    assert!(
+        code.contains("pub one: ::core::option::Option<::feuerbird_serialization::wire::CapabilityIndex>")
+    );
     assert!(code.contains("check_capability()"));
     assert!(code.contains("List<'a, ::feuerbird_serialization::wire::Capability>"));
 }
@@ -82,6 +139,7 @@ fn the_same_schema_always_gives_the_same_text() {
 fn broken_requests_are_errors() {
     let request = fs::read("../../schemas/sample.capnp.request").unwrap();
     assert!(generate(&[]).is_err());
+    assert!(matches!(generate(b"no request"), Err(Error::Malformed(_))));
     for length in (0..request.len()).step_by(24) {
         assert!(generate(&request[..length]).is_err());
     }

@@ -40,6 +40,7 @@
 
 extern crate self as feuerbird_serialization;
 
+mod capnp_types;
 mod checksum;
 mod error;
 pub mod frame;
@@ -52,6 +53,7 @@ pub mod sample;
 mod stable;
 pub mod wire;
 
+pub use capnp_types::{CapnpMessage, CapnpSegments};
 pub use error::{DecodeError, EncodeError};
 pub use full::SEGMENTS_LIMIT;
 pub use identity::{Identity, Mismatch, Name};

@@ -12,13 +12,43 @@ pub(crate) fn write(out: &mut Code, item: &Item<'_>) {
     out.line(&format!("/// Writes a [`{name}`] where it is sent from. What is not set has its default."));
     out.line(&format!("#[derive(Debug)] pub struct {name}Builder<'w>({WIRE}::StructBuilder<'w>);"));
     out.line(&format!(
-        "impl<'w> From<{WIRE}::StructBuilder<'w>> for {name}Builder<'w> {{
+        "impl<'w> ::core::convert::From<{WIRE}::StructBuilder<'w>> for {name}Builder<'w> {{
             #[inline] fn from(fields: {WIRE}::StructBuilder<'w>) -> Self {{ Self(fields) }}
         }}"
     ));
     out.line(&format!("impl {name}Builder<'_> {{"));
     for field in &structure.fields {
         setter(out, item, field);
+    }
+    if item.structure.is_group {
+        reset(out, item);
+    }
+    out.line("}");
+}
+
+/// Makes all fields of a group zero.
+fn reset(out: &mut Code, item: &Item<'_>) {
+    out.line("#[allow(dead_code)] fn reset(&mut self) {");
+    if let Some(at) = item.structure.discriminant {
+        out.line(&format!("self.0.set_u16({at}, 0);"));
+    }
+    for field in &item.structure.fields {
+        match &field.content {
+            Content::Group(id) => {
+                out.line(&format!("{}Builder(self.0.reborrow()).reset();", item.schema.name(*id)));
+            }
+            Content::Slot { ty: Type::Void, .. } => {}
+            Content::Slot { ty: Type::Bool, offset, .. } => {
+                out.line(&format!("self.0.set_bool({offset}, false);"));
+            }
+            Content::Slot { ty: Type::Number(_, bits), offset, .. } => {
+                out.line(&format!("self.0.set_u{bits}({offset}, 0);"));
+            }
+            Content::Slot { ty: Type::Enum(_), offset, .. } => {
+                out.line(&format!("self.0.set_u16({offset}, 0);"));
+            }
+            Content::Slot { offset, .. } => out.line(&format!("self.0.pointer({offset}).clear();")),
+        }
     }
     out.line("}");
 }
@@ -38,6 +68,15 @@ fn setter(out: &mut Code, item: &Item<'_>, field: &Field) {
         Content::Group(id) => {
             let group = schema.name(*id);
             out.line(&format!("/// The fields of the group `{}`{also}.", field.name));
+            // A member begins without what another one left in its place; the second call goes on with the first one's.
+            let select = match (field.member, item.structure.discriminant) {
+                (Some(number), Some(at)) => {
+                    format!(
+                        "if self.0.select({at}, {number}) {{ {group}Builder(self.0.reborrow()).reset(); }}"
+                    )
+                }
+                _ => String::new(),
+            };
             out.line(&format!(
                 "#[inline] pub fn {raw}(&mut self) -> {group}Builder<'_> {{ {select} {group}Builder(self.0.reborrow()) }}"
             ));
@@ -47,7 +86,7 @@ fn setter(out: &mut Code, item: &Item<'_>, field: &Field) {
     let value_type = types::value(schema, &field.content).replace("'a", "'_").replace("&'_ ", "&");
     if ty.is_pointer() {
         let pointer = format!("self.0.pointer({offset})");
-        let result = |of: &str| format!("Result<{of}, {CRATE}::EncodeError>");
+        let result = |of: &str| format!("::core::result::Result<{of}, {CRATE}::EncodeError>");
         match ty {
             Type::Text | Type::Data => {
                 let (method, value) = if *ty == Type::Text { ("text", "&str") } else { ("data", "&[u8]") };
@@ -84,7 +123,7 @@ fn setter(out: &mut Code, item: &Item<'_>, field: &Field) {
                     let lifetime = types::lifetime(schema, *id, "'v");
                     out.line(&format!("/// Writes `{}` of so many elements{also}, each of which `make` gives, in order.{errors}", field.name));
                     out.line(&format!(
-                        "#[inline] pub fn set_{name}_from{lifetime}(&mut self, count: usize, make: impl FnMut(usize) -> {value}{lifetime}) -> {} {{ {select} {pointer}.structures_from(count, make) }}",
+                        "#[inline] pub fn set_{name}_from{lifetime}(&mut self, count: usize, make: impl ::core::ops::FnMut(usize) -> {value}{lifetime}) -> {} {{ {select} {pointer}.structures_from(count, make) }}",
                         result("()")
                     ));
                 }
@@ -116,6 +155,12 @@ fn setter(out: &mut Code, item: &Item<'_>, field: &Field) {
             }
             Type::Any => {
                 out.line(&format!("/// The pointer `{}`{also}.", field.name));
+                let select = match (field.member, item.structure.discriminant) {
+                    (Some(number), Some(at)) => {
+                        format!("if self.0.select({at}, {number}) {{ {pointer}.clear(); }}")
+                    }
+                    _ => String::new(),
+                };
                 out.line(&format!(
                     "pub fn {raw}(&mut self) -> {WIRE}::PointerBuilder<'_> {{ {select} {pointer} }}"
                 ));

@@ -14,7 +14,7 @@ pub(crate) fn write(out: &mut Code, item: &Item<'_>) {
     let Item { node, structure, .. } = item;
     out.line(&format!(
         "#[allow(non_snake_case)] #[inline]
-        fn {}(fields: {WIRE}::StructReader<'_>) -> Result<(), {CRATE}::DecodeError> {{ let _ = &fields;",
+        fn {}(fields: {WIRE}::StructReader<'_>) -> ::core::result::Result<(), {CRATE}::DecodeError> {{ let _ = &fields;",
         function(&node.name)
     ));
     for field in structure.plain_fields() {
@@ -29,7 +29,7 @@ pub(crate) fn write(out: &mut Code, item: &Item<'_>) {
         }
         out.line("_ => {} }");
     }
-    out.line("Ok(()) }");
+    out.line("::core::result::Result::Ok(()) }");
 }
 
 fn check(out: &mut Code, item: &Item<'_>, field: &Field) {

@@ -28,21 +28,21 @@ impl {name} {{"
     }
     out.line(
         "/// The name in the schema, if it has one.
-        pub const fn name(self) -> Option<&'static str> {
+        pub const fn name(self) -> ::core::option::Option<&'static str> {
             match self.0 {",
     );
     for (number, (enumerant, _)) in enumerants.iter().enumerate() {
-        out.line(&format!("{number} => Some({enumerant:?}),"));
+        out.line(&format!("{number} => ::core::option::Option::Some({enumerant:?}),"));
     }
     out.line(&format!(
-        "_ => None, }} }}
+        "_ => ::core::option::Option::None, }} }}
 }}
 
 impl ::core::fmt::Debug for {name} {{
     fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {{
         match self.name() {{
-            Some(name) => f.write_str(name),
-            None => write!(f, \"{name}({{}})\", self.0),
+            ::core::option::Option::Some(name) => f.write_str(name),
+            ::core::option::Option::None => write!(f, \"{name}({{}})\", self.0),
         }}
     }}
 }}
@@ -60,11 +60,11 @@ impl {WIRE}::Put<{name}> for {name} {{
     fn words(values: &[Self]) -> usize {{
         values.len().div_ceil(4)
     }}
-    fn put(values: &[Self], to: {WIRE}::PointerBuilder<'_>) -> Result<(), {CRATE}::EncodeError> {{
+    fn put(values: &[Self], to: {WIRE}::PointerBuilder<'_>) -> ::core::result::Result<(), {CRATE}::EncodeError> {{
         let mut list = to.list({WIRE}::ElementSize::TwoBytes, values.len())?;
         let places = list.bytes_mut().as_chunks_mut().0;
         places.iter_mut().zip(values).for_each(|(place, value)| *place = value.0.to_le_bytes());
-        Ok(())
+        ::core::result::Result::Ok(())
     }}
 }}"
     ));

@@ -28,11 +28,11 @@ impl {name}Message {{
     /// The buffer is too small, or what `fill` returns.
     #[inline]
     pub fn build(
-        format: impl Into<{CRATE}::Format>,
+        format: impl ::core::convert::Into<{CRATE}::Format>,
         below: usize,
         out: &mut [u8],
-        fill: impl FnOnce({name}Builder<'_>) -> Result<(), {CRATE}::EncodeError>,
-    ) -> Result<usize, {CRATE}::EncodeError> {{
+        fill: impl ::core::ops::FnOnce({name}Builder<'_>) -> ::core::result::Result<(), {CRATE}::EncodeError>,
+    ) -> ::core::result::Result<usize, {CRATE}::EncodeError> {{
         {CRATE}::frame::write(format.into(), out, ({data}, {pointers}, below), |to| fill({name}Builder(to)))
     }}
 
@@ -50,14 +50,14 @@ impl {CRATE}::Message for {name}Message {{
     #[inline]
     fn decode(
         bytes: {CRATE}::Stable<'_>,
-        format: impl Into<{CRATE}::Format>,
-    ) -> Result<{name}Reader<'_>, {CRATE}::DecodeError> {{
+        format: impl ::core::convert::Into<{CRATE}::Format>,
+    ) -> ::core::result::Result<{name}Reader<'_>, {CRATE}::DecodeError> {{
         let format = format.into();
         let fields = {CRATE}::frame::open(bytes, format, {data}, {pointers})?;
         if format.checks != {CRATE}::Checks::Lengths {{
             {check}(fields)?;
         }}
-        Ok({name}Reader(fields))
+        ::core::result::Result::Ok({name}Reader(fields))
     }}
 }}
 
@@ -68,7 +68,7 @@ impl {WIRE}::Element for {name}Message {{
     fn read<'a>(list: &{WIRE}::RawList<'a>, index: u32) -> {name}Reader<'a> {{
         {name}Reader(list.structure(index))
     }}
-    fn check_all(list: {WIRE}::RawList<'_>) -> Result<(), {CRATE}::DecodeError> {{
+    fn check_all(list: {WIRE}::RawList<'_>) -> ::core::result::Result<(), {CRATE}::DecodeError> {{
         {WIRE}::check_structs(list, {check})
     }}
 }}
@@ -81,7 +81,7 @@ impl {WIRE}::Structure for {name}{elided} {{
         self.words_below()
     }}
     #[inline]
-    fn write(&self, mut to: {WIRE}::StructBuilder<'_>) -> Result<(), {CRATE}::EncodeError> {{
+    fn write(&self, mut to: {WIRE}::StructBuilder<'_>) -> ::core::result::Result<(), {CRATE}::EncodeError> {{
         let mut data = [0_u64; {data}];
         self.fill_data(&mut data);
         to.set_data(data);
@@ -93,22 +93,22 @@ impl {WIRE}::Put<{name}Message> for {name}{elided} {{
     fn words(values: &[Self]) -> usize {{
         {WIRE}::structures_words(values)
     }}
-    fn put(values: &[Self], to: {WIRE}::PointerBuilder<'_>) -> Result<(), {CRATE}::EncodeError> {{
+    fn put(values: &[Self], to: {WIRE}::PointerBuilder<'_>) -> ::core::result::Result<(), {CRATE}::EncodeError> {{
         {WIRE}::put_structures(values, to)
     }}
 }}
 
 impl {CRATE}::Encode<{name}Message> for {name}{elided} {{
     #[inline]
-    fn encoded_bound(&self, format: impl Into<{CRATE}::Format>) -> usize {{
+    fn encoded_bound(&self, format: impl ::core::convert::Into<{CRATE}::Format>) -> usize {{
         {CRATE}::frame::size(format.into(), {data}, {pointers}, self.words_below())
     }}
     #[inline]
     fn encode(
         &self,
-        format: impl Into<{CRATE}::Format>,
+        format: impl ::core::convert::Into<{CRATE}::Format>,
         out: &mut [u8],
-    ) -> Result<usize, {CRATE}::EncodeError> {{
+    ) -> ::core::result::Result<usize, {CRATE}::EncodeError> {{
         let sections = ({data}, {pointers}, self.words_below());
         {CRATE}::frame::write(format.into(), out, sections, |to| {WIRE}::Structure::write(self, to))
     }}
@@ -116,15 +116,15 @@ impl {CRATE}::Encode<{name}Message> for {name}{elided} {{
 
 impl {CRATE}::Encode<{name}Message> for {name}Reader<'_> {{
     #[inline]
-    fn encoded_bound(&self, format: impl Into<{CRATE}::Format>) -> usize {{
+    fn encoded_bound(&self, format: impl ::core::convert::Into<{CRATE}::Format>) -> usize {{
         self.0.copied_size(format.into(), {data}, {pointers})
     }}
     #[inline]
     fn encode(
         &self,
-        format: impl Into<{CRATE}::Format>,
+        format: impl ::core::convert::Into<{CRATE}::Format>,
         out: &mut [u8],
-    ) -> Result<usize, {CRATE}::EncodeError> {{
+    ) -> ::core::result::Result<usize, {CRATE}::EncodeError> {{
         self.0.copied(format.into(), {data}, {pointers}, out)
     }}
 }}",

@@ -2,6 +2,7 @@
 
 mod builder;
 mod check;
+mod collisions;
 mod enums;
 mod message;
 mod raw;
@@ -18,6 +19,7 @@ use crate::{
 
 /// The code of one schema file.
 pub(crate) fn file(schema: &Schema) -> Result<String, Error> {
+    collisions::check(schema)?;
     let mut out = Code::default();
     out.line(&format!("// Made from {} by feuerbird-codegen: change the schema, not this.", schema.file));
     for constant in &schema.constants {

@@ -14,6 +14,11 @@ struct Place<'a> {
     rust_type: String,
 }
 
+/// Whether there is such a struct.
+pub(crate) fn exists(item: &Item<'_>) -> bool {
+    !item.structure.is_group && places(item).is_some()
+}
+
 /// Writes the struct where the schema has nothing but numbers and enums without defaults.
 pub(crate) fn write(out: &mut Code, item: &Item<'_>) {
     let Some(mut places) = places(item) else { return };
@@ -48,7 +53,7 @@ const _: () = assert!(size_of::<{name}Raw>() == {end} && align_of::<{name}Raw>()
 impl<'a> {name}Reader<'a> {{
     /// The struct where it lies, if the sender's version of the schema has all of its fields.
     #[inline]
-    pub fn as_raw(&self) -> Option<&'a {name}Raw> {{
+    pub fn as_raw(&self) -> ::core::option::Option<&'a {name}Raw> {{
         self.0.as_fixed()
     }}
 }}
@@ -56,19 +61,19 @@ impl<'a> {name}Reader<'a> {{
 #[cfg(target_endian = \"little\")]
 impl {CRATE}::Encode<{name}Message> for {name}Raw {{
     #[inline]
-    fn encoded_bound(&self, format: impl Into<{CRATE}::Format>) -> usize {{
+    fn encoded_bound(&self, format: impl ::core::convert::Into<{CRATE}::Format>) -> usize {{
         {CRATE}::frame::size(format.into(), {data}, 0, 0)
     }}
     #[inline]
     fn encode(
         &self,
-        format: impl Into<{CRATE}::Format>,
+        format: impl ::core::convert::Into<{CRATE}::Format>,
         out: &mut [u8],
-    ) -> Result<usize, {CRATE}::EncodeError> {{
+    ) -> ::core::result::Result<usize, {CRATE}::EncodeError> {{
         let words: [u64; {data}] = {CRATE}::zerocopy::transmute!(*self);
         {CRATE}::frame::write(format.into(), out, ({data}, 0, 0), |mut to| {{
             to.set_data(words);
-            Ok(())
+            ::core::result::Result::Ok(())
         }})
     }}
 }}"

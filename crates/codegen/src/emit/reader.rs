@@ -1,8 +1,8 @@
 //! Views: the fields of a received struct, read where they lie.
 
 use crate::{
-    emit::{Code, Item, WIRE, types, value::is_void},
-    model::{Content, Default, Field, Type},
+    emit::{Code, Item, WIRE, collisions::unknown, types, value::is_void},
+    model::{Content, Default, Field, Schema, Struct, Type},
     names,
 };
 
@@ -12,7 +12,7 @@ pub(crate) fn write(out: &mut Code, item: &Item<'_>) {
     out.line(&format!("/// A [`{name}`] inside of a message."));
     out.line(&format!("#[derive(Clone, Copy)] pub struct {name}Reader<'a>({WIRE}::StructReader<'a>);"));
     out.line(&format!(
-        "impl<'a> From<{WIRE}::StructReader<'a>> for {name}Reader<'a> {{
+        "impl<'a> ::core::convert::From<{WIRE}::StructReader<'a>> for {name}Reader<'a> {{
             #[inline] fn from(fields: {WIRE}::StructReader<'a>) -> Self {{ Self(fields) }}
         }}"
     ));
@@ -40,7 +40,7 @@ pub(crate) fn write(out: &mut Code, item: &Item<'_>) {
         which_type(out, item);
     }
     debug(out, item);
-    if is_flat(item) {
+    if is_flat(item.schema, structure) {
         plain(out, item);
     }
 }
@@ -99,7 +99,7 @@ fn which(out: &mut Code, item: &Item<'_>, discriminant: u32) {
         let payload = if is_void(field) { String::new() } else { format!("({})", get(item, field)) };
         out.line(&format!("{number} => {name}WhichReader::{}{payload},", types::variant(field)));
     }
-    out.line(&format!("unknown => {name}WhichReader::Unknown(unknown), }} }}"));
+    out.line(&format!("unknown => {name}WhichReader::{}(unknown), }} }}", unknown(item.structure)));
 }
 
 /// `<'a>` where reading a member borrows from the message.
@@ -124,7 +124,8 @@ fn which_type(out: &mut Code, item: &Item<'_>) {
         };
         out.line(&format!("{}{payload},", types::variant(field)));
     }
-    out.line("/// One that only a newer schema has: its number.\nUnknown(u16), }");
+    let unknown = unknown(item.structure);
+    out.line(&format!("/// One that only a newer schema has: its number.\n{unknown}(u16), }}"));
 }
 
 fn debug(out: &mut Code, item: &Item<'_>) {
@@ -152,13 +153,22 @@ fn debug(out: &mut Code, item: &Item<'_>) {
     out.line("text.finish() } }");
 }
 
-/// Whether a view can be turned into a plain value: no lists and no structs behind pointers, which would need memory.
-fn is_flat(item: &Item<'_>) -> bool {
-    item.structure.discriminant.is_none()
-        && item.structure.fields.iter().all(|field| match &field.content {
+/// Whether a view can be turned into a plain value: no lists and no structs behind pointers, which would need memory, and no union,
+/// whose member may be one that is not known here.
+fn is_flat(schema: &Schema, structure: &Struct) -> bool {
+    structure.discriminant.is_none()
+        && structure.fields.iter().all(|field| match &field.content {
             Content::Slot { ty, .. } => !matches!(ty, Type::List(_) | Type::Struct(_)),
-            Content::Group(_) => false,
+            Content::Group(id) => schema.structure(*id).is_some_and(|group| is_flat(schema, group)),
         })
+}
+
+/// Whether plain values can be compared: there is no pointer to just anything.
+fn is_comparable(schema: &Schema, structure: &Struct) -> bool {
+    structure.fields.iter().all(|field| match &field.content {
+        Content::Slot { ty, .. } => *ty != Type::Any,
+        Content::Group(id) => schema.structure(*id).is_some_and(|group| is_comparable(schema, group)),
+    })
 }
 
 fn plain(out: &mut Code, item: &Item<'_>) {
@@ -166,17 +176,20 @@ fn plain(out: &mut Code, item: &Item<'_>) {
     let lifetime = types::lifetime(item.schema, item.id, "'a");
     let source = if lifetime.is_empty() { "'_" } else { "'a" };
     out.line(&format!(
-        "impl{lifetime} From<{name}Reader<{source}>> for {name}{lifetime} {{
+        "impl{lifetime} ::core::convert::From<{name}Reader<{source}>> for {name}{lifetime} {{
             #[inline] fn from(view: {name}Reader<{source}>) -> Self {{ let _ = view; Self {{"
     ));
     for field in item.structure.plain_fields().filter(|field| !is_void(field)) {
         let getter = names::snake(&field.name);
-        out.line(&format!("{getter}: view.{getter}(),"));
+        let value = match field.content {
+            Content::Group(_) => format!("::core::convert::From::from(view.{getter}())"),
+            Content::Slot { .. } => format!("view.{getter}()"),
+        };
+        out.line(&format!("{getter}: {value},"));
     }
     out.line("} } }");
     // Views have the fields of a schema that may have grown: a plain value compares what is known here.
-    let comparable = |field: &Field| !matches!(&field.content, Content::Slot { ty: Type::Any, .. });
-    if item.structure.fields.iter().all(comparable) {
+    if is_comparable(item.schema, item.structure) {
         let fields: Vec<String> = item
             .structure
             .plain_fields()
@@ -186,7 +199,7 @@ fn plain(out: &mut Code, item: &Item<'_>) {
             .collect();
         let equal = if fields.is_empty() { "true".to_owned() } else { fields.join(" && ") };
         out.line(&format!(
-            "impl PartialEq for {name}{} {{ fn eq(&self, other: &Self) -> bool {{ let _ = other; {equal} }} }}",
+            "impl ::core::cmp::PartialEq for {name}{} {{ fn eq(&self, other: &Self) -> bool {{ let _ = other; {equal} }} }}",
             types::lifetime(item.schema, item.id, "'_")
         ));
     }

@@ -27,10 +27,10 @@ pub(crate) fn value(schema: &Schema, content: &Content) -> String {
     match content {
         Content::Group(id) => format!("{}{}", schema.name(*id), lifetime(schema, *id, "'a")),
         Content::Slot { ty: Type::Struct(id), .. } => {
-            format!("Option<&'a {}{}>", schema.name(*id), lifetime(schema, *id, "'a"))
+            format!("::core::option::Option<&'a {}{}>", schema.name(*id), lifetime(schema, *id, "'a"))
         }
         Content::Slot { ty: ty @ Type::List(_), default, .. } if *default != Default::Zero => {
-            format!("Option<{}>", element_value(schema, ty))
+            format!("::core::option::Option<{}>", element_value(schema, ty))
         }
         Content::Slot { ty, .. } => element_value(schema, ty),
     }
@@ -47,7 +47,7 @@ fn element_value(schema: &Schema, ty: &Type) -> String {
         Type::Data => "&'a [u8]".to_owned(),
         Type::List(element) => format!("&'a [{}]", element_value(schema, element)),
         Type::Struct(id) => format!("{}{}", schema.name(*id), lifetime(schema, *id, "'a")),
-        Type::Interface => format!("Option<{WIRE}::CapabilityIndex>"),
+        Type::Interface => format!("::core::option::Option<{WIRE}::CapabilityIndex>"),
         Type::Any => format!("{WIRE}::AnyReader<'a>"),
     }
 }
@@ -118,7 +118,7 @@ pub(crate) fn default_expression(schema: &Schema, ty: &Type, default: &Default) 
             }
         }
         Type::List(_) if *default == Default::Zero => "&[]".to_owned(),
-        Type::List(_) | Type::Struct(_) | Type::Interface => "None".to_owned(),
+        Type::List(_) | Type::Struct(_) | Type::Interface => "::core::option::Option::None".to_owned(),
         Type::Any => format!("{WIRE}::AnyReader::NULL"),
         Type::Void => "()".to_owned(),
     }

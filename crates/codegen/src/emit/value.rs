@@ -38,13 +38,13 @@ pub(crate) fn write(out: &mut Code, item: &Item<'_>) {
     out.line("sum }");
 
     out.line(&format!(
-        "#[inline] fn put_pointers(&self, to: &mut {WIRE}::StructBuilder<'_>) -> Result<(), {CRATE}::EncodeError> {{ let _ = &to;"
+        "#[inline] fn put_pointers(&self, to: &mut {WIRE}::StructBuilder<'_>) -> ::core::result::Result<(), {CRATE}::EncodeError> {{ let _ = &to;"
     ));
     for field in structure.plain_fields() {
         put(out, item, field, &format!("self.{}", names::snake(&field.name)));
     }
     union(out, item, "", |out, _, field| put(out, item, field, "value"));
-    out.line("Ok(()) } }");
+    out.line("::core::result::Result::Ok(()) } }");
 }
 
 fn declare(out: &mut Code, item: &Item<'_>, lifetime: &str) {
@@ -99,7 +99,7 @@ pub(crate) fn is_void(field: &Field) -> bool {
 fn default(out: &mut Code, item: &Item<'_>, lifetime: &str) {
     let Item { node, structure, .. } = item;
     out.line(&format!(
-        "impl{lifetime} Default for {}{lifetime} {{ /// The schema's defaults.\nfn default() -> Self {{ Self {{",
+        "impl{lifetime} ::core::default::Default for {}{lifetime} {{ /// The schema's defaults.\nfn default() -> Self {{ Self {{",
         node.name
     ));
     for field in structure.plain_fields().filter(|field| !is_void(field)) {
@@ -115,7 +115,7 @@ fn default(out: &mut Code, item: &Item<'_>, lifetime: &str) {
 
 fn default_of(item: &Item<'_>, field: &Field) -> String {
     match &field.content {
-        Content::Group(_) => "Default::default()".to_owned(),
+        Content::Group(_) => "::core::default::Default::default()".to_owned(),
         Content::Slot { ty, default, .. } => types::default_expression(item.schema, ty, default),
     }
 }
@@ -242,16 +242,22 @@ fn put(out: &mut Code, item: &Item<'_>, field: &Field, value: &str) {
         Type::Text => format!("{pointer}.text({value})?;"),
         Type::Data => format!("{pointer}.data({value})?;"),
         Type::Any => format!("{pointer}.copy({value})?;"),
-        Type::Interface => format!("if let Some(index) = {value} {{ {pointer}.capability(index); }}"),
+        Type::Interface => {
+            format!("if let ::core::option::Option::Some(index) = {value} {{ {pointer}.capability(index); }}")
+        }
         Type::Struct(_) => {
-            format!("if let Some(value) = {value} {{ {WIRE}::put_structure(value, {pointer})?; }}")
+            format!(
+                "if let ::core::option::Option::Some(value) = {value} {{ {WIRE}::put_structure(value, {pointer})?; }}"
+            )
         }
         Type::List(of) => {
             let element = types::element(item.schema, of);
             if *default == Default::Zero {
                 format!("{WIRE}::Put::<{element}>::put({value}, {pointer})?;")
             } else {
-                format!("if let Some(list) = {value} {{ {WIRE}::Put::<{element}>::put(list, {pointer})?; }}")
+                format!(
+                    "if let ::core::option::Option::Some(list) = {value} {{ {WIRE}::Put::<{element}>::put(list, {pointer})?; }}"
+                )
             }
         }
         _ => return,

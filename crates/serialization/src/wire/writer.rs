@@ -91,6 +91,19 @@ macro_rules! numbers {
 impl<'w> StructBuilder<'w> {
     numbers!(u8 set_u8 u16 set_u16 u32 set_u32 u64 set_u64 i8 set_i8 i16 set_i16 i32 set_i32 i64 set_i64);
 
+    /// Makes a member of a union the one that is set, and says whether it was another before. `at` is the discriminant's index, counted
+    /// in its own size.
+    ///
+    /// # Panics
+    /// If the data section has no such number.
+    #[inline]
+    pub fn select(&mut self, at: usize, member: u16) -> bool {
+        let place = &mut self.data_bytes()[at * 2..][..2];
+        let changes = *place != member.to_le_bytes();
+        place.copy_from_slice(&member.to_le_bytes());
+        changes
+    }
+
     /// Sets the bit at this index.
     ///
     /// # Panics

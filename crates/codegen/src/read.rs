@@ -115,7 +115,7 @@ impl Reading<'_> {
             let place = format!("{path}.{name}");
             let content = match field.which()? {
                 field::Slot(slot) => self.slot(&place, slot)?,
-                field::Group(group) => Content::Group(group.get_type_id()),
+                field::Group(group) => Content::Group(self.group(id, &place, group.get_type_id())?),
             };
             Ok(Field { name, doc: self.member_doc(id, index), member, content })
         });
@@ -128,6 +128,14 @@ impl Reading<'_> {
             discriminant: has_union.then(|| structure.get_discriminant_offset()),
             fields,
         })
+    }
+
+    /// A group is declared inside of its struct. Scopes end at the file, so groups do not contain themselves.
+    fn group(&self, parent: u64, place: &str, id: u64) -> Result<u64, Error> {
+        match self.nodes.get(&id) {
+            Some(node) if node.get_scope_id() == parent && self.is_ours(*node) => Ok(id),
+            _ => Err(Error::refused(place, "it is no group of this struct")),
+        }
     }
 
     fn slot(&self, place: &str, slot: field::slot::Reader<'_>) -> Result<Content, Error> {

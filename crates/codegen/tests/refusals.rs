@@ -135,6 +135,26 @@ fn the_same_schema_always_gives_the_same_text() {
     assert_eq!(generate(&request).unwrap(), generate(&request).unwrap());
 }
 
+/// Every reference of a request made to lead to every struct and group, itself included.
+#[test]
+fn requests_whose_groups_lead_in_circles_end() {
+    let request = fs::read("../../schemas/corners.capnp.request").unwrap();
+    let message =
+        capnp::serialize::read_message_from_flat_slice(&mut &request[..], Default::default()).unwrap();
+    let root: capnp::schema_capnp::code_generator_request::Reader<'_> = message.get_root().unwrap();
+    let ids: Vec<u64> = root.get_nodes().unwrap().iter().map(|node| node.get_id()).collect();
+    for word in 0..request.len() / 8 {
+        if !ids.contains(&u64::from_le_bytes(request[word * 8..][..8].try_into().unwrap())) {
+            continue;
+        }
+        for id in &ids {
+            let mut changed = request.clone();
+            changed[word * 8..][..8].copy_from_slice(&id.to_le_bytes());
+            let _ = generate(&changed);
+        }
+    }
+}
+
 #[test]
 fn broken_requests_are_errors() {
     let request = fs::read("../../schemas/sample.capnp.request").unwrap();

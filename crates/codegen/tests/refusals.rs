@@ -110,6 +110,7 @@ fn types_that_would_have_the_same_name_are_refused_with_both_places() {
     for (name, schema) in [
         ("no-raw", "struct FooRaw {} struct Foo { a @0 :Bool; }"),
         ("no-union", "struct Foo { struct Which {} which @0 :Bool; unknown @1 :Bool; }"),
+        ("reset", "struct S { g :group { reset :group { a @0 :Bool; } any @1 :AnyPointer; } }"),
         ("others", "annotation note(struct) :Text; struct S $note(\"x\") { setA @0 :Bool; a @1 :Text; }"),
     ] {
         let Some(request) = request(name, schema) else { return };

@@ -7,6 +7,7 @@ mod enums;
 mod message;
 mod raw;
 mod reader;
+mod setters;
 mod types;
 mod value;
 

@@ -1,6 +1,7 @@
 //! The jobs of `test` and `ci`: what each proves, how it runs, and the summary of a run.
 
 mod commands;
+mod interop;
 
 use std::time::{Duration, Instant};
 
@@ -17,6 +18,7 @@ pub(crate) enum Job {
     Schemas,
     Bare,
     Test,
+    Interop,
     Benches,
     Loom,
     Miri,
@@ -42,6 +44,7 @@ impl Job {
             Self::Schemas => "schemas",
             Self::Bare => "bare",
             Self::Test => "test",
+            Self::Interop => "interop",
             Self::Benches => "benches",
             Self::Loom => "loom",
             Self::Miri => "miri",
@@ -64,6 +67,7 @@ impl Job {
                 "every core crate builds alone for x86_64-unknown-none: it needs no operating system"
             }
             Self::Test => "all unit, integration and documentation tests pass",
+            Self::Interop => "other implementations of Cap'n Proto read our messages, and we theirs",
             Self::Benches => "every benchmark runs, and what it measures gives right results",
             Self::Loom => "the lock-free protocols hold in every interleaving of the model's small cases",
             Self::Miri => "the unsafe code of shared memory has no undefined behaviour in these tests",
@@ -79,6 +83,7 @@ impl Job {
             Self::Schemas => schemas::job(context),
             Self::Bare => commands::bare(context),
             Self::Test => commands::test(context),
+            Self::Interop => interop::run(context),
             Self::Benches => commands::benches(context),
             Self::Loom => commands::loom(context),
             Self::Miri => commands::miri(context),

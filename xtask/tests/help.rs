@@ -40,7 +40,9 @@ fn wrong_usage_ends_with_2() {
 #[test]
 fn the_list_of_jobs_names_them_all() {
     let list = text(&xtask(&["ci", "--list"]));
-    for job in ["fmt", "clippy", "tidy", "docs", "schemas", "bare", "test", "benches", "loom", "miri"] {
+    for job in
+        ["fmt", "clippy", "tidy", "docs", "schemas", "bare", "test", "interop", "benches", "loom", "miri"]
+    {
         assert!(list.lines().any(|line| line.trim_start().starts_with(job)), "{list}");
     }
 }

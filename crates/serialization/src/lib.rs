@@ -24,17 +24,42 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
+//! # Three axes
+//! | axis | what there is | where |
+//! |---|---|---|
+//! | stability of the bytes | [`Stable`]: nobody changes them, may be read as a slice; [`Shared`]: a peer may, only a copy comes out | types |
+//! | framing | [`Bare`](Framing::Bare), [`Header`](Framing::Header), [`Table`](Framing::Table) | [`Format`] |
+//! | checks | [`Lengths`](Checks::Lengths), [`Pointers`](Checks::Pointers), [`TwoReaders`](Checks::TwoReaders) | [`Format`] |
+//!
+//! [`Layer::Raw`], [`Layer::Lite`] and [`Layer::Full`] are names of three combinations, chosen once for a binding. What stands
+//! behind a framing is always the same: the words of Cap'n Proto's standard wire format. So one view type serves all layers, a
+//! handler is written once, and a message in standard framing is one for every implementation of Cap'n Proto.
+//!
+//! # Messages
+//! `feuerbird-codegen` writes the types of a schema in a build script; what it writes refers to [`wire`] and [`frame`] alone.
+//! Values without a schema are [`Plain`]. Other formats implement [`Message`] and [`Encode`] where they are (`feuerbird-formats`).
+//!
 //! # What each layer guards against
 //! | | Raw | Lite | Full |
 //! |---|---|---|---|
 //! | for senders of trust | 0xE, 0xF | 0x8 to 0xD | 0x0 to 0x7 |
-//! | length shorter or longer than it says | refused | refused | refused |
-//! | pointer out of bounds | has none | refused | refused |
-//! | shared, cyclic or deep pointers, lists of nothing | has none | budget and depth limit | budget and depth limit |
-//! | far pointers, several segments | has none | refused | accepted, up to [`SEGMENTS_LIMIT`] |
-//! | capability and reserved pointers | has none | refused | refused |
+//! | memory outside of the message read | never | never | never |
+//! | shorter or longer than it says | root struct must fit | refused | refused |
+//! | pointer out of bounds | reads as the default | refused | refused |
+//! | amplification: one object behind many pointers | bounded where copied, not where read | refused over 4 times the words | refused over 4 times the words |
+//! | cycles, deep nesting | bounded where copied, not where read | refused over 64 levels | refused over 64 levels |
+//! | lists of elements without a size | not bounded | count against the same budget | count against the same budget |
+//! | field of another type than the schema's | reads as the default | refused | refused |
+//! | enumerant or union member that is not in the schema | its number | its number | its number |
+//! | text that is no UTF-8, or has no zero at its end | reads as empty | refused | refused |
+//! | far pointers, several segments | read as null | refused | accepted, up to [`SEGMENTS_LIMIT`] |
+//! | capability that did not come beside the message | an index without one | refused | refused |
+//! | a second reader finds fault (the `capnp` crate) | not asked | not asked | refused |
+//! | mutation while reading | not by type: bytes are [`Stable`] | the same | the same |
 //! | accidental change | no | crc32c, unless switched off | no |
-//! | forged values, replay | no | no | no: that is for the program |
+//! | forged values, replay | no: that is for the program | no | no |
+//!
+//! Enumerants and members of unions that this program does not know are no fault: a newer sender has them.
 #![no_std]
 #![forbid(unsafe_code)]
 

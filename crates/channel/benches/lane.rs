@@ -35,7 +35,7 @@ fn uncontended(criterion: &mut Criterion) {
             bencher.iter(|| {
                 let mut claim = producer.claim(bytes).expect("the lane is empty");
                 claim.bytes_mut().copy_from_slice(&message);
-                claim.publish(bytes).unwrap();
+                claim.publish(bytes).expect("the lane is valid");
                 consumer.take_into(&mut copy).expect("no lies here").expect("just sent")
             });
         });
@@ -46,7 +46,7 @@ fn uncontended(criterion: &mut Criterion) {
             bencher.iter(|| {
                 let mut claim = producer.claim(bytes).expect("the lane is empty");
                 claim.bytes_mut()[0] = 7;
-                claim.publish(bytes).unwrap();
+                claim.publish(bytes).expect("the lane is valid");
                 let borrowed = consumer.borrow().expect("no lies here").expect("just sent");
                 borrowed.bytes()[0]
             });

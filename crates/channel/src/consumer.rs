@@ -130,14 +130,13 @@ impl<H: Home> Consumer<H> {
     pub fn take_into(&mut self, into: &mut [u8]) -> Result<Option<usize>, PollError> {
         assert!(into.len() >= self.layout.message_bytes(), "room for the largest message");
         // The common case in one run: a message in its slot, from a producer that waits for room.
-        if self.validity.is_valid() {
-            let stamp = self.stamp();
-            let bytes = stamp.bytes();
-            if stamp.turn() == Stamp::turn_of(self.head) && !stamp.is_pooled() && bytes <= self.slot_bytes {
-                // SAFETY: `slot_bytes` bounds what was read to the slot, all of which is in the layout.
-                unsafe {
-                    self.peer_words.copy_out(self.layout.slot_bytes(self.head) / 8, &mut into[..bytes])
-                };
+        let stamp = self.stamp();
+        let bytes = stamp.bytes();
+        if stamp.turn() == Stamp::turn_of(self.head) && !stamp.is_pooled() && bytes <= self.slot_bytes {
+            // SAFETY: `slot_bytes` bounds what was read to the slot, all of which is in the layout.
+            unsafe { self.peer_words.copy_out(self.layout.slot_bytes(self.head) / 8, &mut into[..bytes]) };
+            // Looked at last, so that a copy that a revocation overtook is not taken: its message goes to another one.
+            if self.validity.is_valid() {
                 self.advance(None);
                 return Ok(Some(bytes));
             }
@@ -151,13 +150,21 @@ impl<H: Home> Consumer<H> {
         for _ in 0..64 {
             let Some(place) = self.poll()? else { return Ok(None) };
             self.peer.copy_out(place.start, &mut into[..place.bytes]);
-            if self.is_overwritten(place) {
+            // Looked at again, as above, with what `poll` says about it.
+            if self.is_overwritten(place) || self.is_barred() {
                 continue;
             }
             self.advance(place.buffer);
             return Ok(Some(place.bytes));
         }
         Ok(None)
+    }
+
+    /// Whether nothing may be taken, even of what was published before the lane ended.
+    #[inline]
+    fn is_barred(&self) -> bool {
+        !self.validity.is_valid()
+            && matches!(self.validity.standing(), Standing::Ending | Standing::Over(Ended::Revoked))
     }
 
     /// The next message in place, taken when the value is dropped; `None` where there is none now.
@@ -261,14 +268,18 @@ impl<H: Home> Consumer<H> {
     /// Looks for the next message.
     #[inline]
     fn poll(&mut self) -> Result<Option<Place>, PollError> {
-        if !self.validity.is_valid() && self.validity.standing() != Standing::Over(Ended::Died) {
-            return self.ended();
+        // What was overwritten is skipped, to what its producer may be overwriting already: bounded.
+        for _ in 0..8 {
+            let barred = self.is_barred();
+            let stamp = self.stamp();
+            if !barred && stamp.turn() == Stamp::turn_of(self.head) {
+                return self.place(stamp).map(Some);
+            }
+            if barred || !self.skips(stamp) {
+                return self.nothing(stamp);
+            }
         }
-        let stamp = self.stamp();
-        if stamp.turn() != Stamp::turn_of(self.head) {
-            return self.nothing(stamp);
-        }
-        self.place(stamp).map(Some)
+        Ok(None)
     }
 
     /// Checks what a stamp says, against private constants only.
@@ -290,34 +301,42 @@ impl<H: Home> Consumer<H> {
         Ok(Place { stamp, start: slot, bytes, buffer: None })
     }
 
-    /// What a stamp means that is not the next message's.
+    /// What a stamp means that is not the next message's, nor that of one by which it was overwritten.
     #[inline]
     fn nothing(&mut self, stamp: Stamp) -> Result<Option<Place>, PollError> {
-        if stamp.turn() == self.lap_before() {
-            if self.full_at.0 != 0 {
-                self.wake_producer_if_asleep(0);
-            }
-            return self.empty();
+        if self.is_barred() {
+            return self.ended();
         }
-        if self.layout.terms().policy() == Overflow::Wait {
+        if stamp.turn() == self.lap_before() && self.full_at.0 != 0 {
+            self.wake_producer_if_asleep(0);
+        }
+        // In a ring that drops its oldest: being written at this moment, or for ever if its producer died over it, or nonsense.
+        if stamp.turn() != self.lap_before() && self.layout.terms().policy() == Overflow::Wait {
             return Err(PollError::PeerMisbehaved(Lie::Stamp));
         }
-        if !self.is_news(stamp) {
-            // Being replaced at this moment, or for ever if its producer died over it, or nonsense.
-            return self.empty();
-        }
-        self.skip(stamp);
-        Ok(None)
+        self.empty()
     }
 
     /// Whether a stamp says that there is something to look at.
     fn is_news(&self, stamp: Stamp) -> bool {
-        let ahead = stamp.turn().wrapping_sub(Stamp::turn_of(self.head));
         match self.layout.terms().policy() {
             Overflow::Wait => stamp.turn() != self.lap_before(),
-            // Half of the turns are behind, and a busy stamp is far from any.
-            Overflow::DropOldest => stamp.turn() != self.lap_before() && ahead < 0x4000_0000,
+            Overflow::DropOldest => {
+                stamp.turn() == Stamp::turn_of(self.head) || self.overwritten_by(stamp).is_some()
+            }
         }
+    }
+
+    /// How many messages after the next one a stamp is that overwrote it, or is about to.
+    #[inline]
+    fn overwritten_by(&self, stamp: Stamp) -> Option<u32> {
+        if self.layout.terms().policy() == Overflow::Wait {
+            return None;
+        }
+        let ahead = stamp.turn().wrapping_sub(Stamp::turn_of(self.head));
+        // Half of the turns are behind, and a busy stamp is far from any.
+        let ahead = if ahead < 0x4000_0000 { ahead } else { ahead ^ 0x8000_0000 };
+        (0 < ahead && ahead < 0x4000_0000).then_some(ahead)
     }
 
     /// An empty lane: is it at its end?
@@ -329,9 +348,15 @@ impl<H: Home> Consumer<H> {
         // The last message may have come between the two looks.
         fence(Ordering::Acquire);
         let stamp = self.stamp();
-        if stamp.turn() == Stamp::turn_of(self.head) {
-            return self.place(stamp).map(Some);
+        if self.is_barred() || !self.is_news(stamp) {
+            return self.ended();
         }
+        if stamp.turn() == Stamp::turn_of(self.head) { self.place(stamp).map(Some) } else { Ok(None) }
+    }
+
+    /// A lane that is over, and all that may be taken was taken.
+    #[cold]
+    fn ended(&mut self) -> Result<Option<Place>, PollError> {
         self.wake_producer_if_asleep(0);
         match self.validity.standing().into() {
             PollError::Ending => Ok(None),
@@ -339,37 +364,15 @@ impl<H: Home> Consumer<H> {
         }
     }
 
-    /// A lane whose pair is over, other than by death.
-    #[cold]
-    fn ended(&mut self) -> Result<Option<Place>, PollError> {
-        match self.validity.standing() {
-            Standing::Over(Ended::Revoked) => Err(PollError::Revoked),
-            // Closed on purpose: what was published before is still there to be taken.
-            Standing::Over(Ended::Unbound) => {
-                let stamp = self.stamp();
-                let drops = self.layout.terms().policy() == Overflow::DropOldest;
-                if stamp.turn() == Stamp::turn_of(self.head) {
-                    self.place(stamp).map(Some)
-                } else if drops && self.is_news(stamp) {
-                    // Overtaken: what is left stands further on.
-                    self.skip(stamp);
-                    Ok(None)
-                } else {
-                    Err(PollError::Disconnected)
-                }
-            }
-            _ => Ok(None),
-        }
-    }
-
-    /// Skips what was overwritten: to the oldest message that the ring can still hold.
-    #[cold]
-    fn skip(&mut self, stamp: Stamp) {
-        let ahead = stamp.turn().wrapping_sub(Stamp::turn_of(self.head));
+    /// Skips what was overwritten, to the oldest message that the ring can still hold; whether there was anything to skip.
+    #[inline]
+    fn skips(&mut self, stamp: Stamp) -> bool {
+        let Some(ahead) = self.overwritten_by(stamp) else { return false };
         let oldest = (u64::from(ahead) + 1).saturating_sub(self.layout.depth()).max(1);
         self.head += oldest;
         self.missed += oldest;
         self.own.writable()[HEAD_WORD].store(self.head, Ordering::Release);
+        true
     }
 
     /// Whether a message was being replaced while it was copied; always false where producers wait.

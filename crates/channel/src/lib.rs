@@ -47,6 +47,8 @@ mod local;
 mod producer;
 mod receiver;
 mod sender;
+#[cfg_attr(not(loom), expect(unreachable_pub, reason = "the models reach it"))]
+mod sleepers;
 mod statistics;
 mod terms;
 mod validity;
@@ -60,6 +62,8 @@ pub use local::local;
 pub use producer::{Claim, Producer, prepare};
 pub use receiver::{LaneIn, Receiver};
 pub use sender::{LaneOut, Sender, WhenFull};
+#[cfg(loom)]
+pub use sleepers::Sleepers;
 pub use statistics::{ReceiverStatistics, SenderStatistics};
 pub use terms::{MAX_DEPTH, MAX_LANE_BYTES, MAX_MESSAGE_BYTES, Overflow, Terms, TermsError};
 pub use validity::{Ended, Standing, Validity};

@@ -6,14 +6,15 @@
 use alloc::sync::Arc;
 use core::{
     marker::PhantomData,
-    sync::atomic::{AtomicU64, AtomicUsize, Ordering, fence},
+    sync::atomic::{AtomicUsize, Ordering},
 };
 
 use crossbeam_queue::ArrayQueue;
 use feuerbird_serialization::{Encode, Layer, Message};
 
 use crate::{
-    Home, Receiver, ReceiverStatistics, RecvError, SendError, Sender, Watched, buffer::Buffer, receiver::open,
+    Home, Receiver, ReceiverStatistics, RecvError, SendError, Sender, buffer::Buffer, receiver::open,
+    sleepers::Sleepers,
 };
 
 /// A channel within one domain for messages of at most `message_bytes` encoded bytes, `depth` of them. Both ends can be
@@ -33,8 +34,7 @@ pub fn local<T: Message, H: Home>(
         full: ArrayQueue::new(depth),
         spare: ArrayQueue::new(depth),
         message_bytes,
-        changes: AtomicU64::new(0),
-        asleep: AtomicUsize::new(0),
+        sleepers: Sleepers::new(),
         senders: AtomicUsize::new(1),
         receivers: AtomicUsize::new(1),
     });
@@ -53,32 +53,24 @@ struct Queue {
     full: ArrayQueue<(usize, Buffer)>,
     spare: ArrayQueue<(usize, Buffer)>,
     message_bytes: usize,
-    /// Counts what sleepers wait for. Written by whoever finds one asleep.
-    changes: AtomicU64,
-    asleep: AtomicUsize,
+    sleepers: Sleepers,
     senders: AtomicUsize,
     receivers: AtomicUsize,
 }
 
-impl Queue {
-    /// Wakes sleepers. Pairs with the fence in `sleep`: either the sleeper sees the change, or we see the sleeper.
-    #[inline]
-    fn changed<H: Home>(&self, home: &H) {
-        fence(Ordering::SeqCst);
-        if self.asleep.load(Ordering::Relaxed) > 0 {
-            self.changes.fetch_add(1, Ordering::Release);
-            home.wake(self.changes.as_ptr().cast_const());
-        }
-    }
+/// A buffer on its way back: it goes to the spare ones even if a handler or an encoder panics over it.
+struct Returning<'q, H: Home> {
+    queue: &'q Queue,
+    home: &'q H,
+    buffer: Buffer,
+}
 
-    fn sleep<H: Home>(&self, home: &H, timeout_ns: u64, ready: impl Fn() -> bool) {
-        let seen = self.changes.load(Ordering::Acquire) as u32;
-        self.asleep.fetch_add(1, Ordering::Relaxed);
-        fence(Ordering::SeqCst);
-        if !ready() {
-            home.wait(&[Watched { address: self.changes.as_ptr().cast_const(), seen }], timeout_ns);
-        }
-        self.asleep.fetch_sub(1, Ordering::Relaxed);
+impl<H: Home> Drop for Returning<'_, H> {
+    #[inline]
+    fn drop(&mut self) {
+        let buffer = core::mem::take(&mut self.buffer);
+        self.queue.spare.push((0, buffer)).expect("there are as many places as buffers");
+        self.queue.sleepers.changed(self.home);
     }
 }
 
@@ -106,18 +98,15 @@ impl<T: Message, H: Home> LocalSender<T, H> {
         if bound > self.queue.message_bytes {
             return Err(SendError::TooLarge);
         }
-        let (_, mut buffer) = self.queue.spare.pop().ok_or(SendError::Full)?;
-        match message.encode(Layer::Raw, &mut buffer.bytes_mut()[..bound]) {
-            Ok(bytes) => {
-                self.queue.full.push((bytes, buffer)).expect("there are as many places as buffers");
-                self.queue.changed(&self.home);
-                Ok(bytes)
-            }
-            Err(error) => {
-                self.queue.spare.push((0, buffer)).expect("there are as many places as buffers");
-                Err(SendError::Unencodable(error))
-            }
-        }
+        let (_, buffer) = self.queue.spare.pop().ok_or(SendError::Full)?;
+        let mut filling = Returning { queue: &self.queue, home: &self.home, buffer };
+        let encoded = message.encode(Layer::Raw, &mut filling.buffer.bytes_mut()[..bound]);
+        let bytes = encoded.map_err(SendError::Unencodable)?;
+        let full = (bytes, core::mem::take(&mut filling.buffer));
+        core::mem::forget(filling);
+        self.queue.full.push(full).expect("there are as many places as buffers");
+        self.queue.sleepers.changed(&self.home);
+        Ok(bytes)
     }
 
     pub(crate) fn is_drained(&self) -> bool {
@@ -131,7 +120,7 @@ impl<T: Message, H: Home> LocalSender<T, H> {
     pub(crate) fn sleep(&self, timeout_ns: u64) {
         let queue = &self.queue;
         let ready = || !queue.spare.is_empty() || queue.receivers.load(Ordering::Relaxed) == 0;
-        queue.sleep(&self.home, timeout_ns, ready);
+        queue.sleepers.sleep(&self.home, timeout_ns, ready);
     }
 }
 
@@ -144,35 +133,20 @@ impl<T: Message, H: Home> LocalReceiver<T, H> {
     ) -> Result<R, RecvError> {
         let Some((bytes, buffer)) = self.queue.full.pop() else { return Err(self.nothing()) };
         statistics.copies_avoided += 1;
-        let borrowed = Borrowed { receiver: self, buffer };
-        open::<T, R, F>(Layer::Raw.format(), &borrowed.buffer.bytes()[..bytes], handler, statistics)
+        let taken = Returning { queue: &self.queue, home: &self.home, buffer };
+        open::<T, R, F>(Layer::Raw.format(), &taken.buffer.bytes()[..bytes], handler, statistics)
     }
 
     pub(crate) fn sleep(&self, timeout_ns: u64) {
         let queue = &self.queue;
         let ready = || !queue.full.is_empty() || queue.senders.load(Ordering::Relaxed) == 0;
-        queue.sleep(&self.home, timeout_ns, ready);
+        queue.sleepers.sleep(&self.home, timeout_ns, ready);
     }
 
     fn nothing(&self) -> RecvError {
         // Acquire: what the last sender pushed before it went is seen by the look at the queue that follows.
         let gone = self.queue.senders.load(Ordering::Acquire) == 0;
         if gone && self.queue.full.is_empty() { RecvError::Disconnected } else { RecvError::Empty }
-    }
-}
-
-/// A message in a handler's hands; its buffer goes back also where the handler panics.
-struct Borrowed<'r, T, H: Home> {
-    receiver: &'r LocalReceiver<T, H>,
-    buffer: Buffer,
-}
-
-impl<T, H: Home> Drop for Borrowed<'_, T, H> {
-    #[inline]
-    fn drop(&mut self) {
-        let buffer = core::mem::take(&mut self.buffer);
-        self.receiver.queue.spare.push((0, buffer)).expect("there are as many places as buffers");
-        self.receiver.queue.changed(&self.receiver.home);
     }
 }
 
@@ -193,13 +167,13 @@ impl<T, H: Home> Clone for LocalReceiver<T, H> {
 impl<T, H: Home> Drop for LocalSender<T, H> {
     fn drop(&mut self) {
         self.queue.senders.fetch_sub(1, Ordering::Release);
-        self.queue.changed(&self.home);
+        self.queue.sleepers.changed(&self.home);
     }
 }
 
 impl<T, H: Home> Drop for LocalReceiver<T, H> {
     fn drop(&mut self) {
         self.queue.receivers.fetch_sub(1, Ordering::Release);
-        self.queue.changed(&self.home);
+        self.queue.sleepers.changed(&self.home);
     }
 }

@@ -254,13 +254,21 @@ impl<H: Home> Producer<H> {
         self.check_open()
     }
 
-    /// Copies messages that were published and not taken, oldest first, to `take`; for a lane that ended. Returns how
-    /// many there were.
+    /// Ends the lane and copies messages that were published and not taken, oldest first, to `take`. Returns how many
+    /// there were.
+    ///
+    /// A consumer that was revoked can have looked at the validity word just before it changed, and advance its position
+    /// just after it was looked at here: such a message, one at most, arrives at both. Copied out, the look and the step are
+    /// neighboring instructions; read in place, the reading lies between them. Nothing is ever lost here.
     pub fn recover(&mut self, mut take: impl FnMut(&[u8])) -> u64 {
         if self.deferred > 0 {
             self.announce_deferred();
         }
-        // Whatever told that the lane is over (its closed word, a validity word) was written after the last position.
+        self.memory.region().writable()[CLOSED_WORD].store(1, Ordering::Release);
+        self.validity.end(Ended::Unbound);
+        // What the consumer's processor has executed is seen now, and whatever told that the lane is over was written after
+        // the last position.
+        self.home.heavy_barrier();
         fence(Ordering::Acquire);
         // A peer that lied about its position has taken what it was last believed to have taken.
         let _ = self.look_at_head();

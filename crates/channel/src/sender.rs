@@ -50,8 +50,9 @@ impl<H: Home> LaneOut<H> {
 
 /// Sends messages of one type; each goes to one of the receivers, in turn, among those that have room.
 ///
-/// Messages that a receiver leaves behind when it ends go to another one: nothing is lost while a receiver is left, and
-/// nothing arrives twice, because a receiver's position says what it took.
+/// Messages that a receiver leaves behind when it ends go to another one: nothing is lost while a receiver is left, because
+/// a receiver's position says what it took; and nothing arrives twice, but for the one message that a receiver was about to take
+/// when it was revoked, or was reading in place when it ended (see [`Producer::recover`]).
 #[derive(Debug)]
 pub struct Sender<T, H: Home> {
     home: H,

@@ -212,3 +212,43 @@ fn hints_are_only_hints() {
     store(&back, CLOSED_WORD, 77);
     assert!(matches!(producer.claim(8).err(), Some(ClaimError::Ended(PollError::Disconnected))));
 }
+
+/// Killed in the middle of replacing its oldest message: the slot stays busy for ever, and all the others are still there.
+#[test]
+fn a_producer_killed_while_it_replaces_a_message_leaves_the_others() {
+    let terms = Terms::new(64, 4).unwrap().overflow(Overflow::DropOldest);
+    for seen_alive in [false, true] {
+        let (mut consumer, out, layout) = consumer_against_a_liar(terms);
+        (4..8).for_each(|index| store(&out, layout.stamp_word(index), Stamp::new(index, 8, false).0));
+        store(&out, layout.stamp_word(8), Stamp::busy(8).0);
+        let mut copy = [0; 64];
+        if seen_alive {
+            assert_eq!(consumer.take_into(&mut copy), Ok(Some(8)));
+        }
+        consumer.validity().end(feuerbird_channel::Ended::Died);
+        while consumer.taken() < 8 {
+            assert_eq!(consumer.take_into(&mut copy), Ok(Some(8)));
+        }
+        assert_eq!(consumer.missed(), 5, "0 to 4");
+        assert!(consumer.has_message(), "the end is to be told");
+        assert_eq!(consumer.take_into(&mut copy), Err(PollError::Disconnected));
+    }
+}
+
+/// A reader that never gives buffers back stops its own lane, and does not leave the sender waiting for room.
+#[test]
+fn a_reader_that_keeps_buffers_back_is_found_out() {
+    let terms = Terms::new(1024, 4).unwrap();
+    let (mut producer, back) = producer_against_a_liar(terms);
+    let mut sent = 0;
+    let error = loop {
+        match producer.claim(1000) {
+            Ok(claim) => claim.publish(1000).unwrap(),
+            Err(error) => break error,
+        }
+        sent += 1;
+        // It takes, and returns nothing.
+        store(&back, HEAD_WORD, sent);
+    };
+    assert_eq!((error, sent), (ClaimError::Ended(PollError::PeerMisbehaved(Lie::Return)), 4));
+}

@@ -15,8 +15,7 @@ fn send(
 ) -> Result<(), ClaimError> {
     let mut claim = producer.claim(message.len())?;
     claim.bytes_mut().copy_from_slice(message);
-    claim.publish(message.len()).unwrap();
-    Ok(())
+    claim.publish(message.len()).map_err(ClaimError::Ended)
 }
 
 fn pattern(index: u64, bytes: usize) -> Vec<u8> {
@@ -213,4 +212,29 @@ fn an_overtaken_reader_sees_whole_messages() {
     }
     sending.join().unwrap();
     assert_eq!(received + consumer.missed(), count);
+}
+
+/// A reader that was overtaken before the end still gets what is left, and counts what is not.
+#[test]
+fn an_overtaken_reader_drains_what_is_left_however_the_lane_ended() {
+    for reason in [Some(Ended::Unbound), Some(Ended::Died), None] {
+        let (mut producer, mut consumer) = lane(Terms::new(64, 4).unwrap().overflow(Overflow::DropOldest));
+        for index in 0..11u64 {
+            send(&mut producer, &index.to_ne_bytes()).unwrap();
+        }
+        drop(producer);
+        if let Some(reason) = reason {
+            consumer.validity().end(reason);
+        }
+        let (mut seen, mut copy) = (Vec::new(), [0; 64]);
+        let end = loop {
+            match consumer.take_into(&mut copy) {
+                Ok(Some(_)) => seen.push(u64::from_ne_bytes(copy[..8].try_into().unwrap())),
+                Ok(None) => {}
+                Err(error) => break error,
+            }
+        };
+        assert_eq!((seen.as_slice(), consumer.missed()), ([7, 8, 9, 10].as_slice(), 7), "{reason:?}");
+        assert_eq!(end, PollError::Disconnected);
+    }
 }

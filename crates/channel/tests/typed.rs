@@ -234,7 +234,7 @@ fn a_handler_that_panics_loses_no_buffer_within_a_domain() {
     for value in 0..20 {
         sender.send(&value).expect("a place is free");
         let result = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
-            receiver.recv(|_| panic!("on purpose")).map(|()| ())
+            receiver.recv::<()>(|_| panic!("on purpose"))
         }));
         assert!(result.is_err());
     }

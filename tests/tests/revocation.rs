@@ -3,20 +3,33 @@
 
 use std::{
     io::Read,
+    os::fd::{AsFd, OwnedFd},
     process::{Command, Stdio},
+    sync::Arc,
     time::{Duration, Instant},
 };
 
 use feuerbird::{
     Domain, Program,
     capability::Rights,
-    channel::{RecvError, SendError, WhenFull},
-    hosted::{Child, SocketGate},
+    channel::{
+        Consumer, RecvError, SendError, Validity, WhenFull,
+        layout::{Half, LaneLayout},
+        prepare,
+    },
+    hosted::{
+        Child, LinuxHome, SocketGate,
+        os::{
+            memory::{ReaderMemory, WriterMemory},
+            socket::Socket,
+        },
+    },
     libos::{Authority, Error, Handle, Receiver},
-    prelude::{Plain, SECOND, Terms, Trust},
+    prelude::{Message, Plain, SECOND, Terms, Trust},
 };
-use feuerbird_abi::Status;
+use feuerbird_abi::{Call, Class, Reply, Request, Role, Status, Upcall, UpcallKind};
 use feuerbird_tests::numbered::ROLE_VARIABLE;
+use zerocopy::{FromBytes, IntoBytes};
 
 fn start(domain: &Domain, role: &str, from: &Handle<SocketGate>, authority: Authority) -> Child {
     let mut command = Command::new(env!("CARGO_BIN_EXE_actor"));
@@ -93,6 +106,108 @@ fn after_revoke_returns_nothing_of_the_revoked_sender_is_received() {
     assert!(first.contains("again: the kernel refused: the slot holds no usable capability"), "{first}");
     two.revoke().unwrap();
     assert!(said(second).contains("revoked"));
+}
+
+/// A program that speaks to its gate by hand, receives over a lane, and stops listening to what its kernel tells it.
+struct Deaf {
+    socket: Socket,
+    sequence: u64,
+    upcalls: Vec<(Upcall, Option<OwnedFd>)>,
+}
+
+impl Deaf {
+    fn call(
+        &mut self,
+        call: Call,
+        arguments: &[u64],
+        payload: &[u8],
+        handle: Option<OwnedFd>,
+    ) -> ([u64; 6], Option<OwnedFd>) {
+        self.sequence += 1;
+        let request = Request::new(call, self.sequence, arguments);
+        let record: &[u8; 64] = zerocopy::transmute_ref!(&request);
+        let handles: Vec<_> = handle.iter().map(AsFd::as_fd).collect();
+        self.socket.send(record, payload, &handles).unwrap();
+        loop {
+            if let Some((reply, handle)) = self.hear() {
+                assert_eq!((reply.sequence, reply.status), (self.sequence, Status::Ok as u32), "{call:?}");
+                return (reply.values, handle);
+            }
+        }
+    }
+
+    /// Reads what comes: a reply, or an upcall that is kept.
+    fn hear(&mut self) -> Option<(Reply, Option<OwnedFd>)> {
+        let mut message = self.socket.receive_timeout(Duration::from_secs(10)).unwrap();
+        let handle = message.fds[0].take();
+        let upcall = Upcall::read_from_bytes(message.record()).unwrap();
+        if upcall.class == Class::Upcall as u32 {
+            self.upcalls.push((upcall, handle));
+            return None;
+        }
+        Some((Reply::read_from_bytes(message.record()).unwrap(), handle))
+    }
+
+    fn wait_for(&mut self, kind: UpcallKind) -> ([u64; 6], Option<OwnedFd>) {
+        loop {
+            if let Some(at) = self.upcalls.iter().position(|(upcall, _)| upcall.kind == kind as u32) {
+                let (upcall, handle) = self.upcalls.remove(at);
+                return (upcall.values, handle);
+            }
+            self.hear();
+        }
+    }
+
+    /// Enters the domain of which this is the gate, and receives from the one sender of the endpoint that it is granted.
+    fn receive(gate: OwnedFd) -> (Self, Consumer<LinuxHome>) {
+        let mut this = Self { socket: Socket::from_fd(gate).unwrap(), sequence: 0, upcalls: vec![] };
+        let (hello, words) = this.call(Call::Hello, &[], &[], None);
+        let words = ReaderMemory::map(words.unwrap().as_fd(), hello[2] as usize * 8).unwrap();
+        let slot = this.wait_for(UpcallKind::Granted).0[0];
+        let arguments = [slot, Role::Receiver as u64, 0];
+        let (bound, _) = this.call(Call::Bind, &arguments, Plain::<u64>::IDENTITY.as_bytes(), None);
+        let terms = Terms::from_bits(bound[2]).unwrap();
+        let ([binding, peer, _, _, word, value], _) = this.wait_for(UpcallKind::PeerJoined);
+        let validity = Validity::new(Arc::new(words), word as usize, value as u32).unwrap();
+
+        let layout = LaneLayout::new(terms);
+        let bytes = layout.consumer_bytes().next_multiple_of(4096);
+        let (own, memory) = WriterMemory::create("deaf", bytes).unwrap();
+        prepare(&own, &layout, Half::Consumer).unwrap();
+        let (region, _) = this.call(Call::RegisterRegion, &[bytes as u64], &[], Some(memory));
+        this.call(Call::Share, &[binding, peer, region[0]], &[], None);
+        let ([_, _, bytes, ..], theirs) = this.wait_for(UpcallKind::Shared);
+        let theirs = ReaderMemory::map(theirs.unwrap().as_fd(), bytes as usize).unwrap();
+        let consumer = Consumer::attach(LinuxHome::new(), terms, own, theirs, validity, None).unwrap();
+        (this, consumer)
+    }
+}
+
+/// The program that receives may never hear that somebody was revoked: revocation needs no help of its.
+#[test]
+fn revocation_needs_no_help_of_the_receiving_program_either() {
+    let domain = feuerbird::embedded().unwrap();
+    let endpoint = domain.endpoint(Terms::sized(256).unwrap()).unwrap();
+    let one = endpoint.derive(everything()).unwrap();
+    let (receiving, gate) = domain.create_domain(Trust::USER).unwrap();
+    endpoint.grant(&receiving, Authority::receive(Trust::USER)).unwrap();
+    let child = start(&domain, "flood 1", &one, Authority::send(Trust::USER));
+    let (_deaf, mut consumer) = Deaf::receive(gate.unwrap());
+    let (mut copy, mut taken) = (vec![0; consumer.message_bytes()], 0);
+    let end = Instant::now() + Duration::from_secs(20);
+    while taken < 500 {
+        assert!(Instant::now() < end, "{taken} messages");
+        taken += u64::from(consumer.take_into(&mut copy).unwrap().is_some());
+    }
+    // From here on it reads nothing of what the kernel says. Its lane is full, and the sender goes on trying.
+    std::thread::sleep(Duration::from_millis(30));
+    assert!(one.revoke().unwrap().forced >= 1);
+    let end = Instant::now() + Duration::from_millis(200);
+    while Instant::now() < end {
+        assert_eq!(consumer.take_into(&mut copy), Ok(None), "a message of a revoked sender");
+        assert!(!consumer.has_message());
+    }
+    assert!(said(child).contains("revoked"));
 }
 
 #[test]

@@ -1,7 +1,16 @@
 //! Writes the types of the schemas that this crate and its tests use.
 
-const SCHEMAS: [&str; 8] =
-    ["sample", "plain", "everything", "evolution_old", "evolution_new", "corners", "names", "capability"];
+const SCHEMAS: [&str; 9] = [
+    "sample",
+    "plain",
+    "bench",
+    "everything",
+    "evolution_old",
+    "evolution_new",
+    "corners",
+    "names",
+    "capability",
+];
 
 fn main() -> Result<(), feuerbird_codegen::Error> {
     println!("cargo::rerun-if-changed=build.rs");

@@ -70,15 +70,14 @@ pub fn write(
     let needed = size(format, data, pointers, below);
     let out = out.get_mut(..needed).ok_or(EncodeError::BufferTooSmall { needed })?;
     let words = out.as_chunks_mut::<8>().0;
-    let front = in_front(format.framing);
-    let (head, segment, mut used) = match format.framing {
-        Framing::Bare => (&mut [][..], words, 0),
-        Framing::Table | Framing::Header => {
-            let (head, segment) = words.split_at_mut(front - 1);
-            segment[0] = Pointer::to_struct(0, data, pointers).0.to_le_bytes();
-            (head, segment, 1)
-        }
-    };
+    if format.framing == Framing::Bare {
+        let mut used = 0;
+        fill(Writer::new(words, &mut used).structure(data, pointers)?)?;
+        return Ok(used as usize * 8);
+    }
+    let (head, segment) = words.split_at_mut(in_front(format.framing) - 1);
+    segment[0] = Pointer::to_struct(0, data, pointers).0.to_le_bytes();
+    let mut used = 1;
     fill(Writer::new(segment, &mut used).structure(data, pointers)?)?;
     if let Some(table) = head.last_mut() {
         *table = (u64::from(used) << 32).to_le_bytes();
@@ -90,12 +89,24 @@ pub fn write(
     Ok(bytes)
 }
 
+/// Writes a message in bare framing whose words are there already.
+///
+/// # Errors
+/// [`EncodeError::BufferTooSmall`].
+#[inline]
+pub fn write_bare(words: &[u8], out: &mut [u8]) -> Result<usize, EncodeError> {
+    let needed = words.len();
+    let out = out.get_mut(..needed).ok_or(EncodeError::BufferTooSmall { needed })?;
+    out.copy_from_slice(words);
+    Ok(needed)
+}
+
 /// Checks a message as its format says, and gives its root struct. In bare framing that has so many words of data and so many
 /// pointers; otherwise the message says how many.
 ///
 /// # Errors
 /// What is wrong with the message.
-#[inline]
+#[inline(always)] // three calls behind a branch: where the format is known, one
 pub fn open<'a>(
     message: Stable<'a>,
     format: Format,

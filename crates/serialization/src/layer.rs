@@ -24,6 +24,7 @@ impl Layer {
     pub const ALL: [Self; 3] = [Self::Raw, Self::Lite, Self::Full];
 
     /// The layer for messages from a sender that the receiver trusts this far.
+    #[inline]
     pub const fn for_trust(trust: Trust) -> Self {
         match trust.band() {
             Band::User => Self::Full,
@@ -34,16 +35,19 @@ impl Layer {
 
     /// The stricter of two layers: how a program's own wish is joined with what trust demands.
     #[must_use]
+    #[inline]
     pub const fn stricter(self, other: Self) -> Self {
         if self.to_number() >= other.to_number() { self } else { other }
     }
 
     /// The stable number of this layer.
+    #[inline]
     pub const fn to_number(self) -> u8 {
         self as u8
     }
 
     /// The layer with this number, if there is one.
+    #[inline]
     pub const fn from_number(number: u8) -> Option<Self> {
         match number {
             0 => Some(Self::Raw),
@@ -114,6 +118,7 @@ pub struct Format {
 impl Format {
     /// The same, with or without a checksum.
     #[must_use]
+    #[inline]
     pub const fn with_checksum(self, checksum: Checksum) -> Self {
         Self { checksum, ..self }
     }
@@ -121,6 +126,7 @@ impl Format {
 
 impl Layer {
     /// The combination that this layer is the name of.
+    #[inline]
     pub const fn format(self) -> Format {
         let (framing, checks) = match self {
             Self::Raw => (Framing::Bare, Checks::Lengths),

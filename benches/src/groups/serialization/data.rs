@@ -3,7 +3,7 @@
 use rkyv::{Archive, Serialize as RkyvSerialize};
 use serde::{Deserialize, Serialize};
 
-/// A small message: six fields, 48 bytes.
+/// A small message: six fields, 40 bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, Archive, RkyvSerialize)]
 pub(super) struct Tick {
     pub id: u64,

@@ -1,6 +1,6 @@
 //! Serialization: each layer beside other formats, and memory copied as the limit.
 //!
-//! Three messages: a tick of six fields (48 bytes of them), a cloud of 24 points (about 1 KiB) and one of 1 976 (about 64 KiB).
+//! Three messages: a tick of six fields (40 bytes of them), a cloud of 24 points (about 1 KiB) and one of 1 976 (about 64 KiB).
 //! "write" fills memory that is there already; "check + read" checks as the format demands and then reads every field and byte;
 //! "round trip" is write, the copy that a receiver makes of memory it does not trust, then check and read.
 

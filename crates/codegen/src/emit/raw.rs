@@ -70,8 +70,12 @@ impl {CRATE}::Encode<{name}Message> for {name}Raw {{
         format: impl ::core::convert::Into<{CRATE}::Format>,
         out: &mut [u8],
     ) -> ::core::result::Result<usize, {CRATE}::EncodeError> {{
+        let format = format.into();
+        if format.framing == {CRATE}::Framing::Bare {{
+            return {CRATE}::frame::write_bare({CRATE}::zerocopy::IntoBytes::as_bytes(self), out);
+        }}
         let words: [u64; {data}] = {CRATE}::zerocopy::transmute!(*self);
-        {CRATE}::frame::write(format.into(), out, ({data}, 0, 0), |mut to| {{
+        {CRATE}::frame::write(format, out, ({data}, 0, 0), |mut to| {{
             to.set_data(words);
             ::core::result::Result::Ok(())
         }})

@@ -31,7 +31,7 @@ const SUBJECT: &str = "FEUERBIRD_SUBJECT";
 const KNOWN: i64 = 8;
 /// The most that a format chosen at run time may add: the branches on it, and a view that is put together in memory because the
 /// layers' functions are not copied into each handler.
-const ANY: i64 = 72;
+const ANY: i64 = 90;
 
 const TICK: Tick = Tick { id: 1, time: 2, price: 3.0, size: 4.0, kind: 5, flags: 6 };
 

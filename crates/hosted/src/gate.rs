@@ -16,7 +16,7 @@ use crate::{
     home::{LinuxHome, PeerLife},
     os::{
         memory::{MapError, ReaderMemory, WriterMemory},
-        socket::{Message, ReceiveError, Socket},
+        socket::{Message, ReceiveError, SendError, Socket},
     },
     outbox::annul,
     vouch::Vouched,
@@ -168,6 +168,15 @@ impl Shared {
     }
 }
 
+/// What it means for a call that it could not be sent.
+fn unsent(error: SendError) -> GateError {
+    match error {
+        SendError::PayloadTooLong | SendError::TooManyDescriptors => GateError::TooLong,
+        SendError::TooManyInFlight | SendError::NoMemory | SendError::Full => GateError::Shortage,
+        SendError::Closed | SendError::Os(_) => GateError::Closed,
+    }
+}
+
 impl Gate for SocketGate {
     type Home = LinuxHome;
     type Handle = OwnedFd;
@@ -186,10 +195,10 @@ impl Gate for SocketGate {
         drop(waiting);
         let record: &[u8; RECORD_BYTES] = zerocopy::transmute_ref!(&request);
         let handles: Vec<_> = handle.iter().map(AsFd::as_fd).collect();
-        if shared.socket.send(record, payload, &handles).is_err() {
+        if let Err(error) = shared.socket.send(record, payload, &handles) {
             let mut waiting = shared.waiting.lock().unwrap_or_else(PoisonError::into_inner);
             waiting.as_mut().map(|callers| callers.remove(&request.sequence));
-            return Err(GateError::Closed);
+            return Err(unsent(error));
         }
         let mut message = reply.recv().map_err(|_| GateError::Closed)?;
         let reply = Reply::read_from_bytes(message.record()).map_err(|_| GateError::Garbled)?;

@@ -18,7 +18,9 @@ pub enum Error {
     TypeMismatch(Box<Mismatch>),
     /// The endpoint's terms are not those of a channel.
     Terms(TermsError),
-    /// No memory.
+    /// More than one call to the kernel carries: caller's mistake.
+    TooLong,
+    /// No memory, or no room on the way to the kernel.
     OutOfMemory,
     /// Nothing came before the deadline.
     DeadlinePassed,
@@ -36,6 +38,8 @@ impl From<GateError> for Error {
     fn from(error: GateError) -> Self {
         match error {
             GateError::Refused(status, _) => Self::Refused(status),
+            GateError::TooLong => Self::TooLong,
+            GateError::Shortage => Self::OutOfMemory,
             GateError::Closed => Self::KernelGone,
             GateError::Garbled => Self::Garbled,
         }
@@ -69,7 +73,8 @@ impl fmt::Display for Error {
             Self::Refused(status) => write!(f, "the kernel refused: {status}"),
             Self::TypeMismatch(mismatch) => write!(f, "the endpoint carries another type: {mismatch}"),
             Self::Terms(error) => error.fmt(f),
-            Self::OutOfMemory => f.write_str("there is no memory for a region"),
+            Self::TooLong => f.write_str("that is more than one call to the supervisor carries"),
+            Self::OutOfMemory => f.write_str("there is no memory left"),
             Self::DeadlinePassed => f.write_str("nothing came before the deadline"),
             Self::KernelGone => f.write_str("the supervisor is gone"),
             Self::Garbled => f.write_str("the supervisor answered something that is no answer"),

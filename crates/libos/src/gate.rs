@@ -21,6 +21,11 @@ pub struct Answer<T> {
 pub enum GateError {
     /// The kernel said no. The payload length of a contract mismatch comes along.
     Refused(Status, usize),
+    /// The payload, or what goes beside it, is more than one call carries: caller's mistake. Nothing was sent.
+    TooLong,
+    /// There is no room on the way for the call: too many handles are under way, or no memory is left. Nothing was sent; try
+    /// again later.
+    Shortage,
     /// The kernel, or the way to it, is gone.
     Closed,
     /// The kernel answered something that is no answer.

@@ -12,7 +12,7 @@ use capnp::message::{Builder, ReaderOptions, SingleSegmentAllocator};
 use criterion::measurement::WallTime;
 use criterion::{BenchmarkGroup, Criterion, Throughput, criterion_group, criterion_main};
 use feuerbird_serialization::sample::{Sample, SampleMessage};
-use feuerbird_serialization::{Checksum, Encode, Format, Layer, Message, Stable};
+use feuerbird_serialization::{Checksum, Encode, Format, Layer, Message, Stable, pack, packed_bound, unpack};
 use zerocopy::IntoBytes;
 
 #[allow(dead_code, unused_qualifications, unreachable_pub, clippy::all)]
@@ -145,9 +145,46 @@ fn read_directly(mut bytes: &[u8]) -> u64 {
     })
 }
 
+/// Packing, which no layer does: for messages that are stored. Numbers are half zeros, text has none.
+fn packing(criterion: &mut Criterion) {
+    let numbers: Vec<u8> =
+        (0..1 << 16).map(|i| if i % 8 < 4 { (i / 8 % 255 + 1) as u8 } else { 0 }).collect();
+    let text: Vec<u8> = (0..1 << 16).map(|i| (i % 251) as u8 + 1).collect();
+    for (name, data) in [("numbers", &numbers[..]), ("text", &text), ("zeros", &[0; 1 << 16])] {
+        let mut builder = Builder::new_default();
+        builder.set_root::<capnp::data::Owned>(data).expect("it is data");
+        let message = capnp::serialize::write_message_to_words(&builder);
+        let mut packed = vec![0; packed_bound(message.len())];
+        let length = pack(&message, &mut packed).expect("the bound holds");
+        let mut unpacked = vec![0; message.len()];
+        assert_eq!(unpack(&packed[..length], &mut unpacked), Ok(message.len()));
+        assert_eq!(unpacked, message);
+
+        let mut group = criterion.benchmark_group(format!("packing 64 KiB of {name}"));
+        group.throughput(Throughput::Bytes(message.len() as u64));
+        group.bench_function("pack", |bencher| bencher.iter(|| pack(black_box(&message), &mut packed)));
+        group.bench_function("unpack", |bencher| {
+            bencher.iter(|| unpack(black_box(&packed[..length]), &mut unpacked));
+        });
+        let mut theirs = vec![0; packed.len()];
+        group.bench_function("capnp directly/pack", |bencher| {
+            bencher.iter(|| capnp::serialize_packed::write_message(&mut theirs[..], black_box(&builder)));
+        });
+        assert_eq!(theirs[..length], packed[..length]);
+        group.bench_function("capnp directly/unpack", |bencher| {
+            bencher.iter(|| {
+                let options = ReaderOptions::new();
+                let read = capnp::serialize_packed::read_message_no_alloc;
+                read(black_box(&packed[..length]), &mut unpacked, options).is_ok()
+            });
+        });
+        group.finish();
+    }
+}
+
 criterion_group! {
     name = benches;
     config = Criterion::default().warm_up_time(Duration::from_millis(300)).measurement_time(Duration::from_secs(1));
-    targets = serialization
+    targets = serialization, packing
 }
 criterion_main!(benches);

@@ -73,6 +73,7 @@ mod full;
 mod identity;
 mod layer;
 mod message;
+mod packed;
 mod plain;
 pub mod sample;
 mod stable;
@@ -84,6 +85,7 @@ pub use full::SEGMENTS_LIMIT;
 pub use identity::{Identity, Mismatch, Name};
 pub use layer::{Checks, Checksum, Format, Framing, Layer};
 pub use message::{Encode, Message};
+pub use packed::{pack, packed_bound, unpack, unpacked_size};
 pub use plain::{Plain, PlainValue};
 pub use stable::{CopyOut, Shared, Stable};
 /// What generated code derives from.

@@ -2,7 +2,7 @@
 
 use std::process::Command;
 
-use feuerbird_serialization::Encode;
+use feuerbird_serialization::{Encode, pack, packed_bound, unpack, unpacked_size};
 
 use crate::common::{FULL, LITE, RAW};
 use crate::everything::EverythingMessage;
@@ -47,7 +47,20 @@ fn there_and_back<M: Described>(format: &str, full: &[u8]) -> Vec<u8> {
     convert::<M>(&format!("{format}:binary"), &there)
 }
 
-/// Full: the tool's own framing.
+fn packed(message: &[u8]) -> Vec<u8> {
+    let mut out = vec![0; packed_bound(message.len())];
+    let length = pack(message, &mut out).unwrap();
+    out.truncate(length);
+    out
+}
+
+fn unpacked(packed: &[u8]) -> Vec<u8> {
+    let mut out = vec![0; unpacked_size(packed).unwrap()];
+    assert_eq!(unpack(packed, &mut out), Ok(out.len()));
+    out
+}
+
+/// Full: the tool's own framing, and its packing beside ours.
 struct Full;
 
 impl Check for Full {
@@ -60,6 +73,12 @@ impl Check for Full {
         }
         let scattered = scattered::<M>(full.bytes());
         assert_eq!(description::<M>(&scattered, FULL), expected);
+        for message in [full.bytes(), &scattered] {
+            let back = convert::<M>("packed:binary", &packed(message));
+            assert_eq!(description::<M>(&back, FULL), expected);
+            let theirs = convert::<M>("binary:packed", message);
+            assert_eq!(description::<M>(&unpacked(&theirs), FULL), expected);
+        }
     }
 }
 

@@ -5,6 +5,7 @@
 //! own nesting, which the walk has bounded), and checks every bound at every access.
 
 pub(crate) mod arena;
+mod canonical;
 mod copy;
 pub(crate) mod list;
 pub(crate) mod pointer;

@@ -53,6 +53,13 @@ impl<'w> Writer<'w> {
         &mut self.words[start as usize..][..words]
     }
 
+    /// Begins with a pointer, as a segment does; it is null at first.
+    pub(crate) fn root(mut self) -> Result<PointerBuilder<'w>, EncodeError> {
+        let at = self.take(1)?;
+        self.set(at, Pointer(0));
+        Ok(PointerBuilder { writer: self, at })
+    }
+
     /// Begins the root struct: no pointer leads to it from here.
     #[inline]
     pub(crate) fn structure(mut self, data: u16, pointers: u16) -> Result<StructBuilder<'w>, EncodeError> {

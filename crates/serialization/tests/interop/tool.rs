@@ -4,6 +4,7 @@ use std::process::Command;
 
 use feuerbird_serialization::{Encode, pack, packed_bound, unpack, unpacked_size};
 
+use crate::canonical::canonical;
 use crate::common::{FULL, LITE, RAW};
 use crate::everything::EverythingMessage;
 use crate::values::{self, Check, Described, description, encoded, every_value};
@@ -71,6 +72,8 @@ impl Check for Full {
             let back = there_and_back::<M>(format, full.bytes());
             assert_eq!(description::<M>(&back, FULL), expected, "{format}");
         }
+        let form = convert::<M>("binary:canonical", full.bytes());
+        assert_eq!(canonical(full.bytes(), FULL), form, "{}", M::NAME);
         let scattered = scattered::<M>(full.bytes());
         assert_eq!(description::<M>(&scattered, FULL), expected);
         for message in [full.bytes(), &scattered] {

@@ -73,12 +73,12 @@ impl<'a> RawList<'a> {
         let is_bits = self.element == ElementSize::Bit;
         match wanted {
             ElementSize::Composite => !is_bits,
-            ElementSize::Bit => is_bits || self.count == 0,
-            ElementSize::Pointer => self.pointers > 0 || self.count == 0,
-            _ if is_bits => wanted == ElementSize::Void,
+            ElementSize::Bit => is_bits,
+            ElementSize::Pointer => self.pointers > 0,
+            _ if is_bits => false,
             _ => {
                 let sent = self.element.data_bits().max(u32::from(self.data) * 64);
-                sent >= wanted.data_bits() || self.count == 0
+                sent >= wanted.data_bits()
             }
         }
     }

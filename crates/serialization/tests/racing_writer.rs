@@ -59,7 +59,7 @@ fn race(messages: Vec<Aligned>, mut read: impl FnMut(&[AtomicU64])) -> u64 {
                 for _ in 0..turn % 200 {
                     std::hint::spin_loop();
                 }
-                if turn % 3 == 0 {
+                if turn.is_multiple_of(3) {
                     let nonsense = (turn as u64).wrapping_mul(0x9E37_79B9_7F4A_7C15);
                     memory[turn % WORDS].store(nonsense, Ordering::Relaxed);
                 }

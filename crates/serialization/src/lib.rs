@@ -75,6 +75,7 @@ mod layer;
 mod message;
 mod packed;
 mod plain;
+pub mod print;
 pub mod sample;
 mod stable;
 pub mod wire;

@@ -8,12 +8,17 @@ mod canonical;
 #[path = "../common/mod.rs"]
 mod common;
 mod peer;
+mod printed;
 mod tool;
 mod values;
 
 #[allow(missing_docs, dead_code, unreachable_pub, clippy::all)]
 mod everything {
     include!(concat!(env!("OUT_DIR"), "/everything.rs"));
+}
+#[allow(missing_docs, dead_code, unused_qualifications, unreachable_pub, clippy::all)]
+mod everything_capnp {
+    include!(concat!(env!("OUT_DIR"), "/everything_capnp.rs"));
 }
 
 use std::io::Write;

@@ -16,7 +16,7 @@ const BINARY: [&str; 4] = ["packed", "flat", "flat-packed", "canonical"];
 /// What it can say only of what the schema names.
 const WRITTEN: [&str; 2] = ["text", "json"];
 
-fn is_there() -> bool {
+pub(crate) fn is_there() -> bool {
     if Command::new("capnp").arg("--version").output().is_ok_and(|output| output.status.success()) {
         return true;
     }
@@ -24,12 +24,12 @@ fn is_there() -> bool {
     false
 }
 
-fn convert<M: Described>(formats: &str, input: &[u8]) -> Vec<u8> {
+pub(crate) fn convert<M: Described>(formats: &str, input: &[u8]) -> Vec<u8> {
     let mut command = Command::new("capnp");
     // One segment, however large, because Lite has no more.
     command.args(["convert", "--quiet", "--short", "--segment-size=100000"]);
     command.args([formats, "everything.capnp", M::NAME]);
-    command.current_dir(schemas());
+    command.current_dir(schemas()).env_remove("PWD");
     fed(command, input)
 }
 

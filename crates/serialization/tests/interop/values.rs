@@ -1,24 +1,30 @@
 //! A value of every struct of the schema, each handed to a check that is the same for all, and what a view of it says.
 
+use capnp::traits::{HasTypeId, Owned};
 use feuerbird_serialization::wire::AnyReader;
 use feuerbird_serialization::{Encode, Format, Message, Stable};
 
 use crate::common::{Aligned, FULL};
 use crate::everything::*;
+use crate::everything_capnp;
 
 /// A message whose views can be told apart by all of their fields.
 pub(crate) trait Described: Message {
     /// The struct's name in the schema.
     const NAME: &'static str;
 
+    /// The types of the `capnp` crate.
+    type Capnp: for<'a> Owned<Reader<'a>: HasTypeId + Into<capnp::dynamic_value::Reader<'a>>>;
+
     /// Every field, those of structs and lists below included.
     fn description(view: Self::View<'_>) -> String;
 }
 
 macro_rules! described {
-    ($($message:ident $name:literal),* $(,)?) => {$(
+    ($($message:ident $name:literal $module:ident $(:: $inner:ident)?),* $(,)?) => {$(
         impl Described for $message {
             const NAME: &'static str = $name;
+            type Capnp = everything_capnp::$module::$($inner::)?Owned;
 
             fn description(view: Self::View<'_>) -> String {
                 format!("{view:?}")
@@ -28,12 +34,13 @@ macro_rules! described {
 }
 
 described! {
-    NumbersMessage "Numbers", DefaultsMessage "Defaults", ListsMessage "Lists", TreeMessage "Tree", ShapeMessage "Shape",
-    EverythingInnerMessage "Everything.Inner",
+    NumbersMessage "Numbers" numbers, DefaultsMessage "Defaults" defaults, ListsMessage "Lists" lists,
+    TreeMessage "Tree" tree, ShapeMessage "Shape" shape, EverythingInnerMessage "Everything.Inner" everything::inner,
 }
 
 impl Described for EverythingMessage {
     const NAME: &'static str = "Everything";
+    type Capnp = everything_capnp::everything::Owned;
 
     fn description(view: EverythingReader<'_>) -> String {
         // An untyped pointer shows where it leads, which differs from framing to framing.

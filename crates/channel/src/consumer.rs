@@ -7,8 +7,8 @@ use feuerbird_zero_copy::{
 
 use crate::{
     AttachError, Ended, Home, Lie, Overflow, PollError, Standing, Terms, Validity, Watched,
+    header::check_header,
     layout::{CLOSED_WORD, HEAD_WORD, Half, LaneLayout, SLEEPING_WORD, Stamp},
-    producer::check_header,
     view::View,
 };
 
@@ -266,7 +266,7 @@ impl<H: Home> Consumer<H> {
     }
 
     /// Looks for the next message.
-    #[inline]
+    #[inline(never)] // the common case is looked at before
     fn poll(&mut self) -> Result<Option<Place>, PollError> {
         // What was overwritten is skipped, to what its producer may be overwriting already: bounded.
         for _ in 0..8 {
@@ -452,9 +452,9 @@ impl<H: Home> Borrowed<'_, H> {
     #[cfg(not(loom))]
     #[inline]
     pub fn bytes(&self) -> &[u8] {
-        // SAFETY: `place` was checked to lie inside the producer's region; the producer is vouched for not to write a
+        // SAFETY: `place` was checked to lie inside the layout that the view was made for; the producer is vouched for not to write a
         // published message before it is taken (`Region::is_vouched_for` or `trust_producer`), which happens in `drop`.
-        unsafe { self.consumer.peer.bytes(self.place.start, self.place.bytes) }
+        unsafe { self.consumer.peer_words.bytes(self.place.start, self.place.bytes) }
     }
 }
 

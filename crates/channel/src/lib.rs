@@ -41,6 +41,7 @@ extern crate alloc;
 mod buffer;
 mod consumer;
 mod error;
+mod header;
 mod home;
 pub mod layout;
 mod local;
@@ -57,9 +58,10 @@ mod wait;
 
 pub use consumer::{Borrowed, Consumer};
 pub use error::{AttachError, BatchError, ClaimError, Lie, PollError, RecvError, SendError};
+pub use header::prepare;
 pub use home::{HeapHome, Home, SLICE_NS, Watched};
 pub use local::local;
-pub use producer::{Claim, Producer, prepare};
+pub use producer::{Claim, Producer};
 pub use receiver::{LaneIn, Receiver};
 pub use sender::{LaneOut, Sender, WhenFull};
 #[cfg(loom)]

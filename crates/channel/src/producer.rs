@@ -4,58 +4,17 @@
 //! distrust demands: each side's words lie in memory that only that side can write, and a message announces itself by the
 //! turn in its own slot (as in Vyukov's bounded queue), so that a small message and its announcement are one cache line.
 
+use crate::{
+    AttachError, ClaimError, Ended, Home, Lie, Overflow, PollError, Terms, Validity, Watched,
+    buffer::Buffer,
+    header::check_header,
+    layout::{CLOSED_WORD, HEAD_WORD, Half, LaneLayout, SLEEPING_WORD, Stamp},
+    view::View,
+};
 use feuerbird_zero_copy::{
     BufferId, Counters, Kept, LoanError, Pool, ReaderId, Region, ReturnReader, WriteRegion,
     sync::{Ordering, fence, light_fence},
 };
-use zerocopy::{FromBytes, IntoBytes};
-
-use crate::{
-    AttachError, ClaimError, Ended, Home, Lie, Overflow, PollError, Terms, Validity, Watched,
-    buffer::Buffer,
-    layout::{CLOSED_WORD, HEAD_WORD, Half, LaneHeader, LaneLayout, SLEEPING_WORD, Stamp},
-    view::View,
-};
-
-/// Writes the constants at the start of our half of a lane. Once, before the peer maps it.
-///
-/// # Errors
-/// [`AttachError::RegionTooSmall`].
-pub fn prepare(region: &impl WriteRegion, layout: &LaneLayout, half: Half) -> Result<(), AttachError> {
-    let needed = match half {
-        Half::Producer => layout.producer_bytes(),
-        Half::Consumer => layout.consumer_bytes(),
-    };
-    if region.len() < needed {
-        return Err(AttachError::RegionTooSmall);
-    }
-    region.copy_in(0, layout.header(half).as_bytes());
-    if let (Half::Producer, Some(pool)) = (half, layout.pool()) {
-        pool.write_header(region);
-    }
-    Ok(())
-}
-
-/// Compares the constants of the peer's half with what the terms demand. Once; nothing is taken from them.
-pub(crate) fn check_header(region: &impl Region, layout: &LaneLayout, half: Half) -> Result<(), AttachError> {
-    let lie = AttachError::PeerMisbehaved(Lie::Header);
-    let needed = match half {
-        Half::Producer => layout.producer_bytes(),
-        Half::Consumer => layout.consumer_bytes(),
-    };
-    if region.len() < needed {
-        return Err(lie);
-    }
-    let mut seen = [0; size_of::<LaneHeader>()];
-    region.copy_out(0, &mut seen);
-    if LaneHeader::read_from_bytes(&seen) != Ok(layout.header(half)) {
-        return Err(lie);
-    }
-    match (half, layout.pool()) {
-        (Half::Producer, Some(pool)) => pool.check(region).map_err(|_| lie),
-        _ => Ok(()),
-    }
-}
 
 /// How many messages are announced together at most.
 const MOST_DEFERRED: usize = 32;
@@ -176,7 +135,7 @@ impl<H: Home> Producer<H> {
     /// # Cost
     /// A few private words and one or two of the peer's cache lines that stay unchanged; the peer's position is read again
     /// only when the lane looks full.
-    #[inline]
+    #[inline(always)] // with `publish`: passing a claim through memory costs as much as the rest of a small message
     pub fn claim(&mut self, bytes: usize) -> Result<Claim<'_, H>, ClaimError> {
         self.check_open().map_err(ClaimError::Ended)?;
         if bytes > self.layout.message_bytes() {
@@ -194,7 +153,7 @@ impl<H: Home> Producer<H> {
     ///
     /// # Errors
     /// [`PollError::PeerMisbehaved`] where the peer's position cannot be.
-    #[inline]
+    #[inline(always)]
     pub fn has_room(&mut self) -> Result<bool, PollError> {
         if self.next() - self.head < self.layout.depth() {
             return Ok(true);
@@ -326,7 +285,7 @@ impl<H: Home> Producer<H> {
         &self.validity
     }
 
-    #[inline]
+    #[inline(always)]
     pub(crate) fn check_open(&self) -> Result<(), PollError> {
         // SAFETY: the word is one of the layout that the view was made for.
         if self.validity.is_valid() && unsafe { self.peer_words.load(CLOSED_WORD) } == 0 {
@@ -369,7 +328,7 @@ impl<H: Home> Producer<H> {
     }
 
     /// Takes a pool buffer, after hearing what the peer returned if there seems to be none.
-    #[inline]
+    #[inline(never)] // far more than a small message costs, and none of its business
     fn take_buffer(&mut self, bytes: usize) -> Result<Kept, ClaimError> {
         let Memory::Pooled { pool, reader, returns } = &mut self.memory else {
             return Err(ClaimError::TooLarge);
@@ -391,6 +350,13 @@ impl<H: Home> Producer<H> {
         }
     }
 
+    /// Where a buffer's bytes start.
+    #[inline(never)] // as `take_buffer`
+    fn buffer_start(&self, kept: &Kept) -> usize {
+        let place = self.layout.pool().and_then(|pool| pool.offset(kept.id()));
+        place.expect("a kept buffer came from this layout's free list")
+    }
+
     #[cold]
     fn give_up(&mut self, kept: Kept) {
         if let Memory::Pooled { pool, .. } = &mut self.memory {
@@ -405,6 +371,13 @@ impl<H: Home> Producer<H> {
             None => self.defer(Stamp::new(self.next(), bytes, false)),
             Some(kept) => self.put_off_buffer(kept, bytes),
         }
+    }
+
+    /// Announces a message behind those that were deferred, or one in a buffer.
+    #[inline(never)] // as `take_buffer`
+    fn announce_with_deferred(&mut self, kept: Option<Kept>, bytes: usize) {
+        self.put_off(kept, bytes);
+        self.announce_deferred();
     }
 
     /// Gives a filled buffer to the consumer, to be announced.
@@ -440,13 +413,13 @@ impl<H: Home> Producer<H> {
     }
 
     /// Announces message `tail`, whose bytes are in place, and wakes the consumer if it sleeps.
-    #[inline]
+    #[inline(always)]
     fn announce(&mut self, stamp: Stamp) {
         self.store_stamp(stamp);
         self.wake_if_asleep();
     }
 
-    #[inline]
+    #[inline(always)]
     fn store_stamp(&mut self, stamp: Stamp) {
         // SAFETY: a stamp's word is one of the layout that the view was made for.
         let word = unsafe { self.own_words.word(self.layout.stamp_word(self.tail)) };
@@ -497,17 +470,18 @@ pub struct Claim<'p, H: Home> {
 impl<H: Home> Claim<'_, H> {
     /// The room claimed, in place: eight-byte aligned, holding whatever was there before.
     #[cfg(not(loom))]
-    #[inline]
+    #[inline(always)]
     pub fn bytes_mut(&mut self) -> &mut [u8] {
         if self.producer.layout.terms().policy() == Overflow::DropOldest {
             return &mut self.producer.scratch.bytes_mut()[..self.bytes];
         }
         let (start, bytes) = (self.start(), self.bytes);
-        // SAFETY: the consumer in this process, if it is in this process, reads a slot only after its stamp, and a buffer
-        // only after the stamp that names it (`Consumer::poll`); this slot's stamp is that of a lap before until
+        // SAFETY: 1. The range is in the layout that the view was made for: `claim` bounded `bytes` by the slot or took a buffer
+        // that holds as many. 2. The consumer in this process, if it is in this process, reads a slot only after its stamp, and a
+        // buffer only after the stamp that names it (`Consumer::poll`); this slot's stamp is that of a lap before until
         // `announce`, because `has_room` saw that the consumer is past it; a buffer is taken from the free list, to which
         // it came when the consumer returned it. The claim borrows the producer, so there is no second slice.
-        unsafe { self.producer.memory.region().bytes_mut(start, bytes) }
+        unsafe { self.producer.own_words.bytes_mut(start, bytes) }
     }
 
     /// Copies bytes in and publishes them.
@@ -535,7 +509,7 @@ impl<H: Home> Claim<'_, H> {
     ///
     /// # Panics
     /// When more than were claimed.
-    #[inline]
+    #[inline(always)]
     pub fn publish(mut self, bytes: usize) -> Result<(), PollError> {
         assert!(bytes <= self.bytes, "more bytes than were claimed");
         self.producer.check_valid()?;
@@ -546,10 +520,7 @@ impl<H: Home> Claim<'_, H> {
         let producer = &mut *self.producer;
         match kept {
             None if producer.deferred == 0 => producer.announce(Stamp::new(producer.tail, bytes, false)),
-            kept => {
-                producer.put_off(kept, bytes);
-                producer.announce_deferred();
-            }
+            kept => producer.announce_with_deferred(kept, bytes),
         }
         Ok(())
     }
@@ -595,13 +566,11 @@ impl<H: Home> Claim<'_, H> {
         Ok(())
     }
 
+    #[inline(always)]
     fn start(&self) -> usize {
         match &self.kept {
             None => self.producer.layout.slot_bytes(self.producer.next()),
-            Some(kept) => {
-                let place = self.producer.layout.pool().and_then(|pool| pool.offset(kept.id()));
-                place.expect("a kept buffer came from this layout's free list")
-            }
+            Some(kept) => self.producer.buffer_start(kept),
         }
     }
 }

@@ -281,7 +281,7 @@ impl<T: Message, H: Home> Sender<T, H> {
     pub fn statistics(&self) -> SenderStatistics {
         let mut statistics = self.statistics;
         if let Route::Lanes(lanes) = &self.route {
-            lanes.lanes.iter().for_each(|lane| account(&mut statistics, &lane.producer));
+            lanes.lanes.iter().for_each(|lane| statistics.account(&lane.producer));
         }
         statistics
     }
@@ -410,7 +410,7 @@ impl<H: Home> Lanes<H> {
         let format = lane.format;
         lane.producer.recover(|bytes| self.backlog.push_back((format, bytes.to_vec())));
         self.buffers_lost += u64::from(lane.producer.reclaim());
-        account(statistics, &lane.producer);
+        statistics.account(&lane.producer);
         statistics.misbehaved += u64::from(matches!(error, PollError::PeerMisbehaved(_)));
         self.last = Some(error);
     }
@@ -506,20 +506,6 @@ impl<H: Home> Lanes<H> {
             home.wait(&words[..watched], timeout_ns);
         }
         self.lanes.iter_mut().for_each(|lane| lane.producer.end_sleep());
-    }
-}
-
-/// Adds what an ending or living lane counted.
-fn account<H: Home>(statistics: &mut SenderStatistics, producer: &Producer<H>) {
-    statistics.dropped += producer.dropped();
-    statistics.wakes += producer.wakes();
-    match producer.pool_counters() {
-        Some(pool) => statistics.pool.add(&pool),
-        None => {
-            statistics.pool.loans += producer.published();
-            statistics.pool.published += producer.published();
-            statistics.pool.copies_avoided += producer.published();
-        }
     }
 }
 

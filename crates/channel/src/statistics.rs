@@ -2,6 +2,8 @@
 
 use feuerbird_zero_copy::Counters;
 
+use crate::{Home, Producer};
+
 /// What a sender did so far.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct SenderStatistics {
@@ -23,6 +25,22 @@ pub struct SenderStatistics {
     pub misbehaved: u64,
     /// What the lanes' pools counted; messages that travel in their slot count as loans that needed no copy.
     pub pool: Counters,
+}
+
+impl SenderStatistics {
+    /// Adds what an ending or living lane counted.
+    pub(crate) fn account<H: Home>(&mut self, producer: &Producer<H>) {
+        self.dropped += producer.dropped();
+        self.wakes += producer.wakes();
+        match producer.pool_counters() {
+            Some(pool) => self.pool.add(&pool),
+            None => {
+                self.pool.loans += producer.published();
+                self.pool.published += producer.published();
+                self.pool.copies_avoided += producer.published();
+            }
+        }
+    }
 }
 
 /// What a receiver did so far.

@@ -75,6 +75,29 @@ impl View {
         value
     }
 
+    /// Bytes in place.
+    ///
+    /// # Safety
+    /// As for [`word`](Self::word), for each word that holds one of them; and nobody writes them while the slice lives.
+    #[cfg(not(loom))]
+    #[inline]
+    pub(crate) unsafe fn bytes(&self, offset: usize, bytes: usize) -> &[u8] {
+        // SAFETY: inside the region and unwritten by the caller's word, alive by the invariant.
+        unsafe { core::slice::from_raw_parts(self.base.as_ptr().cast::<u8>().add(offset), bytes) }
+    }
+
+    /// Bytes in place, to be filled.
+    ///
+    /// # Safety
+    /// As for [`word`](Self::word), for each word that holds one of them; the region is ours to write, and nobody in this
+    /// process reads or writes them in any other way while the slice lives.
+    #[cfg(not(loom))]
+    #[inline]
+    pub(crate) unsafe fn bytes_mut(&mut self, offset: usize, bytes: usize) -> &mut [u8] {
+        // SAFETY: inside the region and ours alone by the caller's word, alive by the invariant; the words are `UnsafeCell`s.
+        unsafe { core::slice::from_raw_parts_mut(self.base.as_ptr().cast::<u8>().add(offset), bytes) }
+    }
+
     /// Copies the bytes of a small message out, word by word.
     ///
     /// # Safety

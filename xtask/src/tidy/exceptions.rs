@@ -29,7 +29,6 @@ pub(super) const UNSAFE: &[Exception] = &[
     listed("crates/zero-copy/benches/", HEAP_PROMISE),
     listed("crates/channel/src/producer.rs", "borrows loaned buffers in place"),
     listed("crates/channel/src/consumer.rs", "borrows a trusted producer's buffers in place"),
-    listed("crates/channel/src/receiver.rs", "trusts a producer when the binding does"),
     listed(
         "crates/channel/src/validity.rs",
         "keeps the region beside its view, and reads one checked word through it",

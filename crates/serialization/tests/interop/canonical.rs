@@ -5,9 +5,9 @@ use capnp::serialize::BufferSegments;
 use feuerbird_serialization::wire::CapabilityIndex;
 use feuerbird_serialization::{Encode, EncodeError, Format, Layer, Stable, frame};
 
-use crate::common::{Aligned, FULL, LITE, full_of, to_list, to_struct};
+use crate::common::{Aligned, FULL, LITE, RAW, full_of, to_list, to_struct};
 use crate::everything::*;
-use crate::values::{Check, Described, encoded, every_value, with_any};
+use crate::values::{Check, Described, description, encoded, every_value, with_any};
 
 pub(crate) fn canonical(bytes: &[u8], format: Format) -> Vec<u8> {
     let bytes = Aligned::new(bytes);
@@ -40,6 +40,15 @@ fn scattered(full: &[u8]) -> Vec<u8> {
     capnp::serialize::write_message_to_words(&builder)
 }
 
+/// All segments in one, without a schema.
+fn flattened(full: &[u8]) -> Vec<u8> {
+    let bytes = Aligned::new(full);
+    let root = frame::open(Stable::new(bytes.bytes()).unwrap(), FULL, 0, 0).unwrap();
+    let mut out = vec![0xEE; root.copied_size(FULL, 0, 0)];
+    assert_eq!(root.copied(FULL, 0, 0, &mut out), Ok(out.len()));
+    out
+}
+
 struct Canonical;
 
 impl Check for Canonical {
@@ -50,7 +59,11 @@ impl Check for Canonical {
         for format in [LITE, Layer::Lite.format()] {
             assert_eq!(canonical(encoded(value, format).bytes(), format), form);
         }
-        assert_eq!(canonical(&scattered(full.bytes()), FULL), form);
+        let scattered = scattered(full.bytes());
+        assert_eq!(canonical(&scattered, FULL), form);
+        let flat = flattened(&scattered);
+        assert_eq!(flat[..4], [0; 4], "one segment");
+        assert_eq!(description::<M>(&flat, FULL), description::<M>(full.bytes(), FULL));
         let words: Vec<u64> = form.as_chunks().0.iter().map(|word| u64::from_le_bytes(*word)).collect();
         let again = full_of(&[&words]);
         assert!(reader(again.bytes()).is_canonical().unwrap());
@@ -106,4 +119,22 @@ fn a_message_with_a_capability_has_no_canonical_form() {
     let stable = Stable::new(out.bytes()).unwrap().with_capabilities(1);
     let root = frame::open(stable, FULL, 0, 0).unwrap();
     assert_eq!(root.canonical(&mut [0; 512]), Err(EncodeError::Refused));
+}
+
+/// Raw is not checked: what no walk has bounded is bounded here.
+#[test]
+fn unchecked_messages_without_end_are_refused_and_huge_lists_of_nothing_cost_nothing() {
+    let circle = [to_struct(-1, 0, 1)];
+    let doubled: Vec<u64> = (0..40).flat_map(|_| [to_struct(1, 0, 2), to_struct(0, 0, 2)]).collect();
+    for words in [&circle[..], &doubled] {
+        let bytes = Aligned::of_words(words);
+        let root = frame::open(Stable::new(bytes.bytes()).unwrap(), RAW, 0, 1).unwrap();
+        assert_eq!(
+            (root.canonical(&mut [0; 512]), root.canonical_bound()),
+            (Err(EncodeError::TooLarge), usize::MAX)
+        );
+    }
+    let nothing = Aligned::of_words(&[to_list(0, 7, 0), ((1 << 29) - 1) << 2]);
+    let root = frame::open(Stable::new(nothing.bytes()).unwrap(), RAW, 0, 1).unwrap();
+    assert_eq!(root.canonical(&mut [0; 512]), Ok(24));
 }

@@ -37,6 +37,7 @@ pub(super) const UNSAFE: &[Exception] = &[
     listed("crates/channel/tests/", HEAP_PROMISE),
     listed("crates/channel/benches/", HEAP_PROMISE),
     listed("crates/serialization/tests/allocation.rs", "a global allocator that counts"),
+    listed("crates/serialization/tests/guard_pages.rs", "maps pages that nobody may read, and reads one"),
     listed("crates/formats/tests/allocation.rs", "a global allocator that counts"),
     listed("crates/formats/tests/channel.rs", HEAP_PROMISE),
     listed("crates/formats/tests/common/table.rs", "a FlatBuffers table, as `flatc` writes them"),

@@ -57,3 +57,12 @@ struct Padded @0xd31122223333444a {
   middle @2 :UInt16;
   float @3 :Float32;
 }
+
+struct Chain @0xd31122223333444b {
+  # A union whose first member is the struct itself: one that was never set has no end.
+
+  union {
+    next @0 :Chain;
+    end @1 :Void;
+  }
+}

@@ -1,6 +1,7 @@
 //! The jobs of `test` and `ci`: what each proves, how it runs, and the summary of a run.
 
 mod commands;
+mod fuzz;
 mod interop;
 
 use std::time::{Duration, Instant};
@@ -22,6 +23,7 @@ pub(crate) enum Job {
     Benches,
     Loom,
     Miri,
+    Fuzz,
 }
 
 /// How a job ended, when it did not fail.
@@ -34,6 +36,12 @@ pub(crate) enum Outcome {
 }
 
 impl Job {
+    /// All jobs that a run without a name runs. Fuzzing is by name only: building with the sanitizer takes minutes.
+    pub(crate) fn ordinary() -> Vec<Self> {
+        let all = <Self as clap::ValueEnum>::value_variants().iter();
+        all.copied().filter(|job| *job != Self::Fuzz).collect()
+    }
+
     /// Its name on the command line.
     pub(crate) fn name(self) -> &'static str {
         match self {
@@ -48,6 +56,7 @@ impl Job {
             Self::Benches => "benches",
             Self::Loom => "loom",
             Self::Miri => "miri",
+            Self::Fuzz => "fuzz",
         }
     }
 
@@ -70,6 +79,9 @@ impl Job {
             Self::Interop => "other implementations of Cap'n Proto read our messages, and we theirs",
             Self::Benches => "every benchmark runs, and what it measures gives right results",
             Self::Loom => "the lock-free protocols hold in every interleaving of the model's small cases",
+            Self::Fuzz => {
+                "no decoder panics, hangs or reads where it must not, on what a fuzzer finds in seconds"
+            }
             Self::Miri => "the unsafe code of shared memory has no undefined behaviour in these tests",
         }
     }
@@ -87,6 +99,7 @@ impl Job {
             Self::Benches => commands::benches(context),
             Self::Loom => commands::loom(context),
             Self::Miri => commands::miri(context),
+            Self::Fuzz => fuzz::run(context),
         }
     }
 }

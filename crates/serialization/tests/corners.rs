@@ -290,3 +290,15 @@ fn fields_of_an_interface_hold_indices_of_what_came_beside() {
         assert_eq!(IntroductionMessage::decode(stable, FULL).map(|_| ()), Err(DecodeError::WrongType));
     }
 }
+
+/// Its first member is set, and null, and reads as one more of the same.
+#[test]
+fn a_view_without_an_end_can_be_printed() {
+    let sent = Chain { which: ChainWhich::Next(None) };
+    let mut out = common::Aligned::new(&vec![0; sent.encoded_bound(common::FULL)]);
+    sent.encode(common::FULL, out.bytes_mut()).unwrap();
+    let view = ChainMessage::decode(Stable::new(out.bytes()).unwrap(), common::FULL).unwrap();
+    assert_eq!(format!("{view:?}"), "Chain { which: Next(Chain { .. }) }");
+    let ChainWhichReader::Next(next) = view.which() else { panic!("{view:?}") };
+    assert!(matches!(next.which(), ChainWhichReader::Next(_)));
+}

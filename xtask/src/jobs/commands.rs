@@ -122,7 +122,7 @@ pub(super) fn miri(context: &Context) -> JobResult {
 }
 
 /// The `cargo` of the nightly toolchain, also when this program was started by another toolchain's.
-fn nightly_cargo(context: &Context) -> Command {
+pub(super) fn nightly_cargo(context: &Context) -> Command {
     let mut command = context.command("rustup");
     command.args(["run", "nightly", "cargo"]).env_remove("CARGO").env_remove("RUSTC");
     command

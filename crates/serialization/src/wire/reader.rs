@@ -7,6 +7,8 @@ use super::{
     list::RawList,
     pointer::Kind,
 };
+use core::fmt;
+
 use zerocopy::{FromBytes, Immutable, KnownLayout};
 
 use crate::DecodeError;
@@ -15,7 +17,7 @@ use crate::DecodeError;
 ///
 /// Getters never fail. Fields that the sender's version of the schema did not have read as their default; so does what a check
 /// would have refused, which only the Raw layer lets through.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy)]
 pub struct StructReader<'a> {
     arena: Arena<'a>,
     /// The data section. Less than a word where a list of primitives is read as one of structs.
@@ -23,6 +25,25 @@ pub struct StructReader<'a> {
     /// The word of the first pointer, and how many there are.
     pointers_at: u32,
     pointers: u16,
+}
+
+/// Its sections, and nothing of what they hold: that is for whoever knows the schema.
+impl fmt::Debug for StructReader<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "StructReader({} bytes of data, {} pointers)", self.data.len(), self.pointers)
+    }
+}
+
+/// What it leads to, and nothing of what that holds.
+impl fmt::Debug for AnyReader<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Some(Target { pointer, .. }) = self.target() else { return f.write_str("AnyReader(null)") };
+        match pointer.kind() {
+            Kind::Struct => write!(f, "AnyReader({:?})", self.structure()),
+            Kind::List => write!(f, "AnyReader(list of {})", self.raw_list().map_or(0, |list| list.len())),
+            Kind::Far | Kind::Other => write!(f, "AnyReader({:?})", self.capability()),
+        }
+    }
 }
 
 macro_rules! numbers {
@@ -62,6 +83,12 @@ impl<'a> StructReader<'a> {
     #[inline]
     pub fn f64(&self, index: usize, default: u64) -> f64 {
         f64::from_bits(self.u64(index, default))
+    }
+
+    /// Whether it has no fields at all: all read as their defaults.
+    #[inline]
+    pub fn is_empty(&self) -> bool {
+        self.data.is_empty() && self.pointers == 0
     }
 
     /// Whether a pointer is not null.
@@ -115,7 +142,7 @@ impl<'a> StructReader<'a> {
 }
 
 /// A pointer of a message, and what it leads to: a field of type `AnyPointer`, or any other before it is looked at.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy)]
 pub struct AnyReader<'a> {
     arena: Arena<'a>,
     at: u32,

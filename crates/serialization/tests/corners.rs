@@ -295,9 +295,9 @@ fn fields_of_an_interface_hold_indices_of_what_came_beside() {
 #[test]
 fn a_view_without_an_end_can_be_printed() {
     let sent = Chain { which: ChainWhich::Next(None) };
-    let mut out = common::Aligned::new(&vec![0; sent.encoded_bound(common::FULL)]);
-    sent.encode(common::FULL, out.bytes_mut()).unwrap();
-    let view = ChainMessage::decode(Stable::new(out.bytes()).unwrap(), common::FULL).unwrap();
+    let mut out = Aligned::new(&vec![0; sent.encoded_bound(FULL)]);
+    sent.encode(FULL, out.bytes_mut()).unwrap();
+    let view = ChainMessage::decode(Stable::new(out.bytes()).unwrap(), FULL).unwrap();
     assert_eq!(format!("{view:?}"), "Chain { which: Next(Chain { .. }) }");
     let ChainWhichReader::Next(next) = view.which() else { panic!("{view:?}") };
     assert!(matches!(next.which(), ChainWhichReader::Next(_)));

@@ -135,10 +135,6 @@ fn debug(out: &mut Code, item: &Item<'_>) {
             fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {{
                 let mut text = f.debug_struct({name:?});"
     ));
-    if item.structure.discriminant.is_some() {
-        // The first member of a struct that was never set may be such a struct again, without end.
-        out.line("if self.0.is_empty() { return text.finish_non_exhaustive(); }");
-    }
     for field in item.structure.plain_fields().filter(|field| !is_void(field)) {
         let getter = names::snake(&field.name);
         let name = getter.trim_start_matches("r#");
@@ -152,6 +148,13 @@ fn debug(out: &mut Code, item: &Item<'_>) {
         out.line(&format!("{guard}{{ text.field({name:?}, &self.{getter}()); }}"));
     }
     if item.structure.discriminant.is_some() {
+        // The first member of a struct that was never set may be such a struct again, without end.
+        let is_struct = |(number, field): (u16, &Field)| {
+            number == 0 && matches!(field.content, Content::Slot { ty: Type::Struct(_), .. })
+        };
+        if item.structure.members().any(is_struct) {
+            out.line("if self.0.is_empty() { return text.finish_non_exhaustive(); }");
+        }
         out.line("text.field(\"which\", &self.which());");
     }
     out.line("text.finish() } }");

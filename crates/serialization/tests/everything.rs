@@ -205,7 +205,8 @@ fn same_lists(sent: &Lists<'_>, view: ListsReader<'_>) {
 
 #[test]
 fn lists_of_everything_arrive() {
-    for count in [0, 1, 2, 7, 8, 9, 63, 64, 65, 200] {
+    let counts = if cfg!(miri) { &[0, 1, 9][..] } else { &[0, 1, 2, 7, 8, 9, 63, 64, 65, 200] };
+    for count in counts.iter().copied() {
         with_lists(count, |sent| arrives::<ListsMessage>(&sent, |view| same_lists(&sent, view)));
     }
 }

@@ -106,8 +106,13 @@ fn every_format_but_the_bindings_is_refused() {
 /// crate reads too.
 #[test]
 fn no_single_changed_word_does_harm() {
-    let values = chosen_words();
-    for size in [0, 3, 16, 64] {
+    let mut values = chosen_words();
+    if cfg!(miri) {
+        // A few of each kind.
+        values = values.into_iter().step_by(23).collect();
+    }
+    let sizes = if cfg!(miri) { &[3][..] } else { &[0, 3, 16, 64] };
+    for size in sizes.iter().copied() {
         let payload = payload(size);
         for format in FORMATS {
             let whole = encoded(&sample(&payload), format);
@@ -276,11 +281,11 @@ fn the_worst_message_costs_no_more_than_its_budget() {
     let lite = lite_of(&segment);
     let full = full_of(&[&segment]);
     let start = Instant::now();
-    for _ in 0..100 {
+    for _ in 0..if cfg!(miri) { 1 } else { 100 } {
         let _ = decode(lite.bytes(), LITE);
         let _ = decode(full.bytes(), FULL);
     }
-    assert!(start.elapsed() < Duration::from_secs(1), "{:?}", start.elapsed());
+    assert!(cfg!(miri) || start.elapsed() < Duration::from_secs(1), "{:?}", start.elapsed());
 }
 
 #[test]
@@ -340,7 +345,7 @@ fn segment_tables_that_lie_are_refused() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(2000))]
+    #![proptest_config(ProptestConfig::with_cases(if cfg!(miri) { 5 } else { 2000 }))]
 
     #[test]
     fn random_bytes_do_no_harm(bytes in prop::collection::vec(any::<u8>(), 0..200)) {

@@ -109,6 +109,11 @@ impl<T: Message, H: Home> LocalSender<T, H> {
         Ok(bytes)
     }
 
+    /// Whether nobody is there any more who could take what was sent.
+    pub(crate) fn is_left_alone(&self) -> bool {
+        self.queue.receivers.load(Ordering::Acquire) == 0
+    }
+
     pub(crate) fn is_drained(&self) -> bool {
         self.queue.full.is_empty()
     }

@@ -168,7 +168,7 @@ impl<H: Home> Producer<H> {
     /// [`PollError::PeerMisbehaved`] where the peer's position cannot be.
     pub fn untaken(&mut self) -> Result<u64, PollError> {
         self.look_at_head()?;
-        Ok(self.tail - self.head)
+        Ok(self.next() - self.head)
     }
 
     /// The index of the next message to be written.

@@ -215,6 +215,9 @@ impl<T: Message, H: Home> Sender<T, H> {
                     if local.is_drained() {
                         return Ok(());
                     }
+                    if local.is_left_alone() {
+                        return Err(SendError::Disconnected);
+                    }
                 }
                 Route::Lanes(lanes) => {
                     if lanes.is_drained::<T>(&mut self.statistics)? {

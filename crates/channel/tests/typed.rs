@@ -249,3 +249,11 @@ fn a_raw_lane_copies_unless_somebody_vouched() {
     let statistics = receiver.statistics();
     assert_eq!((statistics.copies_made, statistics.copies_avoided), (1, 0));
 }
+
+#[test]
+fn finishing_without_anybody_to_take_what_is_left_says_so() {
+    let (mut sender, receiver) = local::<Plain<u64>, _>(HeapHome, 64, 4);
+    sender.send(&1).unwrap();
+    drop(receiver);
+    assert_eq!(sender.finish(u64::MAX), Err(SendError::Disconnected));
+}

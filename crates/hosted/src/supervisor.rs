@@ -207,10 +207,15 @@ impl Supervisor {
 
     /// A domain closed its gate: it gave up all it had. Its program may have let go of it and go on, so it is not killed.
     fn leave(&mut self, domain: DomainId) {
+        self.spare(domain);
+        self.end(domain);
+    }
+
+    /// Whoever ends this domain does not kill its process.
+    fn spare(&mut self, domain: DomainId) {
         if let Some(resident) = self.kernel.machine_mut().residents.get_mut(&domain) {
             resident.process = None;
         }
-        self.end(domain);
     }
 
     fn end(&mut self, domain: DomainId) {
@@ -220,6 +225,8 @@ impl Supervisor {
 
     fn end_lost(&mut self) {
         while let Some(domain) = self.kernel.machine_mut().lost.pop() {
+            // A gate that takes nothing any more was closed: we wrote to it before we heard of that.
+            self.spare(domain);
             self.kernel.domain_died(domain);
         }
     }
@@ -276,14 +283,17 @@ impl Supervisor {
         let machine = self.kernel.machine_mut();
         // The process that connected, and not whoever may have got its number since.
         let process = socket.peer_process();
-        if machine.settle(domain, Some(socket)).is_err()
-            || !machine.recognise_as(domain, process, message.sender)
-        {
+        let is_known = machine.settle(domain, Some(socket)).is_ok()
+            && machine.recognise_as(domain, process, message.sender);
+        if is_known {
+            front.grants.give(&mut self.kernel, self.root, slot, &admission);
+        }
+        // Admission was all that the root needed this capability for; kept, each visitor would cost a slot for ever, and one
+        // who came to nothing too.
+        let _ = call_as_root(&mut self.kernel, self.root, Call::Delete, &[slot.to_bits()]);
+        if !is_known {
             return self.end(domain);
         }
-        front.grants.give(&mut self.kernel, self.root, slot, &admission);
-        // Admission was all that the root needed this capability for; kept, each visitor would cost a slot for ever.
-        let _ = call_as_root(&mut self.kernel, self.root, Call::Delete, &[slot.to_bits()]);
         match self.kernel.dispatch(domain, request, &[], None) {
             Outcome::Reply(answer) => self.kernel.machine_mut().answer(domain, answer),
             Outcome::Pending => {}

@@ -32,13 +32,20 @@ impl<G: Gate> Domain<G> {
             self.drop_regions([region]);
             return Ok(());
         }
-        self.call(Call::Share, &[number, peer, region.to_bits()], None)?;
-        Ok(())
+        let shared = self.call(Call::Share, &[number, peer, region.to_bits()], None);
+        if shared.is_err() {
+            self.fail(number, peer, PollError::Disconnected);
+        }
+        shared.map(drop)
     }
 
     pub(crate) fn on_shared(&self, values: [u64; 6], handle: Option<G::Handle>) -> Result<(), Error> {
         let [number, peer, bytes, ..] = values;
-        let handle = handle.ok_or(Error::Garbled)?;
+        let Some(handle) = handle else {
+            // Lost on its way, because this process had no room for one more descriptor: there is no second one.
+            self.fail(number, peer, PollError::Disconnected);
+            return Err(Error::Garbled);
+        };
         let common =
             self.with_binding(number, |binding| binding.awaits(peer).then(|| binding.common.clone()));
         // Only one who is waited for is worth a mapping; a second sharing is not.

@@ -73,7 +73,7 @@ impl<W: WriteRegion> Memory<W> {
 }
 
 impl<H: Home> Producer<H> {
-    /// Attaches to a consumer. `own` was [`prepare`]d and is fresh otherwise; `peer` is the consumer's half.
+    /// Attaches to a consumer. `own` was [prepared](crate::prepare) and is fresh otherwise; `peer` is the consumer's half.
     ///
     /// # Errors
     /// [`AttachError`] where either half does not fit the terms.

@@ -34,7 +34,7 @@ macro_rules! each {
         let list = $list;
         number!($seen, list.len());
         for $value in list.iter() {
-            $visit;
+            let () = $visit;
         }
     }};
 }

@@ -109,9 +109,14 @@ impl<T: Message, H: Home> LocalSender<T, H> {
         Ok(bytes)
     }
 
+    /// How many receivers are there.
+    pub(crate) fn receivers(&self) -> usize {
+        self.queue.receivers.load(Ordering::Acquire)
+    }
+
     /// Whether nobody is there any more who could take what was sent.
     pub(crate) fn is_left_alone(&self) -> bool {
-        self.queue.receivers.load(Ordering::Acquire) == 0
+        self.receivers() == 0
     }
 
     pub(crate) fn is_drained(&self) -> bool {
@@ -146,6 +151,11 @@ impl<T: Message, H: Home> LocalReceiver<T, H> {
         let queue = &self.queue;
         let ready = || !queue.full.is_empty() || queue.senders.load(Ordering::Relaxed) == 0;
         queue.sleepers.sleep(&self.home, timeout_ns, ready);
+    }
+
+    /// How many senders are there.
+    pub(crate) fn senders(&self) -> usize {
+        self.queue.senders.load(Ordering::Acquire)
     }
 
     fn nothing(&self) -> RecvError {

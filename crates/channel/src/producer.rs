@@ -137,6 +137,10 @@ impl<H: Home> Producer<H> {
     /// only when the lane looks full.
     #[inline(always)] // with `publish`: passing a claim through memory costs as much as the rest of a small message
     pub fn claim(&mut self, bytes: usize) -> Result<Claim<'_, H>, ClaimError> {
+        // A claim finds a place for its stamp, so that what is written can always be put off.
+        if self.deferred == MOST_DEFERRED {
+            self.announce_deferred();
+        }
         self.check_open().map_err(ClaimError::Ended)?;
         if bytes > self.layout.message_bytes() {
             return Err(ClaimError::TooLarge);
@@ -220,9 +224,6 @@ impl<H: Home> Producer<H> {
     /// just after it was looked at here: such a message, one at most, arrives at both. Copied out, the look and the step are
     /// neighboring instructions; read in place, the reading lies between them. Nothing is ever lost here.
     pub fn recover(&mut self, mut take: impl FnMut(&[u8])) -> u64 {
-        if self.deferred > 0 {
-            self.announce_deferred();
-        }
         self.memory.region().writable()[CLOSED_WORD].store(1, Ordering::Release);
         self.validity.end(Ended::Unbound);
         // What the consumer's processor has executed is seen now, and whatever told that the lane is over was written after
@@ -233,9 +234,12 @@ impl<H: Home> Producer<H> {
         let _ = self.look_at_head();
         let mut bytes = Buffer::with_capacity(self.layout.message_bytes());
         let oldest = self.head.max(self.tail.saturating_sub(self.layout.depth()));
-        for index in oldest..self.tail {
+        for index in oldest..self.next() {
             let region = self.memory.region();
-            let stamp = Stamp(region.words().load(self.layout.stamp_word(index)));
+            // What was put off has its stamp here only.
+            let put_off = index.checked_sub(self.tail).and_then(|place| self.stamps.get(place as usize));
+            let announced = || Stamp(region.words().load(self.layout.stamp_word(index)));
+            let stamp = put_off.copied().unwrap_or_else(announced);
             let slot = self.layout.slot_bytes(index);
             let start = if stamp.is_pooled() {
                 let id = BufferId(region.words().load(slot / 8) as u32);
@@ -247,8 +251,11 @@ impl<H: Home> Producer<H> {
             region.copy_out(start, &mut bytes.bytes_mut()[..stamp.bytes()]);
             take(&bytes.bytes()[..stamp.bytes()]);
         }
+        let recovered = self.next() - oldest;
+        self.tail = self.next();
+        self.deferred = 0;
         self.head = self.tail;
-        self.tail - oldest
+        recovered
     }
 
     /// Takes back every buffer, for a lane that ended; returns how many are still out after that, which is a bug here.
@@ -394,18 +401,20 @@ impl<H: Home> Producer<H> {
     /// Keeps a stamp for a message whose bytes are in place, until all that are kept are announced together.
     #[inline]
     fn defer(&mut self, stamp: Stamp) {
-        if self.deferred == MOST_DEFERRED {
-            self.announce_deferred();
-        }
+        // `claim` saw to it that there is a place.
         self.stamps[self.deferred] = stamp;
         self.deferred += 1;
     }
 
-    /// Announces what was written and [deferred](Claim::defer), oldest first, and wakes the consumer if it sleeps.
+    /// Announces what was written and [deferred](Claim::defer), oldest first, and wakes the consumer if it sleeps. Does nothing once
+    /// the lane is not valid any more: what was deferred is then [recovered](Self::recover) with the rest.
     ///
     /// # Cost
     /// A store for each message, and one look at whether the consumer sleeps.
     pub fn announce_deferred(&mut self) {
+        if self.check_valid().is_err() {
+            return;
+        }
         for deferred in 0..core::mem::take(&mut self.deferred) {
             self.store_stamp(self.stamps[deferred]);
         }

@@ -175,7 +175,7 @@ impl<T: Message, H: Home> Receiver<T, H> {
     /// How many senders are there.
     pub fn senders(&mut self) -> usize {
         match &mut self.route {
-            Route::Local(_) => 1,
+            Route::Local(local) => local.senders(),
             Route::Lanes(lanes) => {
                 lanes.accept();
                 lanes.lanes.len()

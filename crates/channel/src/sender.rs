@@ -177,7 +177,8 @@ impl<T: Message, H: Home> Sender<T, H> {
     /// Sends messages of an iterator, all to one receiver as long as it has room, and announces up to 32 of them at once: a
     /// receiver that polls then does not take lines away that are still being written. Returns how many were sent.
     ///
-    /// Waits for room as [`send`](Self::send) does.
+    /// Waits for room as [`send`](Self::send) does. What was sent may not be seen before the batch ends or 32 messages are together: an
+    /// iterator that waits for an answer to an earlier message of the same batch waits for ever.
     ///
     /// # Errors
     /// [`BatchError`]: how many were sent, and why the next one was not. That one was taken out of the iterator.
@@ -216,7 +217,8 @@ impl<T: Message, H: Home> Sender<T, H> {
                         return Ok(());
                     }
                     if local.is_left_alone() {
-                        return Err(SendError::Disconnected);
+                        // Its last receiver may have taken the last message between the two looks.
+                        return if local.is_drained() { Ok(()) } else { Err(SendError::Disconnected) };
                     }
                 }
                 Route::Lanes(lanes) => {
@@ -242,7 +244,7 @@ impl<T: Message, H: Home> Sender<T, H> {
     /// How many receivers are there.
     pub fn receivers(&mut self) -> usize {
         match &mut self.route {
-            Route::Local(_) => 1,
+            Route::Local(local) => local.receivers(),
             Route::Lanes(lanes) => {
                 lanes.accept();
                 lanes.drop_ended(&mut self.statistics);
@@ -390,10 +392,10 @@ impl<H: Home> Lanes<H> {
         }
         let index = if self.next < self.lanes.len() { self.next } else { 0 };
         self.next = index + 1;
-        let lane = &mut self.lanes[index];
+        let announcing = Announcing(&mut self.lanes[index]);
         let mut sent = 0;
         for message in messages {
-            let Ok(bytes) = publish::<T, H>(lane, &message, Announce::Later) else {
+            let Ok(bytes) = publish::<T, H>(announcing.0, &message, Announce::Later) else {
                 *left = Some(message);
                 break;
             };
@@ -401,7 +403,6 @@ impl<H: Home> Lanes<H> {
             statistics.messages += 1;
             statistics.bytes += bytes as u64;
         }
-        lane.producer.announce_deferred();
         sent
     }
 
@@ -499,8 +500,10 @@ impl<H: Home> Lanes<H> {
         self.lanes.iter_mut().for_each(|lane| lane.producer.begin_sleep());
         home.heavy_barrier();
         // A lane that is ending takes nothing, and why is told soon: no reason to stay awake.
-        let ready = |lane: &mut LaneOut<H>| {
-            lane.producer.check_open() != Err(PollError::Ending) && lane.producer.has_room() != Ok(false)
+        // One that has ended is something to look at, full or not.
+        let ready = |lane: &mut LaneOut<H>| match lane.producer.check_open() {
+            Ok(()) => lane.producer.has_room() != Ok(false),
+            Err(error) => error != PollError::Ending,
         };
         if !self.lanes.iter_mut().any(ready) && self.arriving.is_empty() {
             let mut words = [Watched { address: core::ptr::null(), seen: 0 }; MAX_WATCHED];
@@ -509,6 +512,15 @@ impl<H: Home> Lanes<H> {
             home.wait(&words[..watched], timeout_ns);
         }
         self.lanes.iter_mut().for_each(|lane| lane.producer.end_sleep());
+    }
+}
+
+/// Announces what a batch has put off, also where the caller's iterator panics.
+struct Announcing<'l, H: Home>(&'l mut LaneOut<H>);
+
+impl<H: Home> Drop for Announcing<'_, H> {
+    fn drop(&mut self) {
+        self.0.producer.announce_deferred();
     }
 }
 

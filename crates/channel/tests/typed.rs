@@ -13,7 +13,7 @@ use feuerbird_channel::{
     Receiver, RecvError, SendError, Sender, Terms, Validity, WhenFull, local,
 };
 use feuerbird_serialization::{Checksum, Layer, Plain};
-use feuerbird_zero_copy::WriteRegion;
+use feuerbird_zero_copy::{Region, WriteRegion};
 use support::{Halves, halves, lane};
 
 type Ends = (Sender<Plain<u64>, HeapHome>, Receiver<Plain<u64>, HeapHome>);
@@ -148,14 +148,48 @@ fn a_claim_held_across_a_revocation_is_not_published() {
     }
 }
 
+/// Neither by the announcement nor by the end of the producer, and nothing is lost.
 #[test]
-fn nothing_of_a_batch_is_published_once_revoked() {
-    let (mut producer, _consumer, revoke) = under_a_word(terms(8));
-    producer.claim(8).unwrap().defer(8).unwrap();
-    let claim = producer.claim(8).unwrap();
-    revoke();
-    assert_eq!(claim.defer(8), Err(PollError::Revoked));
-    assert_eq!(producer.claim(8).map(|_| ()), Err(ClaimError::Ended(PollError::Revoked)));
+fn nothing_of_a_batch_is_announced_once_revoked() {
+    for largest in [64, 4096] {
+        let terms = Terms::new(largest, 64).unwrap();
+        let Halves { layout, out, out_view, back_view, .. } = halves(terms);
+        // SAFETY: one word, written and read atomically.
+        let (words, words_view) = unsafe { feuerbird_zero_copy::heap_region(4096) };
+        words.writable()[0].store(7, Ordering::SeqCst);
+        let validity = Validity::new(Arc::new(words_view), 0, 7).unwrap();
+        let mut producer = Producer::attach(HeapHome, terms, out, back_view, validity.share(), None).unwrap();
+        let bytes = largest as usize / 2;
+        for index in 0..20 {
+            let mut claim = producer.claim(bytes).unwrap();
+            claim.bytes_mut().fill(index);
+            claim.defer(bytes).unwrap();
+        }
+        let claim = producer.claim(bytes).unwrap();
+        words.writable()[0].store(8, Ordering::SeqCst);
+        validity.end(Ended::Revoked);
+        assert_eq!(claim.defer(bytes), Err(PollError::Revoked));
+        assert_eq!(producer.claim(8).map(|_| ()), Err(ClaimError::Ended(PollError::Revoked)));
+        producer.announce_deferred();
+        assert_eq!((producer.published(), producer.untaken()), (0, Ok(20)));
+        let mut recovered = vec![];
+        assert_eq!(producer.recover(|message| recovered.push((message.len(), message[0]))), 20);
+        assert!(recovered.into_iter().eq((0..20).map(|index| (bytes, index))));
+        assert_eq!(producer.reclaim(), 0);
+        drop(producer);
+        let announced = (0..20).filter(|index| out_view.words().load(layout.stamp_word(*index)) != 0).count();
+        assert_eq!(announced, 0, "of 20, for messages of up to {largest} bytes");
+    }
+}
+
+#[test]
+fn a_batch_whose_iterator_panics_is_announced_as_far_as_it_came() {
+    let (mut sender, mut receiver) = ends(terms(8), Trust::USER);
+    let messages = (0..5).inspect(|value| assert!(*value < 3, "on purpose"));
+    let result = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| sender.send_batch(messages)));
+    assert!(result.is_err());
+    assert_eq!(receiver.recv_batch(9, 0, |_| ()), Ok(3));
+    assert_eq!(sender.finish(0), Ok(()));
 }
 
 #[test]
@@ -256,4 +290,10 @@ fn finishing_without_anybody_to_take_what_is_left_says_so() {
     sender.send(&1).unwrap();
     drop(receiver);
     assert_eq!(sender.finish(u64::MAX), Err(SendError::Disconnected));
+    assert_eq!(sender.receivers(), 0);
+    let (sender, mut receiver) = local::<Plain<u64>, _>(HeapHome, 64, 4);
+    let more = (sender.clone_local(), receiver.clone_local());
+    assert_eq!(receiver.senders(), 2);
+    drop(more);
+    assert_eq!(receiver.senders(), 1);
 }

@@ -6,13 +6,14 @@
 //!
 //! * An upcall that another one undoes goes when that one comes, and what nobody has heard of is not taken back: a
 //!   capability that is granted and revoked, or a peer that joins and leaves, while the domain does not listen, leaves
-//!   nothing behind. So there is at most one upcall waiting for each capability, and three for each pair and binding, that
-//!   the domain can have at one time. Who floods another runs into that one's quotas, which refuse the flooder.
+//!   nothing behind. What a peer sent before it left is still to be had, though: where the domain has heard of the peer, its
+//!   memory stays announced. So there is at most one upcall waiting for each capability, and three for each pair that the
+//!   domain can have, or has heard of. Who floods another runs into that one's quotas, which refuse the flooder.
 //! * Of its replies at most [`MAX_REPLIES`] wait: until then it is heard, after that it is not before it has read some.
 
 use std::{collections::VecDeque, os::fd::AsFd};
 
-use feuerbird_abi::{Class, RECORD_BYTES, Upcall, UpcallKind};
+use feuerbird_abi::{Class, RECORD_BYTES, Reason, Upcall, UpcallKind};
 use zerocopy::FromBytes;
 
 use crate::{
@@ -135,7 +136,9 @@ pub(crate) fn annul<T>(
     upcall: impl Fn(&T) -> Option<Upcall>,
 ) -> bool {
     let mut is_unheard_of = false;
+    // Memory is announced after the peer itself, so that what is still unheard of is known by then.
     waiting.retain(|it| match upcall(it).map(|older| undoes(newer, &older)) {
+        Some(Undone::Memory) => !is_unheard_of,
         Some(Undone::Wholly) => {
             is_unheard_of = true;
             false
@@ -152,6 +155,8 @@ enum Undone {
     Not,
     /// The older one need not be heard any more.
     InPart,
+    /// The older one is of use only to who has heard of the peer: it may have sent something and left.
+    Memory,
     /// Neither of them needs to be heard.
     Wholly,
 }
@@ -162,8 +167,10 @@ fn undoes(newer: &Upcall, older: &Upcall) -> Undone {
     let (Some(newer_kind), Some(older_kind)) = kinds else { return Undone::Not };
     let is_same_binding = newer.values[0] == older.values[0];
     match (newer_kind, older_kind) {
-        (PeerLeft, PeerJoined | Shared) if newer.values[..2] == older.values[..2] => {
-            if older_kind == PeerJoined { Undone::Wholly } else { Undone::InPart }
+        (PeerLeft, PeerJoined) if newer.values[..2] == older.values[..2] => Undone::Wholly,
+        (PeerLeft, Shared) if newer.values[..2] == older.values[..2] => {
+            let is_revoked = newer.values[2] == Reason::Revoked as u64;
+            if is_revoked { Undone::InPart } else { Undone::Memory }
         }
         (Repossessed, PeerJoined | Shared | PeerLeft | RevocationRequested) if is_same_binding => {
             Undone::InPart
@@ -207,7 +214,8 @@ mod tests {
     #[test]
     fn what_was_heard_of_before_is_taken_back_aloud() {
         assert_eq!(left(&[(Repossessed, &[NO_BINDING, 7])]), [(6, NO_BINDING)]);
-        assert_eq!(left(&[(Shared, &[1, 2, 4096]), (PeerLeft, &[1, 2])]), [(4, 1)]);
+        let revoked = Reason::Revoked as u64;
+        assert_eq!(left(&[(Shared, &[1, 2, 4096]), (PeerLeft, &[1, 2, revoked])]), [(4, 1)]);
         let of_one_binding: [(UpcallKind, &[u64]); 5] = [
             (PeerJoined, &[1, 2]),
             (PeerLeft, &[1, 3]),
@@ -216,6 +224,18 @@ mod tests {
             (Repossessed, &[1, 7]),
         ];
         assert_eq!(left(&of_one_binding), [(6, 1)]);
+    }
+
+    #[test]
+    fn what_a_peer_sent_before_it_left_is_still_to_be_had() {
+        for reason in [Reason::Unbound, Reason::Died] {
+            let reason = reason as u64;
+            assert_eq!(left(&[(Shared, &[1, 2, 4096]), (PeerLeft, &[1, 2, reason])]), [(3, 1), (4, 1)]);
+            assert_eq!(
+                left(&[(PeerJoined, &[1, 2]), (Shared, &[1, 2, 4096]), (PeerLeft, &[1, 2, reason])]),
+                []
+            );
+        }
     }
 
     #[test]

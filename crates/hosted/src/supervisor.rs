@@ -63,6 +63,17 @@ struct FrontDoor {
     closed_until: u64,
 }
 
+impl FrontDoor {
+    /// Who does not say who it is makes room for who may; whom the policy does not know, before others.
+    fn send_one_away(&mut self) {
+        let is_stranger = |it: &Socket| !it.peer().is_ok_and(|peer| self.policy.knows(peer));
+        let place = self.waiting.iter().position(is_stranger).unwrap_or(0);
+        if place < self.waiting.len() {
+            self.waiting.remove(place);
+        }
+    }
+}
+
 impl Supervisor {
     /// A supervisor whose root domain is this program, and the root domain's end of its gate.
     ///
@@ -235,10 +246,8 @@ impl Supervisor {
         let Some(front) = &mut self.front else { return };
         match front.listener.accept_timeout(Duration::ZERO) {
             Ok(Some(socket)) => {
-                // Who does not say who it is makes room for who may; whom the policy does not know, before others.
                 if front.waiting.len() >= MAX_WAITING {
-                    let is_stranger = |it: &Socket| !it.peer().is_ok_and(|peer| front.policy.knows(peer));
-                    front.waiting.remove(front.waiting.iter().position(is_stranger).unwrap_or(0));
+                    front.send_one_away();
                 }
                 front.waiting.push(socket);
             }
@@ -246,7 +255,7 @@ impl Supervisor {
             // No descriptor left, most likely: those who have said nothing yet hold some. Who knocks stays at the door,
             // and would be heard again at once, for ever.
             Err(_) => {
-                front.waiting.clear();
+                front.send_one_away();
                 front.closed_until = clock::now_ns() + TICK.as_nanos() as u64;
             }
         }

@@ -38,9 +38,14 @@ impl Vouched {
             Some(UpcallKind::PeerLeft) => {
                 self.lock().remove(&(binding, peer));
             }
-            Some(UpcallKind::Repossessed) => self.lock().retain(|(of, _), _| *of != binding),
+            Some(UpcallKind::Repossessed) => self.forget(binding),
             _ => {}
         }
+    }
+
+    /// This domain ends a binding, and hears no more about its peers.
+    pub(crate) fn forget(&self, binding: u64) {
+        self.lock().retain(|(of, _), _| *of != binding);
     }
 
     /// Whether memory is that of a peer of the trusted base. Once per memory.
@@ -58,4 +63,50 @@ impl Vouched {
 
 fn identity(handle: BorrowedFd<'_>) -> Option<Identity> {
     fstat(handle).ok().map(|status| (status.st_dev, status.st_ino))
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test may panic")]
+    use super::*;
+    use crate::os::memory::WriterMemory;
+
+    fn hear(vouched: &Vouched, kind: UpcallKind, values: &[u64], memory: Option<BorrowedFd<'_>>) {
+        vouched.hear(&Upcall::new(kind, 0, values), memory);
+    }
+
+    #[test]
+    fn memory_is_vouched_for_once_and_only_where_the_peer_is_of_the_trusted_base() {
+        let vouched = Vouched::default();
+        let memory = || WriterMemory::create("vouched", 4096).unwrap().1;
+        let (trusted, user, other) = (memory(), memory(), memory());
+        hear(&vouched, UpcallKind::PeerJoined, &[1, 1, 0xe], None);
+        hear(&vouched, UpcallKind::PeerJoined, &[1, 2, 0xd], None);
+        hear(&vouched, UpcallKind::Shared, &[1, 1, 4096], Some(trusted.as_fd()));
+        hear(&vouched, UpcallKind::Shared, &[1, 2, 4096], Some(user.as_fd()));
+        hear(&vouched, UpcallKind::Shared, &[1, 3, 4096], Some(other.as_fd()));
+        assert_eq!(
+            [&user, &other, &trusted, &trusted].map(|it| vouched.take(it)),
+            [false, false, true, false]
+        );
+    }
+
+    #[test]
+    fn nothing_is_kept_of_peers_that_left_and_bindings_that_ended() {
+        let ends: [fn(&Vouched); 3] = [
+            |vouched| hear(vouched, UpcallKind::PeerLeft, &[1, 1, 1], None),
+            |vouched| hear(vouched, UpcallKind::Repossessed, &[1, 9], None),
+            |vouched| vouched.forget(1),
+        ];
+        for end in ends {
+            let vouched = Vouched::default();
+            let memory = WriterMemory::create("vouched", 4096).unwrap().1;
+            hear(&vouched, UpcallKind::PeerJoined, &[1, 1, 0xf], None);
+            hear(&vouched, UpcallKind::PeerJoined, &[2, 1, 0xf], None);
+            hear(&vouched, UpcallKind::Shared, &[1, 1, 4096], Some(memory.as_fd()));
+            end(&vouched);
+            assert!(!vouched.take(&memory));
+            assert_eq!(vouched.lock().len(), 1, "the other binding's");
+        }
+    }
 }

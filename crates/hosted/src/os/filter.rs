@@ -208,7 +208,6 @@ fn rules() -> Result<BTreeMap<i64, Vec<SeccompRule>>, BackendError> {
     rules.insert(libc::SYS_ioctl, any_of(1, IOCTL)?);
     rules.insert(libc::SYS_prctl, any_of(0, PRCTL.map(|option| option as u64))?);
     rules.insert(libc::SYS_sched_setaffinity, vec![one(0, SeccompCmpOp::Eq, 0)?]);
-    rules.insert(libc::SYS_socketpair, vec![one(0, SeccompCmpOp::Eq, libc::AF_UNIX as u64)?]);
     // Only to the peer a socket is connected to, and only asking about one's own limits.
     rules.insert(libc::SYS_sendto, vec![SeccompRule::new(vec![null(4)?])?]);
     let own = SeccompCondition::new(0, SeccompCmpArgLen::Dword, SeccompCmpOp::Eq, 0)?;

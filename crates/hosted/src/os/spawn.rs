@@ -14,7 +14,9 @@ use std::{
 
 use rustix::{
     io::{Errno, FdFlags, fcntl_dupfd_cloexec, fcntl_setfd},
-    process::{Pid, Signal, getppid, set_parent_process_death_signal},
+    process::{
+        Pid, Resource, Rlimit, Signal, getppid, getrlimit, set_parent_process_death_signal, setrlimit,
+    },
 };
 
 use super::{
@@ -25,6 +27,9 @@ use super::{
 
 /// The environment variable with the number of the gate's descriptor.
 pub const GATE_VARIABLE: &str = "FEUERBIRD_GATE";
+
+/// How many descriptors a sandboxed program may have open at most.
+const SANDBOXED_DESCRIPTORS: u64 = 1024;
 
 /// The first number after standard input, output and error.
 const FIRST_FD: RawFd = 3;
@@ -187,10 +192,24 @@ impl Confinement {
         close_on_exec_from(FIRST_FD)?;
         fcntl_setfd(&self.gate, FdFlags::empty())?;
         match &mut self.prepared {
-            Some(prepared) => prepared.apply(),
+            Some(prepared) => {
+                limit_descriptors()?;
+                prepared.apply()
+            }
             None => Ok(()),
         }
     }
+}
+
+/// Leaves the program half the descriptors that its supervisor may have, or fewer, for good. Linux counts those that are on
+/// their way between processes for all of a user's, and refuses to send more to whoever has reached his own limit: so programs
+/// that park descriptors in messages which nobody reads come to their limit while the supervisor is far from its own.
+fn limit_descriptors() -> io::Result<()> {
+    let least = |limit: Option<u64>, most| Some(limit.map_or(most, |limit| limit.min(most)));
+    let limits = getrlimit(Resource::Nofile);
+    let most = limits.maximum.map_or(SANDBOXED_DESCRIPTORS, |limit| (limit / 2).min(SANDBOXED_DESCRIPTORS));
+    let limits = Rlimit { current: least(limits.current, most), maximum: Some(most) };
+    Ok(setrlimit(Resource::Nofile, limits)?)
 }
 
 /// Marks all descriptors from `first` on close-on-exec (Linux 5.11).

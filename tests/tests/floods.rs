@@ -11,7 +11,7 @@ use feuerbird::{
     capability::{Rights, Slot},
     hosted::{SocketGate, os::socket::Socket},
     libos::{Authority, DomainHandle, Handle},
-    prelude::{Message, Plain, SECOND, Terms, Trust},
+    prelude::{Message, Plain, SECOND, Terms, Trust, WhenFull},
 };
 use feuerbird_abi::{AuditKind, Call, Class, Reply, Request, Role, Status, Upcall, UpcallKind};
 use zerocopy::{FromBytes, IntoBytes};
@@ -181,6 +181,37 @@ fn programs_that_came_and_went_leave_no_slot_taken() {
         domain.handle().clone().delete().unwrap();
         std::thread::sleep(Duration::from_millis(5));
     }
+}
+
+/// Peers that come, send and go cost an owner that does not look memory for so many lanes, and no more.
+#[test]
+fn peers_that_come_and_go_unseen_leave_a_bounded_number_of_lanes() {
+    let root = feuerbird::embedded().unwrap();
+    let endpoint = endpoint(&root);
+    let mut receiver = root.receiver::<Plain<u64>>(&endpoint).unwrap();
+    let mappings = || std::fs::read_to_string("/proc/self/maps").unwrap().matches("memfd:feuerbird").count();
+    let before = mappings();
+    let mut sent = vec![];
+    // Those that left nothing make room for those that do.
+    for value in 0..1000 {
+        let mut sender = root.sender::<Plain<u64>>(&endpoint).unwrap();
+        sender.set_when_full(WhenFull::Block { timeout_ns: SECOND / 100 });
+        if value % 2 == 0 && sender.send(&value).is_ok() {
+            sent.push(value);
+        }
+    }
+    assert!(mappings() - before < 2 * 300, "{} mappings more", mappings() - before);
+    let mut received = vec![];
+    while let Ok(value) = receiver.recv_timeout(SECOND / 10, |value| value) {
+        received.push(value);
+    }
+    received.sort_unstable();
+    assert_eq!(received, sent, "each one, whoever sent it");
+    assert!((200..=256).contains(&sent.len()), "{} of 256 lanes", sent.len());
+    // And who comes now is heard again.
+    let mut sender = root.sender::<Plain<u64>>(&endpoint).unwrap();
+    sender.send(&7).unwrap();
+    assert_eq!(receiver.recv_timeout(SECOND, |value| value), Ok(7));
 }
 
 #[test]

@@ -14,7 +14,7 @@ use feuerbird::{
     libos::Error,
     prelude::{Plain, SECOND},
 };
-use feuerbird_abi::Status;
+use feuerbird_abi::{Call, Request, Status};
 
 fn policy(uid: u32) -> String {
     format!(
@@ -221,6 +221,25 @@ fn a_program_without_descriptors_is_told_so_and_goes_on() {
     let supervisor = Supervisor::start("program", &policy(rustix::process::getuid().as_raw()));
     let mut program = Client::start("full", &supervisor);
     assert_eq!(program.says(), "Some(Refused(ObjectsFull)), None, None");
+}
+
+#[test]
+fn visitors_that_came_and_went_leave_no_room_taken() {
+    let supervisor = Supervisor::start("visitors", &policy(rustix::process::getuid().as_raw()));
+    // More than the capability space of the supervisor's own domain has slots.
+    for visitor in 0..1300 {
+        drop(
+            connect(&supervisor.socket, "sensor")
+                .unwrap_or_else(|error| panic!("visitor {visitor}: {error}")),
+        );
+    }
+    // Those who are gone before they are let in, likewise.
+    for visitor in 0..1300u64 {
+        let socket = feuerbird::hosted::os::socket::Socket::connect(&supervisor.socket).unwrap();
+        let request = Request::new(Call::Hello, visitor, &[]);
+        let _ = socket.send(zerocopy::transmute_ref!(&request), b"sensor", &[]);
+    }
+    assert_eq!(connect(&supervisor.socket, "sensor").unwrap().trust().level(), 4);
 }
 
 #[test]

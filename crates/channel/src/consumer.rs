@@ -246,6 +246,17 @@ impl<H: Home> Consumer<H> {
         }
     }
 
+    /// Whether the lane is over, and nothing is left that may be taken.
+    pub fn is_spent(&self) -> bool {
+        match self.validity.standing() {
+            Standing::Valid | Standing::Ending => false,
+            Standing::Over(Ended::Revoked) => true,
+            Standing::Over(Ended::Unbound | Ended::Died) => {
+                !self.is_news(Stamp(self.peer.words().load(self.layout.stamp_word(self.head))))
+            }
+        }
+    }
+
     /// What to wait on for a message.
     pub fn watched(&self) -> Watched {
         let address = self.peer.words().address(self.layout.stamp_word(self.head));

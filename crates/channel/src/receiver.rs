@@ -40,6 +40,11 @@ impl<H: Home> LaneIn<H> {
     pub fn layer(&self) -> Layer {
         self.layer
     }
+
+    /// Whether it is over, and nothing is left to take from it.
+    pub fn is_spent(&self) -> bool {
+        self.consumer.is_spent()
+    }
 }
 
 /// Receives messages of one type from any of the senders.

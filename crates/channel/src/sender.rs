@@ -46,6 +46,11 @@ impl<H: Home> LaneOut<H> {
     pub fn layer(&self) -> Layer {
         self.layer
     }
+
+    /// Whether it is over. What was sent on it is the endpoint's to recover.
+    pub fn is_spent(&self) -> bool {
+        matches!(self.producer.validity().standing(), Standing::Over(_))
+    }
 }
 
 /// Sends messages of one type; each goes to one of the receivers, in turn, among those that have room.

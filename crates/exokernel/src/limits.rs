@@ -2,8 +2,10 @@
 
 /// How large the kernel's tables are. Nothing grows after construction.
 ///
-/// All that is "per domain" is charged to the domain that asks, so that one domain can use up its own share and
-/// nobody else's.
+/// All that is "per domain" is charged to the domain that asks, so that one domain can use up its own share only. What it
+/// costs others to be talked to is limited apart: a pair of bindings takes a validity word on each side, and each side
+/// makes memory for it, so that `peers_per_binding` bounds what peers can cost a binding, and `bindings_per_endpoint` how much
+/// of that is one domain's. Only a domain that was granted an endpoint can cost its others anything.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
     /// Domains at one time.

@@ -3,12 +3,13 @@
 use std::{
     collections::{HashMap, VecDeque},
     os::fd::{AsFd, OwnedFd},
+    panic::{AssertUnwindSafe, catch_unwind},
     sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, mpsc},
     thread,
 };
 
-use feuerbird_abi::{Class, RECORD_BYTES, Reply, Request, Status, Upcall};
-use feuerbird_libos::{Answer, Domain, Gate, GateError, MemoryError, WeakDomain, Work};
+use feuerbird_abi::{Call, Class, RECORD_BYTES, Reply, Request, Status, Upcall};
+use feuerbird_libos::{Answer, Domain, Gate, GateError, MemoryError, WeakDomain, Work, annul};
 use rustix::net::{Shutdown, shutdown};
 use zerocopy::FromBytes;
 
@@ -18,7 +19,6 @@ use crate::{
         memory::{MapError, ReaderMemory, WriterMemory},
         socket::{Message, ReceiveError, SendError, Socket},
     },
-    outbox::annul,
     vouch::Vouched,
 };
 
@@ -88,7 +88,10 @@ fn spawn_thread(name: &str, body: impl FnOnce() + Send + 'static) -> Result<(), 
 fn act(domain: &WeakDomain<SocketGate>, arriving: &Upcalls) {
     while let Some((upcall, handle)) = arriving.next() {
         let Some(domain) = domain.upgrade() else { return };
-        if let Err(error) = domain.upcall(&upcall, handle)
+        // A revocation handler of the program's runs here where there was no thread for it. If it panics, the panic has been
+        // reported, and the domain must go on to hear: nothing of it is left half-changed, for handlers run under no lock.
+        let acted = catch_unwind(AssertUnwindSafe(|| domain.upcall(&upcall, handle)));
+        if let Ok(Err(error)) = acted
             && std::env::var_os("FEUERBIRD_TRACE").is_some()
         {
             eprintln!("feuerbird: upcall {}: {error}", upcall.kind);
@@ -115,7 +118,7 @@ struct Arrived {
 impl Upcalls {
     fn push(&self, upcall: Upcall, handle: Option<OwnedFd>) {
         let mut arrived = self.lock();
-        if !annul(&mut arrived.upcalls, &upcall, |(older, _)| Some(*older)) {
+        if !annul(&mut arrived.upcalls, &upcall, |(older, _)| Some(*older)).is_pointless {
             arrived.upcalls.push_back((upcall, handle));
             self.changed.notify_one();
         }
@@ -189,6 +192,9 @@ impl Gate for SocketGate {
         payload_out: &mut [u8],
     ) -> Result<Answer<OwnedFd>, GateError> {
         let shared = &self.open.shared;
+        if request.number == Call::Unbind as u32 {
+            shared.vouched.forget(request.arguments[0]);
+        }
         let (caller, reply) = mpsc::channel();
         let mut waiting = shared.waiting.lock().unwrap_or_else(PoisonError::into_inner);
         waiting.as_mut().ok_or(GateError::Closed)?.insert(request.sequence, caller);

@@ -13,7 +13,8 @@
 
 use std::{collections::VecDeque, os::fd::AsFd};
 
-use feuerbird_abi::{Class, RECORD_BYTES, Reason, Upcall, UpcallKind};
+use feuerbird_abi::{Class, RECORD_BYTES, Upcall};
+use feuerbird_libos::annul;
 use zerocopy::FromBytes;
 
 use crate::{
@@ -23,9 +24,6 @@ use crate::{
 
 /// Replies that may wait. Each thread of a program waits for one reply at a time.
 const MAX_REPLIES: usize = 64;
-
-/// All ones: no binding.
-const NO_BINDING: u64 = u64::MAX;
 
 /// A message on its way to a domain.
 #[derive(Debug)]
@@ -87,7 +85,7 @@ impl Outbox {
 
     fn push(&mut self, parcel: Parcel) {
         if let Some(upcall) = parcel.upcall() {
-            if annul(&mut self.waiting, &upcall, Parcel::upcall) {
+            if annul(&mut self.waiting, &upcall, Parcel::upcall).is_pointless {
                 return;
             }
         } else {
@@ -125,73 +123,14 @@ impl Parcel {
     }
 }
 
-/// Takes out of a queue what a newer upcall undoes. True where the newer one is pointless by that: it ends what nobody
-/// has heard of.
-///
-/// # Cost
-/// One look at each that waits.
-pub(crate) fn annul<T>(
-    waiting: &mut VecDeque<T>,
-    newer: &Upcall,
-    upcall: impl Fn(&T) -> Option<Upcall>,
-) -> bool {
-    let mut is_unheard_of = false;
-    // Memory is announced after the peer itself, so that what is still unheard of is known by then.
-    waiting.retain(|it| match upcall(it).map(|older| undoes(newer, &older)) {
-        Some(Undone::Memory) => !is_unheard_of,
-        Some(Undone::Wholly) => {
-            is_unheard_of = true;
-            false
-        }
-        Some(Undone::InPart) => false,
-        Some(Undone::Not) | None => true,
-    });
-    is_unheard_of
-}
-
-/// What a newer upcall leaves of an older one.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Undone {
-    Not,
-    /// The older one need not be heard any more.
-    InPart,
-    /// The older one is of use only to who has heard of the peer: it may have sent something and left.
-    Memory,
-    /// Neither of them needs to be heard.
-    Wholly,
-}
-
-fn undoes(newer: &Upcall, older: &Upcall) -> Undone {
-    use UpcallKind::{Granted, PeerJoined, PeerLeft, Repossessed, RevocationRequested, Shared};
-    let kinds = (UpcallKind::from_number(newer.kind), UpcallKind::from_number(older.kind));
-    let (Some(newer_kind), Some(older_kind)) = kinds else { return Undone::Not };
-    let is_same_binding = newer.values[0] == older.values[0];
-    match (newer_kind, older_kind) {
-        (PeerLeft, PeerJoined) if newer.values[..2] == older.values[..2] => Undone::Wholly,
-        (PeerLeft, Shared) if newer.values[..2] == older.values[..2] => {
-            let is_revoked = newer.values[2] == Reason::Revoked as u64;
-            if is_revoked { Undone::InPart } else { Undone::Memory }
-        }
-        (Repossessed, PeerJoined | Shared | PeerLeft | RevocationRequested) if is_same_binding => {
-            Undone::InPart
-        }
-        // A grant has its slot where a repossession has its binding.
-        (Repossessed, Granted) if newer.values[1] == older.values[0] => {
-            if newer.values[0] == NO_BINDING {
-                Undone::Wholly
-            } else {
-                Undone::InPart
-            }
-        }
-        _ => Undone::Not,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used, reason = "a test may panic")]
     use super::*;
     use UpcallKind::{Granted, PeerJoined, PeerLeft, Repossessed, RevocationRequested, Shared};
+    use feuerbird_abi::{Reason, UpcallKind};
+
+    const NO_BINDING: u64 = u64::MAX;
 
     /// What is left of a queue of upcalls that came one after the other.
     fn left(upcalls: &[(UpcallKind, &[u64])]) -> Vec<(u32, u64)> {

@@ -30,6 +30,7 @@ use feuerbird_hosted::{
 use feuerbird_libos::{Answer, Domain, Error, Gate, GateError, MemoryError, Repossession, Work};
 use feuerbird_serialization::Plain;
 use feuerbird_zero_copy::WriteRegion;
+use rustix::process::{Resource, getrlimit};
 
 const PATIENCE: Duration = Duration::from_secs(5);
 const PAGE: usize = 4096;
@@ -43,6 +44,8 @@ struct FakeGate {
     held: Mutex<Option<Call>>,
     released: Condvar,
     refuses: Mutex<Option<Call>>,
+    /// So many calls find no room on their way.
+    without_room: Mutex<usize>,
 }
 
 #[derive(Clone)]
@@ -70,6 +73,12 @@ impl Gate for Fake {
         if *self.0.refuses.lock().unwrap() == Some(call) {
             return Err(GateError::Refused(Status::QuotaExceeded, 0));
         }
+        let mut without_room = self.0.without_room.lock().unwrap();
+        if *without_room > 0 {
+            *without_room -= 1;
+            return Err(GateError::Shortage);
+        }
+        drop(without_room);
         let next = || self.0.numbers.fetch_add(1, SeqCst);
         let (values, handle) = match call {
             Call::Hello => ([1, 15, 512, 0, 0, 0], Some(self.0.words.1.try_clone().unwrap())),
@@ -136,6 +145,7 @@ fn domain() -> (Domain<Fake>, Arc<FakeGate>) {
         held: Mutex::default(),
         released: Condvar::new(),
         refuses: Mutex::default(),
+        without_room: Mutex::default(),
     });
     (Domain::enter(Fake(Arc::clone(&gate)), "").unwrap(), gate)
 }
@@ -195,9 +205,87 @@ fn what_is_told_about_a_binding_before_its_reply_is_acted_on_after_it_in_order()
     gate.hold(None);
     let mut sender = binding.join().unwrap();
     assert_eq!(sender.receivers(), 1);
-    assert_eq!(gate.count(Call::Share), 2);
-    assert_eq!(gate.count(Call::Delete), 1, "the region for the peer that left");
+    assert_eq!(gate.count(Call::Share), 1, "nothing is made for the peer that came and left unheard");
+    assert_eq!(gate.count(Call::Delete), 0);
     sender.try_send(&1).unwrap();
+}
+
+#[test]
+fn peers_that_come_and_go_while_a_reply_is_on_its_way_leave_nothing() {
+    let (domain, gate) = domain();
+    let endpoint = domain.endpoint(terms()).unwrap();
+    let number = next_number(&gate);
+    gate.hold(Some(Call::Bind));
+    let binding = {
+        let (domain, endpoint) = (domain.clone(), endpoint.clone());
+        thread::spawn(move || domain.sender::<Plain<u64>>(&endpoint).unwrap())
+    };
+    gate.until_called(Call::Bind, 1);
+    // A handle of each, of which none may stay: this process has no room for so many.
+    let limits = getrlimit(Resource::Nofile);
+    for peer in 0..2 * limits.current.unwrap() {
+        let handle = gate.words.1.try_clone().unwrap();
+        domain.upcall(&joined(number, peer), Some(handle)).unwrap();
+        let left = upcall(UpcallKind::PeerLeft, &[number, peer, Reason::Unbound as u64]);
+        domain.upcall(&left, None).unwrap();
+    }
+    gate.hold(None);
+    assert_eq!(binding.join().unwrap().receivers(), 0);
+    assert_eq!(gate.count(Call::Share), 0);
+}
+
+#[test]
+fn a_pair_that_comes_to_nothing_is_told_to_the_endpoint_whatever_it_failed_by() {
+    let (domain, gate) = domain();
+    let endpoint = domain.endpoint(terms()).unwrap();
+    let number = next_number(&gate);
+    let mut sender = domain.sender::<Plain<u64>>(&endpoint).unwrap();
+    *gate.refuses.lock().unwrap() = Some(Call::Share);
+    assert_eq!(domain.upcall(&joined(number, 1), None), Err(Error::Refused(Status::QuotaExceeded)));
+    assert_eq!(sender.send(&1), Err(SendError::Disconnected));
+    *gate.refuses.lock().unwrap() = None;
+    domain.upcall(&joined(number, 2), None).unwrap();
+    let (_theirs, _, bytes) = peer_half(Half::Consumer, 0);
+    let lost_on_its_way = upcall(UpcallKind::Shared, &[number, 2, bytes]);
+    assert_eq!(domain.upcall(&lost_on_its_way, None), Err(Error::Garbled));
+    assert_eq!(sender.send(&1), Err(SendError::Disconnected));
+    assert_eq!(gate.count(Call::Delete), 2, "our halves are of no use");
+}
+
+#[test]
+fn what_has_no_room_on_the_way_to_the_kernel_is_given_back_later() {
+    let (domain, gate) = domain();
+    let endpoint = domain.endpoint(terms()).unwrap();
+    let sender = domain.sender::<Plain<u64>>(&endpoint).unwrap();
+    *gate.without_room.lock().unwrap() = 3;
+    in_time(move || drop(sender));
+    assert_eq!(gate.count(Call::Unbind), 4);
+}
+
+#[test]
+fn a_request_to_let_go_goes_with_its_binding() {
+    let (domain, gate) = domain();
+    let endpoint = domain.endpoint(terms()).unwrap();
+    let (first, _one) = (next_number(&gate), domain.receiver::<Plain<u64>>(&endpoint).unwrap());
+    let (second, two) = (next_number(&gate), domain.receiver::<Plain<u64>>(&endpoint).unwrap());
+    let (release, released) = mpsc::channel::<()>();
+    let released = Mutex::new(released);
+    let handled = Arc::new(AtomicUsize::new(0));
+    let counting = Arc::clone(&handled);
+    domain.on_revocation(move |_| {
+        counting.fetch_add(1, SeqCst);
+        let _ = released.lock().unwrap().recv();
+    });
+    for binding in [first, second] {
+        let asked = Upcall::new(UpcallKind::RevocationRequested, binding, &[binding, u64::MAX, 0]);
+        domain.upcall(&asked, None).unwrap();
+    }
+    until(|| handled.load(SeqCst) == 1);
+    drop(two);
+    drop(release);
+    gate.until_called(Call::Acknowledge, 1);
+    thread::sleep(Duration::from_millis(20));
+    assert_eq!((handled.load(SeqCst), gate.count(Call::Acknowledge)), (1, 1));
 }
 
 #[test]

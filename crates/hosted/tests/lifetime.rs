@@ -7,9 +7,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use feuerbird_capability::{Rights, Trust};
+use feuerbird_abi::{Call, Request};
+use feuerbird_capability::{Rights, Slot, Trust};
 use feuerbird_channel::Terms;
-use feuerbird_hosted::{Program, embedded, inherited};
+use feuerbird_hosted::{Program, embedded, inherited, os::spawn::take_gate};
 use feuerbird_libos::Authority;
 use feuerbird_serialization::Plain;
 
@@ -22,10 +23,13 @@ fn count(folder: &str) -> usize {
 /// One test, because it counts what the whole process has.
 #[test]
 fn nothing_is_left_of_a_domain_that_nobody_uses() {
-    if std::env::var_os(CHILD).is_some() {
-        child();
+    match std::env::var(CHILD).as_deref() {
+        Ok("lets go") => child(),
+        Ok("closes") => deaf_child(),
+        _ => {}
     }
     a_program_that_lets_go_of_its_domain_is_not_killed();
+    a_program_that_closes_its_gate_while_it_is_written_to_is_not_killed();
     a_hundred_embedded_domains_leave_no_thread_and_no_descriptor();
 }
 
@@ -65,7 +69,7 @@ fn a_program_that_lets_go_of_its_domain_is_not_killed() {
     let domain = embedded().unwrap();
     let endpoint = domain.endpoint(Terms::sized(64).unwrap()).unwrap();
     let mut receiver = domain.receiver::<Plain<u64>>(&endpoint).unwrap();
-    let program = Program::this(Trust::new(8).unwrap()).unwrap().arg("--nocapture").env(CHILD, "1");
+    let program = Program::this(Trust::new(8).unwrap()).unwrap().arg("--nocapture").env(CHILD, "lets go");
     let grants = [(&endpoint, Authority::new(Rights::SEND, Trust::new(8).unwrap()))];
     let mut child = program.spawn(&domain, &grants).unwrap();
     assert_eq!(receiver.recv_timeout(10_000_000_000, |value| value), Ok(1));
@@ -82,6 +86,37 @@ fn a_program_that_lets_go_of_its_domain_is_not_killed() {
         assert!(Instant::now() < end, "its domain lives on");
         thread::sleep(Duration::from_millis(5));
     }
+}
+
+/// The supervisor notices by writing, and not by reading, that nobody listens any more.
+fn a_program_that_closes_its_gate_while_it_is_written_to_is_not_killed() {
+    let domain = embedded().unwrap();
+    let endpoint = domain.endpoint(Terms::sized(64).unwrap()).unwrap();
+    let program = Program::this(Trust::new(8).unwrap()).unwrap().arg("--nocapture").env(CHILD, "closes");
+    let mut child = program.spawn(&domain, &[]).unwrap();
+    let began = Instant::now();
+    let status = loop {
+        // Refused when it has gone, or has no slot left: its socket is full by then.
+        if let Ok(slot) = endpoint.grant(&child.domain, Authority::send(Trust::USER)) {
+            assert_ne!(slot, Slot::NULL);
+        }
+        if let Some(status) = child.wait_timeout(Duration::ZERO).unwrap() {
+            break status;
+        }
+        assert!(began.elapsed() < Duration::from_secs(10), "it hangs");
+    };
+    assert_eq!(status.code(), Some(7), "{status}");
+}
+
+/// Says hello, so that the supervisor knows its process, reads nothing, and closes its gate in the middle of a flood.
+fn deaf_child() -> ! {
+    let gate = take_gate().unwrap();
+    let hello = Request::new(Call::Hello, 1, &[]);
+    gate.send(zerocopy::transmute_ref!(&hello), &[], &[]).unwrap();
+    thread::sleep(Duration::from_millis(100));
+    drop(gate);
+    thread::sleep(Duration::from_millis(300));
+    process::exit(7)
 }
 
 fn child() -> ! {

@@ -23,10 +23,36 @@ pub(crate) const PAGE_BYTES: usize = 4096;
 /// How many peers that came to no lane an endpoint can hear of before it looks; further ones go unheard.
 const FAILURES: usize = 16;
 
+/// How many lanes wait for an endpoint's owner to look. Beyond, a peer that joins comes to no lane: else peers that come, send
+/// and go would cost an owner that does something else memory without end.
+const ARRIVING: usize = 256;
+
 /// Where finished lanes go: the endpoint's owner takes them from there.
 pub(crate) enum Lanes<H: Home> {
     Out(Arc<SegQueue<LaneOut<H>>>),
     In(Arc<SegQueue<LaneIn<H>>>),
+}
+
+impl<H: Home> Lanes<H> {
+    /// Whether one more lane may wait for the endpoint's owner. Lanes that ended meanwhile with nothing in them make room.
+    pub(crate) fn has_room(&self) -> bool {
+        match self {
+            Self::Out(queue) => has_room(queue, LaneOut::is_spent),
+            Self::In(queue) => has_room(queue, LaneIn::is_spent),
+        }
+    }
+}
+
+/// The owner may take lanes meanwhile; nobody else puts any in.
+fn has_room<L>(queue: &SegQueue<L>, is_spent: impl Fn(&L) -> bool) -> bool {
+    if queue.len() >= ARRIVING {
+        for lane in (0..queue.len()).map_while(|_| queue.pop()) {
+            if !is_spent(&lane) {
+                queue.push(lane);
+            }
+        }
+    }
+    queue.len() < ARRIVING
 }
 
 impl<H: Home> Clone for Lanes<H> {

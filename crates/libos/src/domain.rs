@@ -280,6 +280,17 @@ impl<G: Gate> Domain<G> {
         Ok(self.inner.gate.call(self.request(call, arguments), &[], handle, &mut nothing)?)
     }
 
+    /// Ends something in the kernel that this domain needs no more. The kernel may have ended it first, or be gone: then there
+    /// is nothing left to end. Where the way there has no room for the moment, it is tried again for a second.
+    pub(crate) fn give_back(&self, call: Call, what: u64) {
+        for _ in 0..1000 {
+            match self.call(call, &[what], None) {
+                Err(Error::OutOfMemory) => self.inner.gate.home().wait(&[], 1_000_000),
+                _ => return,
+            }
+        }
+    }
+
     pub(crate) fn request(&self, call: Call, arguments: &[u64]) -> Request {
         let sequence = self.inner.sequence.fetch_add(1, Ordering::Relaxed);
         Request::new(call, sequence, arguments)
@@ -298,8 +309,8 @@ impl<G: Gate> Domain<G> {
         let ended = self.inner.table.lock().remove(number);
         if let Some(mut ended) = ended {
             let remains = ended.end(Ended::Unbound);
-            // The kernel may have ended it first, or be gone: either way there is nothing left to end.
-            let _ = self.call(Call::Unbind, &[number], None);
+            self.forget_revocation(number);
+            self.give_back(Call::Unbind, number);
             self.drop_regions(remains.regions());
         }
     }

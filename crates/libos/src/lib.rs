@@ -21,6 +21,7 @@
 
 extern crate alloc;
 
+mod annul;
 mod audit;
 mod binding;
 mod domain;
@@ -34,6 +35,7 @@ mod revocation;
 mod table;
 mod upcall;
 
+pub use annul::{Annulled, annul};
 pub use audit::{AuditLog, AuditPiece};
 pub use domain::{Domain, WeakDomain};
 pub use error::Error;

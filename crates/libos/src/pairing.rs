@@ -16,6 +16,10 @@ impl<G: Gate> Domain<G> {
         let peer_wish = Wish::from_bits(peer_terms).ok_or(Error::Garbled)?;
         let validity = self.validity(word, value)?;
         let Some(common) = self.with_binding(number, |binding| binding.common.clone()) else { return Ok(()) };
+        if !common.lanes.has_room() {
+            self.fail(number, peer, PollError::Disconnected);
+            return Err(Error::OutOfMemory);
+        }
         let (own, region) = match self.make_half(&common) {
             Ok(made) => made,
             Err(error) => {

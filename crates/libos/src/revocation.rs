@@ -8,7 +8,7 @@ use alloc::{boxed::Box, collections::VecDeque, sync::Arc};
 use feuerbird_abi::Call;
 use feuerbird_channel::Ended;
 
-use crate::{Domain, Error, Gate, WeakDomain};
+use crate::{Domain, Error, Gate, WeakDomain, Work};
 
 type Handler = Arc<dyn Fn(u64) + Send + Sync>;
 
@@ -59,19 +59,21 @@ impl<G: Gate> Domain<G> {
         revocations.asked.push_back(asked);
         let is_running = core::mem::replace(&mut revocations.is_running, true);
         drop(revocations);
-        if !is_running {
-            self.start_handling();
+        if !is_running && let Err(work) = self.start_handling() {
+            // Without a thread for it, it is done here: late for others, but done.
+            work();
         }
         Ok(())
     }
 
-    fn start_handling(&self) {
+    fn start_handling(&self) -> Result<(), Work> {
         let domain = self.downgrade();
-        let work = Box::new(move || Handling { domain, is_done: false }.run());
-        // Without a thread for it, it is done here: late for others, but done.
-        if let Err(work) = self.gate().run_beside(work) {
-            work();
-        }
+        self.gate().run_beside(Box::new(move || Handling { domain, is_done: false }.run()))
+    }
+
+    /// The binding is gone: nothing of it is left to look after.
+    pub(crate) fn forget_revocation(&self, binding: u64) {
+        self.inner.revocations.lock().asked.retain(|asked| asked.binding != binding);
     }
 
     fn let_go(&self, asked: Asked) -> Result<(), Error> {
@@ -110,8 +112,12 @@ impl<G: Gate> Handling<G> {
 
 impl<G: Gate> Drop for Handling<G> {
     fn drop(&mut self) {
-        if let Some(domain) = self.domain.upgrade().filter(|_| !self.is_done) {
-            domain.start_handling();
+        // A handler panicked. What else was asked for goes on beside; without a thread for that, with the next request: nothing
+        // that may panic again can run while this unwinds.
+        if let Some(domain) = self.domain.upgrade().filter(|_| !self.is_done)
+            && domain.start_handling().is_err()
+        {
+            domain.inner.revocations.lock().is_running = false;
         }
     }
 }

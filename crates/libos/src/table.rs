@@ -12,10 +12,18 @@ use alloc::{
 
 use feuerbird_abi::Upcall;
 
-use crate::{Gate, binding::Binding};
+use crate::{Annulled, Gate, annul, binding::Binding};
 
 /// An upcall, with the handle that came beside it.
 pub(crate) type Told<G> = (Upcall, Option<<G as Gate>::Handle>);
+
+/// What becomes of an upcall.
+pub(crate) enum Admitted<G: Gate> {
+    /// It is its turn.
+    Now(Told<G>),
+    /// It waits, or came to nothing; these are of no more use, to be dropped outside the lock.
+    Later(Vec<Told<G>>),
+}
 
 /// One call to bind that is under way.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -67,15 +75,32 @@ impl<G: Gate> Table<G> {
         stale.into_iter().map(|(_, told)| told).collect()
     }
 
-    /// Returns an upcall about a binding to be acted on now; `None` where it has to wait its turn.
-    pub(crate) fn admit(&mut self, told: Told<G>) -> Option<Told<G>> {
+    /// Takes in an upcall about a binding, to be acted on now or in its turn.
+    pub(crate) fn admit(&mut self, told: Told<G>) -> Admitted<G> {
         match self.bindings.get_mut(&told.0.values[0]) {
-            Some(Binding { backlog: Some(backlog), .. }) => backlog.push_back(told),
-            Some(_) => return Some(told),
-            None if self.asking.is_empty() => return Some(told),
-            None => self.early.push_back((self.last, told)),
+            Some(Binding { backlog: Some(backlog), .. }) => {
+                let Annulled { is_pointless, mut removed } =
+                    annul(backlog, &told.0, |(older, _)| Some(*older));
+                if is_pointless {
+                    removed.push(told)
+                } else {
+                    backlog.push_back(told)
+                }
+                Admitted::Later(removed)
+            }
+            None if !self.asking.is_empty() => {
+                let Annulled { is_pointless, removed } =
+                    annul(&mut self.early, &told.0, |(_, (older, _))| Some(*older));
+                let mut removed: Vec<_> = removed.into_iter().map(|(_, told)| told).collect();
+                if is_pointless {
+                    removed.push(told)
+                } else {
+                    self.early.push_back((self.last, told))
+                }
+                Admitted::Later(removed)
+            }
+            _ => Admitted::Now(told),
         }
-        None
     }
 
     /// The next upcall that came early for a binding. When there is none left, later ones are acted on as they come.

@@ -4,7 +4,7 @@ use feuerbird_abi::{Call, Reason, Upcall, UpcallKind};
 use feuerbird_capability::{Badge, ObjectKind, Rights, Slot, Trust};
 use feuerbird_channel::{Ended, Validity};
 
-use crate::{Domain, Error, Gate};
+use crate::{Domain, Error, Gate, table::Admitted};
 
 /// A capability that another domain put into this one's space.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -60,9 +60,12 @@ impl<G: Gate> Domain<G> {
             }
             _ => {}
         }
-        // Taken out of the lock's scope first: acting makes system calls.
-        let now = self.inner.table.lock().admit((*upcall, handle));
-        now.map_or(Ok(()), |(upcall, handle)| self.on_binding(&upcall, handle))
+        // Taken out of the lock's scope first: acting makes system calls, and so does dropping.
+        let admitted = self.inner.table.lock().admit((*upcall, handle));
+        match admitted {
+            Admitted::Now((upcall, handle)) => self.on_binding(&upcall, handle),
+            Admitted::Later(_removed) => Ok(()),
+        }
     }
 
     /// Acts on an upcall about a binding, in its turn.
@@ -101,8 +104,7 @@ impl<G: Gate> Domain<G> {
     /// Deletes capabilities of lanes that ended, so that their memory counts no more.
     pub(crate) fn drop_regions(&self, slots: impl IntoIterator<Item = Slot>) {
         for slot in slots {
-            // The kernel may have taken it already.
-            let _ = self.call(Call::Delete, &[slot.to_bits()], None);
+            self.give_back(Call::Delete, slot.to_bits());
         }
     }
 

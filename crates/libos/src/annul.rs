@@ -1,0 +1,92 @@
+//! Upcalls that undo each other: whoever keeps some that wait, keeps few by that, however many come.
+
+use alloc::{collections::VecDeque, vec::Vec};
+
+use feuerbird_abi::{Reason, Upcall, UpcallKind};
+
+/// All ones: no binding.
+const NO_BINDING: u64 = u64::MAX;
+
+/// What a newer upcall left of a queue.
+#[derive(Debug)]
+pub struct Annulled<T> {
+    /// The newer one ends what nobody has heard of, and need not be heard either.
+    pub is_pointless: bool,
+    /// What it undid, in order.
+    pub removed: Vec<T>,
+}
+
+/// Takes out of a queue what a newer upcall undoes. For homes: the newer one goes behind the queue unless it is pointless.
+///
+/// A queue kept so has at most one upcall for each capability and binding that its domain can have, and three for each peer.
+/// What a peer sent before it left is still to be had: where the domain has heard of the peer, its memory stays announced.
+///
+/// # Cost
+/// One look at each that waits; allocates where something goes.
+pub fn annul<T>(
+    waiting: &mut VecDeque<T>,
+    newer: &Upcall,
+    upcall: impl Fn(&T) -> Option<Upcall>,
+) -> Annulled<T> {
+    let mut annulled = Annulled { is_pointless: false, removed: Vec::new() };
+    let is_touched = |it: &T| upcall(it).is_some_and(|older| undoes(newer, &older) != Undone::Not);
+    if !waiting.iter().any(is_touched) {
+        return annulled;
+    }
+    for it in core::mem::take(waiting) {
+        // Memory is announced after the peer itself, so that what is still unheard of is known by then.
+        let goes = match upcall(&it).map_or(Undone::Not, |older| undoes(newer, &older)) {
+            Undone::Not => false,
+            Undone::Memory => annulled.is_pointless,
+            Undone::InPart => true,
+            Undone::Wholly => {
+                annulled.is_pointless = true;
+                true
+            }
+        };
+        if goes {
+            annulled.removed.push(it);
+        } else {
+            waiting.push_back(it);
+        }
+    }
+    annulled
+}
+
+/// What a newer upcall leaves of an older one.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Undone {
+    Not,
+    /// The older one need not be heard any more.
+    InPart,
+    /// The older one is of use only to who has heard of the peer: it may have sent something and left.
+    Memory,
+    /// Neither of them needs to be heard.
+    Wholly,
+}
+
+fn undoes(newer: &Upcall, older: &Upcall) -> Undone {
+    use UpcallKind::{Granted, PeerJoined, PeerLeft, Repossessed, RevocationRequested, Shared};
+    let kinds = (UpcallKind::from_number(newer.kind), UpcallKind::from_number(older.kind));
+    let (Some(newer_kind), Some(older_kind)) = kinds else { return Undone::Not };
+    let is_same_binding = newer.values[0] == older.values[0];
+    match (newer_kind, older_kind) {
+        (PeerLeft, PeerJoined) if newer.values[..2] == older.values[..2] => Undone::Wholly,
+        (PeerLeft, Shared) if newer.values[..2] == older.values[..2] => {
+            let is_revoked = newer.values[2] == Reason::Revoked as u64;
+            if is_revoked { Undone::InPart } else { Undone::Memory }
+        }
+        (Repossessed, PeerJoined | Shared | PeerLeft | RevocationRequested) if is_same_binding => {
+            Undone::InPart
+        }
+        // A grant has its slot where a repossession has its binding.
+        (Repossessed, Granted) if newer.values[1] == older.values[0] => {
+            if newer.values[0] == NO_BINDING {
+                Undone::Wholly
+            } else {
+                Undone::InPart
+            }
+        }
+        _ => Undone::Not,
+    }
+}

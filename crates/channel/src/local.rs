@@ -1,7 +1,7 @@
 //! Both sides in one domain: the same endpoints over `crossbeam-queue`.
 //!
-//! Threads of one domain share everything anyway, so there is nothing to distrust: messages travel Raw, in buffers that
-//! move through one queue and come back through another.
+//! Threads of one domain share everything anyway, so there is nothing to distrust: messages travel Raw; small ones in the queue
+//! itself, larger ones in buffers that move through one queue and come back through another.
 
 use alloc::sync::Arc;
 use core::{
@@ -11,11 +11,15 @@ use core::{
 
 use crossbeam_queue::ArrayQueue;
 use feuerbird_serialization::{Encode, Layer, Message};
+use zerocopy::IntoBytes;
 
 use crate::{
     Home, Receiver, ReceiverStatistics, RecvError, SendError, Sender, buffer::Buffer, receiver::open,
     sleepers::Sleepers,
 };
+
+/// The largest message that travels in the queue itself.
+const SMALL: usize = 56;
 
 /// A channel within one domain for messages of at most `message_bytes` encoded bytes, `depth` of them. Both ends can be
 /// cloned ([`Sender::clone_local`], [`Receiver::clone_local`]): N senders to M receivers, each message to one of them.
@@ -31,16 +35,13 @@ pub fn local<T: Message, H: Home>(
     depth: usize,
 ) -> (Sender<T, H>, Receiver<T, H>) {
     let queue = Arc::new(Queue {
-        full: ArrayQueue::new(depth),
-        spare: ArrayQueue::new(depth),
+        store: Store::new(message_bytes, depth),
         message_bytes,
-        sleepers: Sleepers::new(),
+        awaiting_message: Sleepers::new(),
+        awaiting_room: Sleepers::new(),
         senders: AtomicUsize::new(1),
         receivers: AtomicUsize::new(1),
     });
-    for _ in 0..depth {
-        let _ = queue.spare.push((0, Buffer::with_capacity(message_bytes)));
-    }
     let sender = LocalSender { home: home.clone(), queue: Arc::clone(&queue), types: PhantomData };
     let receiver = LocalReceiver { home: home.clone(), queue, types: PhantomData };
     (Sender::local(home.clone(), sender), Receiver::local(home, receiver))
@@ -49,18 +50,75 @@ pub fn local<T: Message, H: Home>(
 /// What both ends share.
 #[derive(Debug)]
 struct Queue {
-    /// Messages: how many bytes, and where.
-    full: ArrayQueue<(usize, Buffer)>,
-    spare: ArrayQueue<(usize, Buffer)>,
+    store: Store,
     message_bytes: usize,
-    sleepers: Sleepers,
+    awaiting_message: Sleepers,
+    awaiting_room: Sleepers,
     senders: AtomicUsize,
     receivers: AtomicUsize,
+}
+
+/// Where messages wait.
+#[derive(Debug)]
+#[allow(clippy::large_enum_variant, reason = "there is one for each channel")]
+enum Store {
+    /// Small ones, in the queue itself.
+    Inline(ArrayQueue<Small>),
+    /// Larger ones: how many bytes, and where. Each buffer is in one queue or in somebody's hand.
+    Pooled { full: ArrayQueue<(usize, Buffer)>, spare: ArrayQueue<(usize, Buffer)> },
+}
+
+/// A message of up to [`SMALL`] bytes; with the queue's own word for each place it takes 72 bytes.
+#[derive(Debug)]
+struct Small {
+    words: [u64; SMALL / 8],
+    bytes: usize,
+}
+
+impl Store {
+    fn new(message_bytes: usize, depth: usize) -> Self {
+        if message_bytes <= SMALL {
+            return Self::Inline(ArrayQueue::new(depth));
+        }
+        let spare = ArrayQueue::new(depth);
+        for _ in 0..depth {
+            let _ = spare.push((0, Buffer::with_capacity(message_bytes)));
+        }
+        Self::Pooled { full: ArrayQueue::new(depth), spare }
+    }
+
+    fn messages(&self) -> usize {
+        match self {
+            Self::Inline(queue) => queue.len(),
+            Self::Pooled { full, .. } => full.len(),
+        }
+    }
+
+    /// Messages that there is room for, and how many there would be for in an empty store.
+    fn room(&self) -> (usize, usize) {
+        match self {
+            Self::Inline(queue) => (queue.capacity().saturating_sub(queue.len()), queue.capacity()),
+            Self::Pooled { spare, .. } => (spare.len(), spare.capacity()),
+        }
+    }
+}
+
+impl Queue {
+    /// Wakes senders when half of the queue is free, or nothing is left in it: woken for each place, they would fill one and
+    /// sleep again. Receivers have work until then, and a sender looks for itself after each slice of its sleep.
+    #[inline]
+    fn made_room<H: Home>(&self, home: &H) {
+        self.awaiting_room.changed(home, || {
+            let (room, capacity) = self.store.room();
+            room >= capacity / 2 || self.store.messages() == 0
+        });
+    }
 }
 
 /// A buffer on its way back: it goes to the spare ones even if a handler or an encoder panics over it.
 struct Returning<'q, H: Home> {
     queue: &'q Queue,
+    spare: &'q ArrayQueue<(usize, Buffer)>,
     home: &'q H,
     buffer: Buffer,
 }
@@ -69,8 +127,8 @@ impl<H: Home> Drop for Returning<'_, H> {
     #[inline]
     fn drop(&mut self) {
         let buffer = core::mem::take(&mut self.buffer);
-        self.queue.spare.push((0, buffer)).expect("there are as many places as buffers");
-        self.queue.sleepers.changed(self.home);
+        self.spare.push((0, buffer)).expect("there are as many places as buffers");
+        self.queue.made_room(self.home);
     }
 }
 
@@ -98,14 +156,27 @@ impl<T: Message, H: Home> LocalSender<T, H> {
         if bound > self.queue.message_bytes {
             return Err(SendError::TooLarge);
         }
-        let (_, buffer) = self.queue.spare.pop().ok_or(SendError::Full)?;
-        let mut filling = Returning { queue: &self.queue, home: &self.home, buffer };
-        let encoded = message.encode(Layer::Raw, &mut filling.buffer.bytes_mut()[..bound]);
-        let bytes = encoded.map_err(SendError::Unencodable)?;
-        let full = (bytes, core::mem::take(&mut filling.buffer));
-        core::mem::forget(filling);
-        self.queue.full.push(full).expect("there are as many places as buffers");
-        self.queue.sleepers.changed(&self.home);
+        let bytes = match &self.queue.store {
+            Store::Inline(queue) => {
+                let mut small = Small { words: [0; SMALL / 8], bytes: 0 };
+                let encoded = message.encode(Layer::Raw, &mut small.words.as_mut_bytes()[..bound]);
+                small.bytes = encoded.map_err(SendError::Unencodable)?;
+                let bytes = small.bytes;
+                queue.push(small).map_err(|_| SendError::Full)?;
+                bytes
+            }
+            Store::Pooled { full, spare } => {
+                let (_, buffer) = spare.pop().ok_or(SendError::Full)?;
+                let mut filling = Returning { queue: &self.queue, spare, home: &self.home, buffer };
+                let encoded = message.encode(Layer::Raw, &mut filling.buffer.bytes_mut()[..bound]);
+                let bytes = encoded.map_err(SendError::Unencodable)?;
+                let filled = (bytes, core::mem::take(&mut filling.buffer));
+                core::mem::forget(filling);
+                full.push(filled).expect("there are as many places as buffers");
+                bytes
+            }
+        };
+        self.queue.awaiting_message.changed(&self.home, || true);
         Ok(bytes)
     }
 
@@ -120,17 +191,17 @@ impl<T: Message, H: Home> LocalSender<T, H> {
     }
 
     pub(crate) fn is_drained(&self) -> bool {
-        self.queue.full.is_empty()
+        self.queue.store.messages() == 0
     }
 
     pub(crate) fn depth(&self) -> u64 {
-        self.queue.full.len() as u64
+        self.queue.store.messages() as u64
     }
 
     pub(crate) fn sleep(&self, timeout_ns: u64) {
         let queue = &self.queue;
-        let ready = || !queue.spare.is_empty() || queue.receivers.load(Ordering::Relaxed) == 0;
-        queue.sleepers.sleep(&self.home, timeout_ns, ready);
+        let ready = || queue.store.room().0 > 0 || queue.receivers.load(Ordering::Relaxed) == 0;
+        queue.awaiting_room.sleep(&self.home, timeout_ns, ready);
     }
 }
 
@@ -141,16 +212,26 @@ impl<T: Message, H: Home> LocalReceiver<T, H> {
         handler: &mut Option<F>,
         statistics: &mut ReceiverStatistics,
     ) -> Result<R, RecvError> {
-        let Some((bytes, buffer)) = self.queue.full.pop() else { return Err(self.nothing()) };
-        statistics.copies_avoided += 1;
-        let taken = Returning { queue: &self.queue, home: &self.home, buffer };
-        open::<T, R, F>(Layer::Raw.format(), &taken.buffer.bytes()[..bytes], handler, statistics)
+        match &self.queue.store {
+            Store::Inline(queue) => {
+                let Some(small) = queue.pop() else { return Err(self.nothing()) };
+                self.queue.made_room(&self.home);
+                let bytes = &small.words.as_bytes()[..small.bytes];
+                open::<T, R, F>(Layer::Raw.format(), bytes, handler, statistics)
+            }
+            Store::Pooled { full, spare } => {
+                let Some((bytes, buffer)) = full.pop() else { return Err(self.nothing()) };
+                statistics.copies_avoided += 1;
+                let taken = Returning { queue: &self.queue, spare, home: &self.home, buffer };
+                open::<T, R, F>(Layer::Raw.format(), &taken.buffer.bytes()[..bytes], handler, statistics)
+            }
+        }
     }
 
     pub(crate) fn sleep(&self, timeout_ns: u64) {
         let queue = &self.queue;
-        let ready = || !queue.full.is_empty() || queue.senders.load(Ordering::Relaxed) == 0;
-        queue.sleepers.sleep(&self.home, timeout_ns, ready);
+        let ready = || queue.store.messages() > 0 || queue.senders.load(Ordering::Relaxed) == 0;
+        queue.awaiting_message.sleep(&self.home, timeout_ns, ready);
     }
 
     /// How many senders are there.
@@ -161,7 +242,7 @@ impl<T: Message, H: Home> LocalReceiver<T, H> {
     fn nothing(&self) -> RecvError {
         // Acquire: what the last sender pushed before it went is seen by the look at the queue that follows.
         let gone = self.queue.senders.load(Ordering::Acquire) == 0;
-        if gone && self.queue.full.is_empty() { RecvError::Disconnected } else { RecvError::Empty }
+        if gone && self.queue.store.messages() == 0 { RecvError::Disconnected } else { RecvError::Empty }
     }
 }
 
@@ -182,13 +263,13 @@ impl<T, H: Home> Clone for LocalReceiver<T, H> {
 impl<T, H: Home> Drop for LocalSender<T, H> {
     fn drop(&mut self) {
         self.queue.senders.fetch_sub(1, Ordering::Release);
-        self.queue.sleepers.changed(&self.home);
+        self.queue.awaiting_message.changed(&self.home, || true);
     }
 }
 
 impl<T, H: Home> Drop for LocalReceiver<T, H> {
     fn drop(&mut self) {
         self.queue.receivers.fetch_sub(1, Ordering::Release);
-        self.queue.sleepers.changed(&self.home);
+        self.queue.awaiting_room.changed(&self.home, || true);
     }
 }

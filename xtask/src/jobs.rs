@@ -6,6 +6,8 @@ mod interop;
 
 use std::time::{Duration, Instant};
 
+pub(crate) use commands::{BARE_TARGET, ensure_bare_target};
+
 use crate::context::{Context, Failure};
 use crate::{schemas, tidy};
 

@@ -9,6 +9,7 @@ mod context;
 mod demo;
 mod jobs;
 mod metadata;
+mod qemu;
 mod run;
 mod schemas;
 mod source;
@@ -48,6 +49,7 @@ enum Task {
     Tidy(tidy::Args),
     Bench(bench::Args),
     Schemas(schemas::Args),
+    Qemu(qemu::Args),
 }
 
 fn main() -> ExitCode {
@@ -73,6 +75,7 @@ fn run_task(cli: Cli) -> Result<(), Failure> {
         Task::Tidy(args) => tidy::run(&context, &args),
         Task::Bench(args) => bench::run(&context, &args),
         Task::Schemas(args) => schemas::run(&context, &args),
+        Task::Qemu(args) => qemu::run(&context, &args),
     }
 }
 

@@ -20,6 +20,10 @@ pub(crate) const CAPNP: Tool = Tool {
     why: "it turns schemas/*.capnp into the requests that builds read",
 };
 
+/// The emulator that the kernel runs in.
+pub(crate) const QEMU: Tool =
+    Tool { program: "qemu-system-x86_64", package: "qemu-system-x86", why: "the kernel boots in it" };
+
 /// What decides how a missing tool can be had.
 #[derive(Debug, Clone, Copy)]
 struct Machine {

@@ -24,12 +24,14 @@
 
 mod audit;
 mod call;
+mod machine;
 mod record;
 mod status;
 mod upcall;
 
 pub use audit::{AuditKind, AuditRecord};
 pub use call::{Call, Role};
+pub use machine::{Access, GATE_ADDRESS, GATE_UPCALL, MachineCall};
 pub use record::{CONTRACT_BYTES, Class, PAYLOAD_BYTES, RECORD_BYTES, Reply, Request, Upcall};
 pub use status::Status;
 pub use upcall::{Reason, UpcallKind};

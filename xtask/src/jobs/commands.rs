@@ -9,8 +9,8 @@ use crate::run;
 
 type JobResult = Result<Outcome, Failure>;
 
-/// What core crates are built for.
-const BARE_TARGET: &str = "x86_64-unknown-none";
+/// What core crates and the kernel are built for.
+pub(crate) const BARE_TARGET: &str = "x86_64-unknown-none";
 
 /// The tests of the heap-backed regions, pools and lanes: what Miri can follow, and where the unsafe code is.
 const UNDER_MIRI: [(&str, &[&str]); 2] =
@@ -56,7 +56,7 @@ pub(super) fn bare(context: &Context) -> JobResult {
     Ok(Outcome::Passed)
 }
 
-fn ensure_bare_target(context: &Context) -> Result<(), String> {
+pub(crate) fn ensure_bare_target(context: &Context) -> Result<(), String> {
     if has_bare_target(context) {
         return Ok(());
     }

@@ -1,0 +1,101 @@
+//! What only the bootable home has: calls about memory, time and the machine, beside the [`Call`](crate::Call)s that all have.
+//!
+//! A call is `SYSCALL` with its number in `rax` and its arguments in `rdi, rsi, rdx, r10, r8, r9`; `r12` has the payload's length and
+//! `r13` the number of the handle that goes along, or 0. The answer comes back the same way, with the status in `rax`; `rcx` and
+//! `r11` are lost. Payloads lie at the start of the **gate page**, which each domain has at [`GATE_ADDRESS`]: so a call has no
+//! pointers.
+
+/// Where each domain finds its gate page.
+pub const GATE_ADDRESS: u64 = 0x7fff_fffe_0000;
+
+/// Where in the gate page [`MachineCall::Wait`] puts the record of an upcall, in bytes.
+pub const GATE_UPCALL: usize = 1024;
+
+/// The calls. A number once given is never given another meaning, and none is a [`Call`](crate::Call)'s.
+///
+/// A `handle` is a number in the caller's own table: of memory, or of a domain's gate.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[repr(u32)]
+pub enum MachineCall {
+    /// `()`. Gives the rest of the time slice to the next domain of the core.
+    Yield = 0x1000,
+    /// `(deadline)` -> `(1)` + an upcall in the gate page, with its handle; or `(0)` where the deadline came first. 0 does not
+    /// wait at all.
+    Wait = 0x1001,
+    /// `()`. Ends the calling domain. Does not return.
+    Exit = 0x1002,
+    /// `()` + text as payload. Writes to the serial line.
+    Print = 0x1003,
+    /// `()` -> `(nanoseconds of the monotonic clock, the core that runs the caller, how many cores there are)`.
+    Clock = 0x1004,
+    /// `(pages, node)` -> a handle for zeroed memory that the caller may write and nobody else. All ones: any node.
+    Allocate = 0x1005,
+    /// `(handle, address, access)`. Maps memory whole at a page's address. [`Access::Write`] is for its one writer,
+    /// [`Access::Execute`] for memory that has none.
+    Map = 0x1006,
+    /// `(address)`. Takes away what [`Map`](Self::Map) mapped there.
+    Unmap = 0x1007,
+    /// `(handle)`. Closes a handle.
+    Release = 0x1008,
+    /// `(gate handle, memory handle, address, access)`. Maps memory in a domain that has not been started. [`Access::Write`] makes
+    /// that domain the one writer and closes the handle; otherwise nobody may write it from now on. Only for memory that nothing
+    /// else refers to, or that nobody may write.
+    Place = 0x1009,
+    /// `(gate handle, entry, stack, argument)`. Starts a domain, with the argument in `rdi`.
+    Start = 0x100a,
+    /// `(status)`. Ends the machine: for the first domain only. 0 is success.
+    PowerOff = 0x100b,
+    /// `()` -> `(free frames, memory objects, domains, domains' upcalls that found no room, switches of domains)`.
+    Statistics = 0x100c,
+}
+
+/// What may be done with a mapping. Reading always may.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[repr(u64)]
+pub enum Access {
+    /// Reading only.
+    Read = 0,
+    /// Writing too.
+    Write = 1,
+    /// Executing too.
+    Execute = 2,
+}
+
+impl MachineCall {
+    /// Every call, in the order of its number.
+    pub const ALL: [Self; 13] = [
+        Self::Yield,
+        Self::Wait,
+        Self::Exit,
+        Self::Print,
+        Self::Clock,
+        Self::Allocate,
+        Self::Map,
+        Self::Unmap,
+        Self::Release,
+        Self::Place,
+        Self::Start,
+        Self::PowerOff,
+        Self::Statistics,
+    ];
+
+    /// The call with this number, if there is one.
+    pub fn from_number(number: u64) -> Option<Self> {
+        Self::ALL.get(usize::try_from(number.checked_sub(0x1000)?).ok()?).copied()
+    }
+}
+
+impl Access {
+    /// The access with this number, if there is one.
+    pub fn from_number(number: u64) -> Option<Self> {
+        [Self::Read, Self::Write, Self::Execute].into_iter().find(|access| *access as u64 == number)
+    }
+}
+
+const _: () = {
+    let mut index = 0;
+    while index < MachineCall::ALL.len() {
+        assert!(MachineCall::ALL[index] as usize == 0x1000 + index);
+        index += 1;
+    }
+};

@@ -1,0 +1,22 @@
+//! What the kernel runs in ring 3: one program, which is every domain's, in the role that its argument says.
+#![cfg_attr(target_os = "none", no_std, no_main)]
+
+#[cfg(target_os = "none")]
+mod child;
+#[cfg(target_os = "none")]
+mod demo;
+#[cfg(target_os = "none")]
+mod gate;
+#[cfg(target_os = "none")]
+mod lane;
+#[cfg(target_os = "none")]
+mod memory;
+#[cfg(target_os = "none")]
+mod role;
+
+/// On a host there is nothing to run.
+#[cfg(not(target_os = "none"))]
+fn main() -> std::process::ExitCode {
+    eprintln!("these are programs for FeuerBird's kernel; `cargo xtask qemu` runs them");
+    std::process::ExitCode::from(2)
+}

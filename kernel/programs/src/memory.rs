@@ -1,0 +1,122 @@
+//! Memory objects in this domain's address space: where they are mapped, and words of them that others read or write.
+//!
+//! # Invariant
+//! A [`Mapping`] is memory that the kernel has mapped at its address for as long as the value lives; nothing else of this domain
+//! lies there, because addresses come from [`Addresses`], each once. Its words are only used as atomics, so that it does not
+//! matter who else sees or writes them.
+
+use core::sync::atomic::{AtomicU64, Ordering};
+
+use feuerbird_abi::{Access, MachineCall};
+
+use crate::gate::{self, HandleNumber, Result};
+
+/// The size of a page, in bytes.
+pub(crate) const PAGE: u64 = 4096;
+
+/// Where this domain maps what it is given: above its program, below its stack.
+static ADDRESSES: AtomicU64 = AtomicU64::new(0x1000_0000_0000);
+
+/// Addresses for so many pages that nothing else has, with a page that stays empty behind them.
+pub(crate) fn fresh_address(pages: u64) -> u64 {
+    ADDRESSES.fetch_add((pages + 1) * PAGE, Ordering::Relaxed)
+}
+
+/// Zeroed memory that only this domain writes, on any node.
+pub(crate) fn allocate(pages: u64) -> Result<HandleNumber> {
+    Ok(gate::machine(MachineCall::Allocate, &[pages, u64::MAX])?.handle)
+}
+
+/// Closes a handle.
+pub(crate) fn release(handle: HandleNumber) -> Result<()> {
+    gate::machine(MachineCall::Release, &[handle]).map(|_| ())
+}
+
+/// Memory, mapped. Unmapped when it is dropped.
+#[derive(Debug)]
+pub(crate) struct Mapping {
+    address: u64,
+    words: usize,
+}
+
+impl Mapping {
+    /// Maps memory of so many pages.
+    ///
+    /// # Errors
+    /// As [`MachineCall::Map`].
+    pub(crate) fn new(handle: HandleNumber, pages: u64, access: Access) -> Result<Self> {
+        let address = fresh_address(pages);
+        gate::machine(MachineCall::Map, &[handle, address, access as u64])?;
+        Ok(Self { address, words: (pages * PAGE / 8) as usize })
+    }
+
+    /// Where it is.
+    pub(crate) fn address(&self) -> u64 {
+        self.address
+    }
+
+    /// A word of it, as it is now.
+    ///
+    /// # Panics
+    /// Outside of it.
+    pub(crate) fn load(&self, word: usize) -> u64 {
+        self.word(word).load(Ordering::Acquire)
+    }
+
+    /// Writes a word, after everything that was written before. A fault, unless it was mapped for writing.
+    ///
+    /// # Panics
+    /// Outside of it.
+    pub(crate) fn store(&self, word: usize, value: u64) {
+        self.word(word).store(value, Ordering::Release);
+    }
+
+    /// Copies bytes into it, in whole words; the last one is filled up with zeroes.
+    ///
+    /// # Panics
+    /// Outside of it.
+    pub(crate) fn write(&self, offset: usize, bytes: &[u8]) {
+        assert!(offset.is_multiple_of(8), "words begin at multiples of 8");
+        for (word, chunk) in (offset / 8..).zip(bytes.chunks(8)) {
+            let mut whole = [0; 8];
+            whole[..chunk.len()].copy_from_slice(chunk);
+            self.store(word, u64::from_le_bytes(whole));
+        }
+    }
+
+    /// Copies bytes out of it.
+    ///
+    /// # Panics
+    /// Outside of it.
+    pub(crate) fn read(&self, offset: usize, bytes: &mut [u8]) {
+        assert!(offset.is_multiple_of(8), "words begin at multiples of 8");
+        for (word, chunk) in (offset / 8..).zip(bytes.chunks_mut(8)) {
+            let whole = self.load(word).to_le_bytes();
+            chunk.copy_from_slice(&whole[..chunk.len()]);
+        }
+    }
+
+    fn word(&self, word: usize) -> &AtomicU64 {
+        assert!(word < self.words, "word {word} of {}", self.words);
+        let pointer = core::ptr::with_exposed_provenance::<AtomicU64>(self.address as usize + word * 8);
+        // SAFETY: by the invariant; it is aligned and inside.
+        unsafe { &*pointer }
+    }
+
+    /// All of it, where nobody can write it any more.
+    ///
+    /// # Safety
+    /// The memory has no writer: the kernel keeps it so for ever.
+    pub(crate) unsafe fn constant_bytes(&self) -> &[u8] {
+        let pointer = core::ptr::with_exposed_provenance::<u8>(self.address as usize);
+        // SAFETY: by the invariant it is mapped, and it never changes, as the caller promises.
+        unsafe { core::slice::from_raw_parts(pointer, self.words * 8) }
+    }
+}
+
+impl Drop for Mapping {
+    fn drop(&mut self) {
+        // The kernel takes it back with the domain at the latest.
+        let _ = gate::machine(MachineCall::Unmap, &[self.address]);
+    }
+}

@@ -1,0 +1,10 @@
+//! One processor: its features, tables, ways in and out of ring 0, timer, and how the others are started.
+
+pub(crate) mod apic;
+pub(crate) mod clock;
+pub(crate) mod core;
+pub(crate) mod entry;
+pub(crate) mod features;
+pub(crate) mod segments;
+pub(crate) mod start;
+pub(crate) mod state;

@@ -1,0 +1,8 @@
+//! Domains as the machine knows them, and what runs where.
+
+pub(crate) mod calls;
+pub(crate) mod load;
+pub(crate) mod machine;
+pub(crate) mod resident;
+pub(crate) mod run;
+pub(crate) mod upcalls;

@@ -1,0 +1,233 @@
+//! System calls: those of the exokernel, which go through its dispatch, and those of this machine.
+//!
+//! Every argument is hostile. There are no pointers among them: payloads lie in the caller's gate page, which the kernel reaches by
+//! its frame; handles are numbers in the caller's own table; an address only ever becomes an entry of the caller's own page
+//! tables, or of a domain's that the caller may fill.
+
+use feuerbird_abi::{Access, Call, Class, MachineCall, PAYLOAD_BYTES, Request, Status};
+use feuerbird_exokernel::{Answer, DomainId, Machine, Outcome};
+
+use crate::console::{self, Exit, exit};
+use crate::cpu::state::Registers;
+use crate::cpu::{clock, core};
+use crate::domain::resident::{Handle, Resident, State};
+use crate::domain::run::{self, World};
+use crate::memory::frames;
+use crate::memory::layout::USER_END;
+use crate::memory::object::{self, Memory, NOBODY};
+
+/// The first number of this machine's own calls.
+const MACHINE_CALLS: u64 = 0x1000;
+
+/// What a call of the machine's comes to: its values and the number of a handle.
+type Result<T = ([u64; 6], u64)> = ::core::result::Result<T, Status>;
+
+/// Carries out one call of `caller`, whose registers these are.
+pub(crate) fn carry_out(world: &mut World, caller: DomainId, registers: &mut Registers) {
+    if registers.rax < MACHINE_CALLS {
+        return exokernel_call(world, caller, registers);
+    }
+    let answer = match MachineCall::from_number(registers.rax) {
+        // The answer to these is not for the registers on the stack.
+        Some(MachineCall::Yield) => return yield_slice(world, caller, registers),
+        Some(MachineCall::Wait) => return wait(world, caller, registers),
+        Some(MachineCall::Exit) => return world.kernel.domain_died(caller),
+        Some(call) => machine_call(world, caller, call, registers),
+        None => Err(Status::NoSuchCall),
+    };
+    match answer {
+        Ok((values, handle)) => registers.answer(Status::Ok as u32, values, 0, handle),
+        Err(status) => registers.answer(status as u32, [0; 6], 0, 0),
+    }
+}
+
+fn exokernel_call(world: &mut World, caller: DomainId, registers: &mut Registers) {
+    let request = Request {
+        class: Class::Request as u32,
+        number: registers.rax as u32,
+        sequence: 0,
+        arguments: registers.arguments(),
+    };
+    let mut payload = [0; PAYLOAD_BYTES];
+    let brought = world.kernel.machine().resident(caller).ok_or(Status::DomainGone);
+    let brought = brought.and_then(|resident| bring(resident, registers, &mut payload));
+    let outcome = match brought {
+        Ok((length, handle)) => world.kernel.dispatch(caller, &request, &payload[..length], handle),
+        Err(status) => world.kernel.refuse(caller, &request, status),
+    };
+    // The caller may have ended itself.
+    let Some(resident) = world.kernel.machine_mut().resident_mut(caller) else { return };
+    match outcome {
+        Outcome::Reply(answer) => hand_over(resident, answer, registers),
+        Outcome::Pending => {
+            resident.put_away(registers);
+            resident.state = State::Calling;
+        }
+    }
+}
+
+/// What goes along with a request: the length of the payload, which is copied, and the handle.
+fn bring(resident: &Resident, registers: &Registers, payload: &mut [u8]) -> Result<(usize, Option<Handle>)> {
+    let length = usize::try_from(registers.r12).map_err(|_| Status::BadArgument)?;
+    let bytes = payload.get_mut(..length).ok_or(Status::BadArgument)?;
+    resident.gate.first().read(0, bytes);
+    let handle = match registers.r13 {
+        0 => None,
+        number => Some(resident.handle(number)?.clone()),
+    };
+    let gives_handle = |call| matches!(call, Call::MapRegion | Call::CreateDomain | Call::Hello);
+    if Call::from_number(registers.rax as u32).is_some_and(gives_handle) && !resident.has_room() {
+        return Err(Status::ObjectsFull);
+    }
+    Ok((length, handle))
+}
+
+fn hand_over(resident: &mut Resident, answer: Answer<Handle>, registers: &mut Registers) {
+    resident.gate.first().write(0, &answer.payload);
+    let length = answer.payload.len();
+    let handle = answer.handle.and_then(|handle| resident.keep(handle).ok()).unwrap_or(0);
+    registers.answer(answer.reply.status, answer.reply.values, length, handle);
+}
+
+fn yield_slice(world: &mut World, caller: DomainId, registers: &mut Registers) {
+    registers.answer(Status::Ok as u32, [0; 6], 0, 0);
+    if let Some(resident) = world.kernel.machine_mut().resident_mut(caller) {
+        resident.put_away(registers);
+    }
+    run::end_slice(world);
+}
+
+fn wait(world: &mut World, caller: DomainId, registers: &Registers) {
+    let machine = world.kernel.machine_mut();
+    if let Some(resident) = machine.resident_mut(caller) {
+        resident.put_away(registers);
+        machine.answer_wait(caller, registers.rdi);
+    }
+}
+
+fn machine_call(world: &mut World, caller: DomainId, call: MachineCall, registers: &Registers) -> Result {
+    let [first, second, third, fourth, ..] = registers.arguments();
+    let done = |()| ([0; 6], 0);
+    match call {
+        MachineCall::Print => print(own(world, caller)?, registers.r12).map(done),
+        MachineCall::Clock => {
+            Ok(([clock::now_ns(), core::number() as u64, core::count() as u64, 0, 0, 0], 0))
+        }
+        MachineCall::Allocate => allocate(own(world, caller)?, first, second),
+        MachineCall::Map => map(own(world, caller)?, first, second, third).map(done),
+        MachineCall::Unmap => unmap(own(world, caller)?, first).map(done),
+        MachineCall::Release => own(world, caller)?.release(first).map(|_| done(())),
+        MachineCall::Place => place(world, caller, (first, second), third, fourth).map(done),
+        MachineCall::Start => start(world, caller, first, [second, third, fourth]).map(done),
+        MachineCall::PowerOff if caller == world.root => {
+            exit(if first == 0 { Exit::Success } else { Exit::Failure })
+        }
+        MachineCall::PowerOff => Err(Status::MissingRight),
+        MachineCall::Statistics => Ok((statistics(world), 0)),
+        MachineCall::Yield | MachineCall::Wait | MachineCall::Exit => Err(Status::NoSuchCall),
+    }
+}
+
+fn own(world: &mut World, caller: DomainId) -> Result<&mut Resident> {
+    world.kernel.machine_mut().resident_mut(caller).ok_or(Status::DomainGone)
+}
+
+fn print(resident: &Resident, length: u64) -> Result<()> {
+    let mut text = [0; PAYLOAD_BYTES];
+    let length = usize::try_from(length).map_err(|_| Status::BadArgument)?;
+    let text = text.get_mut(..length).ok_or(Status::BadArgument)?;
+    resident.gate.first().read(0, text);
+    console::print_foreign(text);
+    Ok(())
+}
+
+fn allocate(resident: &mut Resident, pages: u64, node: u64) -> Result {
+    let node = match node {
+        u64::MAX => None,
+        node if node < frames::MAX_NODES as u64 => Some(node as usize),
+        _ => return Err(Status::BadArgument),
+    };
+    let pages = u32::try_from(pages).ok().filter(|pages| (1..=object::MAX_PAGES).contains(pages));
+    let pages = pages.ok_or(Status::BadArgument)?;
+    if !resident.has_room() {
+        return Err(Status::ObjectsFull);
+    }
+    let memory = Memory::new(resident.domain, pages, node).ok_or(Status::ObjectsFull)?;
+    Ok(([0; 6], resident.keep(Handle::Memory(memory))?))
+}
+
+fn map(resident: &mut Resident, handle: u64, address: u64, access: u64) -> Result<()> {
+    let access = Access::from_number(access).ok_or(Status::BadArgument)?;
+    let memory = resident.memory(handle)?.clone();
+    match access {
+        Access::Write if !memory.is_writer(resident.domain) => Err(Status::MissingRight),
+        Access::Execute if !memory.is_sealed() => Err(Status::NotSealed),
+        _ => resident.mapped.map(&memory, address, access),
+    }
+}
+
+fn unmap(resident: &mut Resident, address: u64) -> Result<()> {
+    let memory = resident.mapped.unmap(address)?;
+    // Only the caller's core can have used these tables.
+    run::load_space(resident.mapped.root());
+    drop(memory);
+    Ok(())
+}
+
+/// Maps memory of the caller's in a domain that it is making.
+fn place(
+    world: &mut World,
+    caller: DomainId,
+    (gate, handle): (u64, u64),
+    address: u64,
+    access: u64,
+) -> Result<()> {
+    let access = Access::from_number(access).ok_or(Status::BadArgument)?;
+    let resident = own(world, caller)?;
+    let Handle::Gate(child) = *resident.handle(gate)? else { return Err(Status::NoHandle) };
+    let is_own = resident.memory(handle)?.is_writer(caller);
+    let is_sealed = resident.memory(handle)?.is_sealed();
+    let is_only = resident.memory(handle)?.is_only_reference();
+    if !(is_own && is_only || is_sealed && access != Access::Write) {
+        return Err(Status::MissingRight);
+    }
+    let memory = resident.memory(handle)?.clone();
+    let new = world.kernel.machine_mut().resident_mut(child).filter(|child| child.state == State::New);
+    new.ok_or(Status::DomainGone)?.mapped.map(&memory, address, access)?;
+    match access {
+        Access::Write => {
+            memory.set_writer(child);
+            own(world, caller)?.release(handle)?;
+        }
+        _ => memory.set_writer(NOBODY),
+    }
+    Ok(())
+}
+
+fn start(world: &mut World, caller: DomainId, gate: u64, [entry, stack, argument]: [u64; 3]) -> Result<()> {
+    let Handle::Gate(child) = *own(world, caller)?.handle(gate)? else { return Err(Status::NoHandle) };
+    if entry >= USER_END || stack >= USER_END {
+        return Err(Status::BadArgument);
+    }
+    let machine = world.kernel.machine_mut();
+    let child =
+        machine.resident_mut(child).filter(|child| child.state == State::New).ok_or(Status::DomainGone)?;
+    (child.registers.rip, child.registers.rsp, child.registers.rdi) = (entry, stack, argument);
+    child.state = State::Ready;
+    let core = child.core;
+    machine.wake(core);
+    Ok(())
+}
+
+fn statistics(world: &World) -> [u64; 6] {
+    let machine = world.kernel.machine();
+    let objects = object::count() as u64;
+    [
+        frames::free().into(),
+        objects,
+        machine.count() as u64,
+        machine.lost_upcalls(),
+        machine.switches,
+        machine.now_ns(),
+    ]
+}

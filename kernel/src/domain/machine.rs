@@ -1,0 +1,187 @@
+//! The exokernel's machine, made of page tables and cores.
+
+use alloc::vec::Vec;
+
+use feuerbird_abi::{GATE_UPCALL, Reply, Status, Upcall};
+use feuerbird_exokernel::{DomainId, Limits, Machine};
+use zerocopy::IntoBytes;
+
+use crate::cpu::{apic, clock, core};
+use crate::domain::resident::{Handle, Mapped, Resident, State};
+use crate::domain::upcalls::Upcalls;
+use crate::memory::paging::KernelSpace;
+
+/// How many domains have slices on one core.
+const SLICES: usize = 64;
+
+/// What the machine knows of a core.
+#[derive(Debug)]
+pub(crate) struct CoreState {
+    /// The domain in its registers.
+    pub(crate) current: Option<DomainId>,
+    /// What a domain that was ended while it ran here had mapped: this core still uses those tables.
+    pub(crate) remains: Option<Mapped>,
+    pub(crate) is_idle: bool,
+    /// Its time, as a vector of slices: whose each is. The order is theirs; who is not ready is passed over.
+    pub(crate) slices: [Option<DomainId>; SLICES],
+    /// The slice that runs.
+    pub(crate) slice: usize,
+}
+
+/// The machine below the exokernel.
+pub(crate) struct Native {
+    pub(crate) kernel_space: KernelSpace,
+    /// By the index of a domain.
+    residents: Vec<Option<Resident>>,
+    upcalls: Vec<Upcalls>,
+    pub(crate) cores: Vec<CoreState>,
+    /// How often a core went from one domain to another.
+    pub(crate) switches: u64,
+}
+
+impl Native {
+    /// A machine without domains.
+    pub(crate) fn new(kernel_space: KernelSpace, limits: &Limits, cores: usize) -> Self {
+        let domains = 0..limits.domains;
+        let core =
+            |_| CoreState { current: None, remains: None, is_idle: false, slices: [None; SLICES], slice: 0 };
+        Self {
+            kernel_space,
+            residents: domains.clone().map(|_| None).collect(),
+            upcalls: domains.map(|_| Upcalls::new()).collect(),
+            cores: (0..cores).map(core).collect(),
+            switches: 0,
+        }
+    }
+
+    /// Makes room for a domain, on the core with the fewest.
+    pub(crate) fn settle(&mut self, domain: DomainId) -> Result<(), Status> {
+        let used = |core: &CoreState| core.slices.iter().flatten().count();
+        let core =
+            (0..self.cores.len()).min_by_key(|core| used(&self.cores[*core])).ok_or(Status::ObjectsFull)?;
+        let slice = self.cores[core].slices.iter().position(Option::is_none).ok_or(Status::ObjectsFull)?;
+        let resident = Resident::new(domain, core, &self.kernel_space).ok_or(Status::ObjectsFull)?;
+        *self.residents.get_mut(domain.index()).ok_or(Status::ObjectsFull)? = Some(resident);
+        self.upcalls[domain.index()].clear();
+        self.cores[core].slices[slice] = Some(domain);
+        Ok(())
+    }
+
+    /// A domain that is there.
+    pub(crate) fn resident(&self, domain: DomainId) -> Option<&Resident> {
+        self.residents.get(domain.index())?.as_ref().filter(|it| it.domain == domain)
+    }
+
+    /// As [`resident`](Self::resident), to change it.
+    pub(crate) fn resident_mut(&mut self, domain: DomainId) -> Option<&mut Resident> {
+        self.residents.get_mut(domain.index())?.as_mut().filter(|it| it.domain == domain)
+    }
+
+    /// How many domains there are.
+    pub(crate) fn count(&self) -> usize {
+        self.residents.iter().flatten().count()
+    }
+
+    /// How many upcalls found no room.
+    pub(crate) fn lost_upcalls(&self) -> u64 {
+        self.upcalls.iter().map(Upcalls::lost).sum()
+    }
+
+    /// Answers a domain's `Wait`, if there is an upcall or no time left; whether it was.
+    pub(crate) fn answer_wait(&mut self, domain: DomainId, deadline_ns: u64) -> bool {
+        let upcalls = &mut self.upcalls[domain.index()];
+        let Some(resident) = self.residents[domain.index()].as_mut() else { return false };
+        if !upcalls.is_empty() && !resident.has_room() {
+            resident.registers.answer(Status::ObjectsFull as u32, [0; 6], 0, 0);
+        } else if let Some((upcall, handle)) = upcalls.pop() {
+            resident.gate.first().write(GATE_UPCALL, upcall.as_bytes());
+            let number = handle.and_then(|handle| resident.keep(handle).ok()).unwrap_or(0);
+            resident.registers.answer(Status::Ok as u32, [1, 0, 0, 0, 0, 0], 0, number);
+        } else if deadline_ns <= clock::now_ns() {
+            resident.registers.answer(Status::Ok as u32, [0; 6], 0, 0);
+        } else {
+            resident.state = State::Waiting { deadline_ns };
+            return false;
+        }
+        resident.state = State::Ready;
+        true
+    }
+
+    /// Lets a core know that there is something for it.
+    pub(crate) fn wake(&self, number: usize) {
+        if number != core::number() && (self.cores[number].is_idle || self.cores[number].remains.is_some()) {
+            apic::wake(core::apic_id(number));
+        }
+    }
+}
+
+impl Machine for Native {
+    type Handle = Handle;
+
+    fn now_ns(&self) -> u64 {
+        clock::now_ns()
+    }
+
+    fn create_domain(&mut self, domain: DomainId) -> Result<Option<Handle>, Status> {
+        self.settle(domain)?;
+        Ok(Some(Handle::Gate(domain)))
+    }
+
+    fn destroy_domain(&mut self, domain: DomainId) {
+        let Some(place) = self.residents.get_mut(domain.index()) else { return };
+        let Some(resident) = place.take_if(|it| it.domain == domain) else { return };
+        // Whoever still has them mapped sees that nothing of this domain is valid.
+        (0..512).for_each(|word| resident.words.first().set_word(word, 0));
+        self.upcalls[domain.index()].clear();
+        let core = &mut self.cores[resident.core];
+        core.slices.iter_mut().filter(|slice| **slice == Some(domain)).for_each(|slice| *slice = None);
+        if core.current == Some(domain) {
+            core.current = None;
+            core.remains = Some(resident.mapped);
+            self.wake(resident.core);
+        } else {
+            resident.mapped.end();
+        }
+    }
+
+    fn validity_words(&self, domain: DomainId) -> Option<Handle> {
+        Some(Handle::Memory(self.resident(domain)?.words.clone()))
+    }
+
+    fn death_notice(&self, _: DomainId) -> Option<Handle> {
+        None
+    }
+
+    fn set_validity(&mut self, domain: DomainId, word: u32, value: u32) {
+        if let Some(resident) = self.resident(domain) {
+            resident.words.first().set_word(word as usize, value.into());
+        }
+    }
+
+    fn check_sealed(&self, domain: DomainId, memory: &Handle, bytes: u64) -> Result<(), Status> {
+        let Handle::Memory(memory) = memory else { return Err(Status::NoHandle) };
+        match (memory.bytes() == bytes, memory.is_writer(domain)) {
+            (false, _) => Err(Status::BadArgument),
+            (true, false) => Err(Status::NotSealed),
+            (true, true) => Ok(()),
+        }
+    }
+
+    fn upcall(&mut self, domain: DomainId, upcall: &Upcall, handle: Option<&Handle>) {
+        let Some(resident) = self.resident(domain) else { return };
+        let (state, core) = (resident.state, resident.core);
+        self.upcalls[domain.index()].push(*upcall, handle.cloned());
+        if let State::Waiting { deadline_ns } = state {
+            self.answer_wait(domain, deadline_ns);
+            self.wake(core);
+        }
+    }
+
+    fn reply(&mut self, domain: DomainId, reply: &Reply) {
+        let Some(resident) = self.resident_mut(domain) else { return };
+        resident.registers.answer(reply.status, reply.values, 0, 0);
+        resident.state = State::Ready;
+        let core = resident.core;
+        self.wake(core);
+    }
+}

@@ -1,0 +1,187 @@
+//! One domain: its address space, what it holds of the machine, and where it stands.
+
+use feuerbird_abi::{Access, GATE_ADDRESS, Status};
+use feuerbird_exokernel::DomainId;
+
+use crate::cpu::state::{FloatState, Registers};
+use crate::memory::layout::PAGE_BYTES;
+use crate::memory::object::{Memory, NOBODY};
+use crate::memory::paging::{AddressSpace, Flags, KernelSpace, MapError};
+
+/// How many handles a domain can have.
+const HANDLES: usize = 64;
+
+/// How many mappings.
+const MAPPINGS: usize = 64;
+
+/// What is passed to a domain beside a record.
+#[derive(Clone, Debug)]
+pub(crate) enum Handle {
+    /// Memory.
+    Memory(Memory),
+    /// A domain that has not been started: who has this may fill and start it.
+    Gate(DomainId),
+}
+
+/// What a domain does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum State {
+    /// Nobody has started it yet.
+    New,
+    /// It runs, or will at its next slice.
+    Ready,
+    /// It waits for an upcall, until then.
+    Waiting { deadline_ns: u64 },
+    /// It waits for the answer to a system call.
+    Calling,
+}
+
+/// Memory, mapped.
+#[derive(Debug)]
+struct Mapping {
+    address: u64,
+    memory: Memory,
+}
+
+/// What a domain has mapped, and the tables that say so. Goes with the domain, or later when a core still uses it.
+#[derive(Debug)]
+pub(crate) struct Mapped {
+    space: AddressSpace,
+    mappings: [Option<Mapping>; MAPPINGS],
+}
+
+/// One domain.
+#[derive(Debug)]
+pub(crate) struct Resident {
+    pub(crate) domain: DomainId,
+    pub(crate) state: State,
+    /// The core whose slices it has.
+    pub(crate) core: usize,
+    /// What it has in its registers, while they are put away.
+    pub(crate) registers: Registers,
+    /// Whether the registers are here, and not on a core's stack. The answer to a call that waits is written here, so a domain
+    /// that waits is put away at once.
+    pub(crate) is_put_away: bool,
+    /// As the registers, while the domain is no core's current one.
+    pub(crate) float: FloatState,
+    pub(crate) mapped: Mapped,
+    /// Its gate page.
+    pub(crate) gate: Memory,
+    /// Its validity words.
+    pub(crate) words: Memory,
+    handles: [Option<Handle>; HANDLES],
+}
+
+impl Resident {
+    /// A domain with a gate page and validity words, and nothing else. `None` where memory is short.
+    pub(crate) fn new(domain: DomainId, core: usize, kernel: &KernelSpace) -> Option<Self> {
+        let gate = Memory::new(domain, 1, None)?;
+        let words = Memory::new(NOBODY, 1, None)?;
+        let mut mapped = Mapped { space: AddressSpace::new(kernel)?, mappings: [const { None }; MAPPINGS] };
+        if mapped.map(&gate, GATE_ADDRESS, Access::Write).is_err() {
+            mapped.end();
+            return None;
+        }
+        let handles = [const { None }; HANDLES];
+        let (registers, float) = (Registers::USER, FloatState::FRESH);
+        Some(Self {
+            domain,
+            state: State::New,
+            core,
+            registers,
+            is_put_away: true,
+            float,
+            mapped,
+            gate,
+            words,
+            handles,
+        })
+    }
+
+    /// Keeps the registers here from now on.
+    pub(crate) fn put_away(&mut self, registers: &Registers) {
+        self.registers = *registers;
+        self.is_put_away = true;
+    }
+
+    /// Keeps a handle for the domain; the number is never 0.
+    pub(crate) fn keep(&mut self, handle: Handle) -> Result<u64, Status> {
+        let place = self.handles.iter().position(Option::is_none).ok_or(Status::ObjectsFull)?;
+        self.handles[place] = Some(handle);
+        Ok(place as u64 + 1)
+    }
+
+    /// Whether another handle has room.
+    pub(crate) fn has_room(&self) -> bool {
+        self.handles.iter().any(Option::is_none)
+    }
+
+    /// What a number names.
+    pub(crate) fn handle(&self, number: u64) -> Result<&Handle, Status> {
+        let place = usize::try_from(number).ok().and_then(|number| number.checked_sub(1));
+        let handle = place.and_then(|place| self.handles.get(place)?.as_ref());
+        handle.ok_or(Status::NoHandle)
+    }
+
+    /// The memory that a number names.
+    pub(crate) fn memory(&self, number: u64) -> Result<&Memory, Status> {
+        match self.handle(number)? {
+            Handle::Memory(memory) => Ok(memory),
+            Handle::Gate(_) => Err(Status::NoHandle),
+        }
+    }
+
+    /// Closes a handle.
+    pub(crate) fn release(&mut self, number: u64) -> Result<Handle, Status> {
+        self.handle(number)?;
+        self.handles[number as usize - 1].take().ok_or(Status::NoHandle)
+    }
+}
+
+impl Mapped {
+    /// The physical address of the tables.
+    pub(crate) fn root(&self) -> u64 {
+        self.space.root()
+    }
+
+    /// Maps memory whole, or not at all.
+    pub(crate) fn map(&mut self, memory: &Memory, address: u64, access: Access) -> Result<(), Status> {
+        let place = self.mappings.iter().position(Option::is_none).ok_or(Status::ObjectsFull)?;
+        let flags = match access {
+            Access::Read => Flags::USER_READ,
+            Access::Write => Flags::USER_WRITE,
+            Access::Execute => Flags::USER_EXECUTE,
+        };
+        let end = address.checked_add(memory.bytes()).ok_or(Status::BadArgument)?;
+        for (page, frame) in (address..end).step_by(PAGE_BYTES as usize).zip(memory.frames()) {
+            if let Err(error) = self.space.map(page, frame, flags) {
+                self.unmap_pages(address, page);
+                return Err(match error {
+                    MapError::BadAddress | MapError::Occupied => Status::BadArgument,
+                    MapError::NoFrames => Status::ObjectsFull,
+                });
+            }
+        }
+        self.mappings[place] = Some(Mapping { address, memory: memory.clone() });
+        Ok(())
+    }
+
+    /// Takes away what was mapped at an address. The processor is to be flushed before its frames are used again, which is why
+    /// the memory is returned.
+    pub(crate) fn unmap(&mut self, address: u64) -> Result<Memory, Status> {
+        let is_it = |mapping: &Option<Mapping>| mapping.as_ref().is_some_and(|it| it.address == address);
+        let place = self.mappings.iter().position(is_it).ok_or(Status::BadArgument)?;
+        let mapping = self.mappings[place].take().ok_or(Status::BadArgument)?;
+        self.unmap_pages(address, address + mapping.memory.bytes());
+        Ok(mapping.memory)
+    }
+
+    /// Gives everything back. No core uses the tables any more.
+    pub(crate) fn end(self) {
+        self.space.end();
+    }
+
+    fn unmap_pages(&mut self, start: u64, end: u64) {
+        (start..end).step_by(PAGE_BYTES as usize).for_each(|page| self.space.unmap(page));
+    }
+}

@@ -1,0 +1,236 @@
+//! What runs: the doors that the entry code calls, and how a core goes from one domain to the next.
+//!
+//! A core has the registers of one domain on its stack. While that domain is in the kernel they are its; whoever makes another
+//! one current copies them to the old one's record and the new one's here.
+
+use feuerbird_exokernel::{DomainId, Kernel};
+use spin::{Mutex, MutexGuard};
+use x86_64::PhysAddr;
+use x86_64::instructions::interrupts;
+use x86_64::registers::control::{Cr2, Cr3, Cr3Flags};
+use x86_64::structures::paging::PhysFrame;
+
+use crate::console::{Exit, exit, println};
+use crate::cpu::state::Registers;
+use crate::cpu::{apic, clock, core, entry};
+use crate::domain::calls;
+use crate::domain::machine::Native;
+use crate::domain::resident::State;
+
+/// The exokernel over this machine.
+pub(crate) struct World {
+    pub(crate) kernel: Kernel<Native>,
+    /// The first domain: the machine ends with it.
+    pub(crate) root: DomainId,
+}
+
+/// # Locking
+/// The one lock of the kernel: who comes from ring 3 takes it, and gives it back before leaving or halting. Only the frames' and
+/// the serial line's locks are taken under it.
+static WORLD: Mutex<Option<World>> = Mutex::new(None);
+
+/// Opens the world.
+pub(crate) fn start(world: World) {
+    *WORLD.lock() = Some(world);
+}
+
+/// What a core does after it has started: runs domains, for ever.
+pub(crate) extern "sysv64" fn run_core() -> ! {
+    let registers = core::registers();
+    let mut next = Registers::USER;
+    reschedule(WORLD.lock(), &mut next);
+    // SAFETY: this core's place for the registers of ring 3 is above this stack frame, and what is written there was made from
+    // `Registers::USER` by `calls::start`, or came from ring 3 itself.
+    unsafe {
+        registers.write(next);
+        entry::leave(registers)
+    }
+}
+
+/// An interrupt or an exception.
+#[unsafe(no_mangle)]
+extern "sysv64" fn trap_entry(registers: &mut Registers) {
+    if matches!(registers.vector, apic::TIMER | apic::WAKE) {
+        apic::acknowledge();
+    }
+    match registers.vector {
+        _ if !registers.is_user() => in_kernel(registers),
+        apic::TIMER => {
+            let mut world = WORLD.lock();
+            if let Some(world) = world.as_mut() {
+                end_slice(world);
+            }
+            reschedule(world, registers);
+        }
+        apic::WAKE | apic::SPURIOUS => resume_or_reschedule(WORLD.lock(), registers),
+        _ => {
+            let mut world = WORLD.lock();
+            if let Some(world) = world.as_mut() {
+                end_faulty(world, registers);
+            }
+            resume_or_reschedule(world, registers);
+        }
+    }
+}
+
+/// A system call.
+#[unsafe(no_mangle)]
+extern "sysv64" fn syscall_entered(registers: &mut Registers) {
+    let mut world = WORLD.lock();
+    if let Some(world) = world.as_mut()
+        && let Some(caller) = current(world)
+    {
+        calls::carry_out(world, caller, registers);
+        work(world);
+    }
+    resume_or_reschedule(world, registers);
+}
+
+/// In ring 0 only an idle core is interrupted; anything else is a bug of the kernel.
+fn in_kernel(registers: &Registers) {
+    if matches!(registers.vector, apic::TIMER | apic::WAKE | apic::SPURIOUS) {
+        return;
+    }
+    let Registers { vector, error, rip, rsp, .. } = *registers;
+    panic!(
+        "exception {vector} in the kernel, error {error:#x}, at {rip:#x}, stack {rsp:#x}, address {:#x}",
+        Cr2::read_raw()
+    );
+}
+
+/// The domain in this core's registers, if it has not been ended meanwhile.
+fn current(world: &World) -> Option<DomainId> {
+    world.kernel.machine().cores[core::number()].current
+}
+
+/// The slice is over: the next one's turn.
+pub(crate) fn end_slice(world: &mut World) {
+    work(world);
+    let core = &mut world.kernel.machine_mut().cores[core::number()];
+    core.slice = (core.slice + 1) % core.slices.len();
+}
+
+/// Does what is due.
+fn work(world: &mut World) {
+    let now = clock::now_ns();
+    if world.kernel.next_deadline().is_some_and(|at| at <= now) {
+        world.kernel.tick(now);
+    }
+}
+
+/// A domain that did what it must not is ended.
+fn end_faulty(world: &mut World, registers: &Registers) {
+    let Some(domain) = current(world) else { return };
+    let Registers { vector, error, rip, .. } = *registers;
+    let address = if vector == 14 { Cr2::read_raw() } else { 0 };
+    let number = domain.index();
+    println!(
+        "kernel: domain {number} ended: exception {vector}, error {error:#x}, at {rip:#x}, address {address:#x}"
+    );
+    world.kernel.domain_died(domain);
+}
+
+/// Goes on with the current domain if it can, with another one otherwise.
+fn resume_or_reschedule(world: MutexGuard<'_, Option<World>>, registers: &mut Registers) {
+    let can_go_on = world.as_ref().is_some_and(|world| {
+        let domain = current(world).and_then(|domain| world.kernel.machine().resident(domain));
+        domain.is_some_and(|resident| resident.state == State::Ready && !resident.is_put_away)
+    });
+    if !can_go_on {
+        reschedule(world, registers);
+    }
+}
+
+/// Puts the current domain away and another one's registers here; halts as long as there is none.
+fn reschedule(mut world: MutexGuard<'_, Option<World>>, registers: &mut Registers) {
+    let number = core::number();
+    if let Some(world) = world.as_mut() {
+        put_away(world, number, registers);
+    }
+    loop {
+        if let Some(world) = world.as_mut() {
+            work(world);
+            if !world.kernel.is_alive(world.root) {
+                println!("kernel: the first domain is gone");
+                exit(Exit::Failure);
+            }
+            if let Some(next) = choose(world, number) {
+                return take_up(world, number, next, registers);
+            }
+            let machine = world.kernel.machine_mut();
+            load_space(machine.kernel_space.root());
+            let core = &mut machine.cores[number];
+            core.current = None;
+            core.is_idle = true;
+            if let Some(remains) = core.remains.take() {
+                remains.end();
+            }
+        }
+        drop(world);
+        interrupts::enable_and_hlt();
+        interrupts::disable();
+        world = WORLD.lock();
+    }
+}
+
+/// Keeps the registers of the current domain in its record.
+fn put_away(world: &mut World, number: usize, registers: &Registers) {
+    let machine = world.kernel.machine_mut();
+    let Some(domain) = machine.cores[number].current else { return };
+    if let Some(resident) = machine.resident_mut(domain) {
+        if !resident.is_put_away {
+            resident.put_away(registers);
+        }
+        resident.float.save();
+    }
+}
+
+/// The next domain of this core's slices that can run.
+fn choose(world: &mut World, number: usize) -> Option<DomainId> {
+    let machine = world.kernel.machine_mut();
+    let count = machine.cores[number].slices.len();
+    for step in 0..count {
+        let slice = (machine.cores[number].slice + step) % count;
+        let Some(domain) = machine.cores[number].slices[slice] else { continue };
+        let Some(resident) = machine.resident(domain) else { continue };
+        let can_run = match resident.state {
+            State::Ready => true,
+            State::Waiting { deadline_ns } if deadline_ns <= clock::now_ns() => {
+                machine.answer_wait(domain, deadline_ns)
+            }
+            _ => false,
+        };
+        if can_run {
+            machine.cores[number].slice = slice;
+            return Some(domain);
+        }
+    }
+    None
+}
+
+/// Makes a domain the current one.
+fn take_up(world: &mut World, number: usize, domain: DomainId, registers: &mut Registers) {
+    let machine = world.kernel.machine_mut();
+    let Some(resident) = machine.resident_mut(domain) else { return };
+    *registers = resident.registers;
+    resident.is_put_away = false;
+    resident.float.restore();
+    let root = resident.mapped.root();
+    let core = &mut machine.cores[number];
+    core.is_idle = false;
+    let before = core.current.replace(domain);
+    if before != Some(domain) {
+        load_space(root);
+    }
+    if let Some(remains) = core.remains.take() {
+        remains.end();
+    }
+    machine.switches += u64::from(before != Some(domain));
+}
+
+/// Makes the processor use other tables; it forgets what it knew of the old ones.
+pub(crate) fn load_space(root: u64) {
+    let frame = PhysFrame::containing_address(PhysAddr::new(root));
+    // SAFETY: every root has the kernel's half, in which this code, its stack and all that it uses lie.
+    unsafe { Cr3::write(frame, Cr3Flags::empty()) };
+}

@@ -1,0 +1,231 @@
+//! `qemu`: builds the kernel and its programs, and boots them in an emulator.
+
+use std::path::Path;
+use std::process::{Child, Command, ExitStatus};
+use std::time::{Duration, Instant};
+
+use crate::context::{Context, Failure};
+use crate::jobs;
+use crate::metadata::Workspace;
+use crate::run;
+use crate::tools;
+
+/// The packages of the image, by the names of their programs.
+const KERNEL: &str = "feuerbird-kernel";
+const PROGRAMS: &str = "feuerbird-kernel-programs";
+
+/// What QEMU exits with where the kernel writes 0x10, 0x11, 0x12 to its exit device; see `kernel/src/console.rs`.
+const SUCCESS: i32 = 0x10 << 1 | 1;
+const FAILURE: i32 = 0x11 << 1 | 1;
+const PANIC: i32 = 0x12 << 1 | 1;
+
+/// How often a running emulator is looked at.
+const LOOK: Duration = Duration::from_millis(20);
+
+/// Boots the exokernel in QEMU: two ring-3 domains that talk through capabilities, then the machine ends by itself.
+///
+/// Builds what it needs; installs QEMU where it is missing, after saying so. Ctrl-C ends the emulator.
+#[derive(clap::Args, Debug)]
+#[command(
+    after_help = "Exit codes: 0 the machine ended well; 1 a test or a domain failed, the kernel panicked, or the time \
+was up; 2 wrong usage; 3 QEMU is missing and could not be had.\n\nExamples:\n  cargo xtask qemu\n  cargo xtask qemu --smp 4 \
+--numa 2\n  cargo xtask qemu --test"
+)]
+pub(crate) struct Args {
+    /// How many processors the machine has.
+    #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u32).range(1..=32))]
+    smp: u32,
+    /// How many NUMA nodes; processors and memory are spread over them.
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=8))]
+    numa: u32,
+    /// How much memory, in MiB.
+    #[arg(long, default_value_t = 256, value_parser = clap::value_parser!(u32).range(96..=16384))]
+    memory: u32,
+    /// Which processor, as `qemu-system-x86_64 -cpu help` names them.
+    #[arg(long, default_value = "max")]
+    cpu: String,
+    /// Runs the tests of kernel and LibOS, one line each, and fails with the first that fails.
+    #[arg(long)]
+    test: bool,
+    /// Waits for a debugger at port 1234 (`target remote :1234`) and has no time limit.
+    #[arg(long)]
+    gdb: bool,
+    /// Uses KVM instead of emulation; only where `/dev/kvm` works.
+    #[arg(long)]
+    kvm: bool,
+    /// Ends the machine after so many seconds.
+    #[arg(long, default_value_t = 120, value_name = "SECONDS")]
+    timeout: u64,
+}
+
+/// Builds, boots, and judges how it ended.
+pub(crate) fn run(context: &Context, args: &Args) -> Result<(), Failure> {
+    if args.numa > args.smp {
+        return Err(Failure::Usage("a node needs a processor: --numa is at most --smp".to_owned()));
+    }
+    tools::ensure(context, tools::QEMU)?;
+    let folder = build(context)?;
+    boot(context, args, &folder)
+}
+
+/// Builds kernel and programs; returns the folder that has them.
+fn build(context: &Context) -> Result<std::path::PathBuf, Failure> {
+    jobs::ensure_bare_target(context).map_err(Failure::ToolMissing)?;
+    let target = ["--target", jobs::BARE_TARGET, "--release"];
+    run::run(context.cargo().args(["build", "--package", KERNEL, "--package", PROGRAMS]).args(target))?;
+    Ok(Workspace::load(context)?.target_directory.join(jobs::BARE_TARGET).join("release"))
+}
+
+fn boot(context: &Context, args: &Args, folder: &Path) -> Result<(), Failure> {
+    let mut command = context.command(tools::QEMU.program);
+    command.args(machine(args));
+    command.arg("-kernel").arg(folder.join(KERNEL)).arg("-initrd").arg(folder.join(PROGRAMS));
+    if args.test {
+        command.args(["-append", "test"]);
+    }
+    eprintln!("$ {}", run::line(&command));
+    if args.gdb {
+        eprintln!("waiting for a debugger: gdb -ex 'target remote :1234' {}", folder.join(KERNEL).display());
+    }
+    let limit = (!args.gdb).then(|| Duration::from_secs(args.timeout));
+    judge(end_of(&mut command, limit)?, limit)
+}
+
+/// The machine, as QEMU's arguments.
+fn machine(args: &Args) -> Vec<String> {
+    let fixed = "-machine q35 -display none -monitor none -serial stdio -no-reboot -device isa-debug-exit,iobase=0xf4,iosize=4";
+    let mut words: Vec<String> = fixed.split(' ').map(str::to_owned).collect();
+    let (accelerator, cpu) = if args.kvm { ("kvm", "host") } else { ("tcg", args.cpu.as_str()) };
+    let sizes = [args.smp, args.memory].map(|number| number.to_string());
+    let [smp, memory] = &sizes;
+    words.extend(["-accel", accelerator, "-cpu", cpu, "-smp", smp, "-m", memory].map(str::to_owned));
+    if args.numa > 1 {
+        words.extend(nodes(args));
+    }
+    if args.gdb {
+        words.extend(["-s", "-S"].map(str::to_owned));
+    }
+    words
+}
+
+/// Nodes with equal parts of memory, the first one with what is left over; processors in runs.
+fn nodes(args: &Args) -> Vec<String> {
+    let mut words = Vec::new();
+    let part = args.memory / args.numa;
+    for node in 0..args.numa {
+        let size = if node == 0 { args.memory - part * (args.numa - 1) } else { part };
+        let (first, end) = (args.smp * node / args.numa, args.smp * (node + 1) / args.numa);
+        words.extend(["-object".to_owned(), format!("memory-backend-ram,id=m{node},size={size}M")]);
+        words.extend([
+            "-numa".to_owned(),
+            format!("node,nodeid={node},cpus={first}-{},memdev=m{node}", end - 1),
+        ]);
+    }
+    for (from, to) in (0..args.numa).flat_map(|from| (0..args.numa).map(move |to| (from, to))) {
+        if from != to {
+            words.extend(["-numa".to_owned(), format!("dist,src={from},dst={to},val=21")]);
+        }
+    }
+    words
+}
+
+/// Runs the emulator to its end; `None` where the time was up first.
+fn end_of(command: &mut Command, limit: Option<Duration>) -> Result<Option<ExitStatus>, Failure> {
+    let start = Instant::now();
+    let mut emulator = command.spawn().map_err(|error| Failure::io("cannot start QEMU", &error))?;
+    loop {
+        if let Some(status) =
+            emulator.try_wait().map_err(|error| Failure::io("cannot wait for QEMU", &error))?
+        {
+            return Ok(Some(status));
+        }
+        if limit.is_some_and(|limit| start.elapsed() >= limit) {
+            end(&mut emulator);
+            return Ok(None);
+        }
+        std::thread::sleep(LOOK);
+    }
+}
+
+fn end(emulator: &mut Child) {
+    // It may have ended by itself meanwhile.
+    let _ = emulator.kill();
+    let _ = emulator.wait();
+}
+
+fn judge(status: Option<ExitStatus>, limit: Option<Duration>) -> Result<(), Failure> {
+    let Some(status) = status else {
+        let seconds = limit.unwrap_or_default().as_secs();
+        return Err(Failure::Failed(format!(
+            "the machine did not end within {seconds} s; see --timeout and --gdb"
+        )));
+    };
+    match status.code() {
+        Some(SUCCESS) => Ok(()),
+        Some(FAILURE) => {
+            Err(Failure::Failed("a domain or a test failed; the lines above say which".to_owned()))
+        }
+        Some(PANIC) => Err(Failure::Failed("the kernel panicked; the line above says where".to_owned())),
+        _ => Err(Failure::Failed(format!("QEMU ended without a word of the kernel: {status}"))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::Parser;
+
+    #[derive(Parser)]
+    struct Line {
+        #[command(flatten)]
+        args: Args,
+    }
+
+    fn args(words: &[&str]) -> Args {
+        Line::parse_from(["qemu"].into_iter().chain(words.iter().copied())).args
+    }
+
+    #[test]
+    fn emulation_is_the_default_and_kvm_is_asked_for() {
+        assert!(machine(&args(&[])).join(" ").contains("-accel tcg -cpu max -smp 2 -m 256"));
+        assert!(machine(&args(&["--kvm"])).join(" ").contains("-accel kvm -cpu host"));
+        assert!(!machine(&args(&[])).join(" ").contains("-numa"));
+    }
+
+    #[test]
+    fn nodes_share_memory_and_processors_without_a_rest() {
+        let line = machine(&args(&["--smp", "4", "--numa", "3", "--memory", "256"])).join(" ");
+        for part in ["id=m0,size=86M", "id=m1,size=85M", "id=m2,size=85M", "cpus=0-0", "cpus=1-1", "cpus=2-3"]
+        {
+            assert!(line.contains(part), "{part}: {line}");
+        }
+        assert_eq!(line.matches("dist,").count(), 6);
+    }
+
+    #[test]
+    fn more_nodes_than_processors_is_wrong_usage() {
+        let result = run(&Context::new(true), &args(&["--smp", "1", "--numa", "2"]));
+        assert!(matches!(result, Err(Failure::Usage(_))));
+    }
+
+    #[test]
+    fn each_end_of_the_machine_has_its_words() {
+        use std::os::unix::process::ExitStatusExt;
+        let ended =
+            |code: i32| judge(Some(ExitStatus::from_raw(code << 8)), None).map_err(|it| it.to_string());
+        assert_eq!(ended(SUCCESS), Ok(()));
+        for (code, words) in
+            [(FAILURE, "test failed"), (PANIC, "panicked"), (0, "without a word"), (1, "without a word")]
+        {
+            assert!(ended(code).unwrap_err().contains(words), "{code}");
+        }
+        assert!(judge(None, Some(Duration::from_secs(7))).unwrap_err().to_string().contains("7 s"));
+    }
+
+    #[test]
+    fn an_emulator_that_does_not_end_is_ended() {
+        let start = Instant::now();
+        let end = end_of(Command::new("sleep").arg("60"), Some(Duration::from_millis(50))).unwrap();
+        assert!(end.is_none() && start.elapsed() < Duration::from_secs(20));
+    }
+}

@@ -1,18 +1,14 @@
 //! The typed sending endpoint: many lanes, one API.
 
-use alloc::{collections::VecDeque, sync::Arc, vec::Vec};
+use alloc::sync::Arc;
 use core::marker::PhantomData;
 
 use crossbeam_queue::{ArrayQueue, SegQueue};
-use feuerbird_capability::Trust;
-use feuerbird_serialization::{Encode, Format, Layer, Message, Stable};
+use feuerbird_serialization::{Encode, Layer, Message};
 
 use crate::{
-    BatchError, ClaimError, Ended, Home, PollError, Producer, SLICE_NS, SendError, SenderStatistics,
-    Standing, Terms, Validity, Watched,
-    buffer::Buffer,
-    local::LocalSender,
-    wait::{Backoff, MAX_WATCHED},
+    BatchError, Home, LaneOut, PollError, SLICE_NS, SendError, SenderStatistics, Validity,
+    lanes_out::LanesOut, local::LocalSender, wait::Backoff,
 };
 
 /// What [`Sender::send`] does when every lane is full. Lanes that drop their oldest are never full.
@@ -25,32 +21,6 @@ pub enum WhenFull {
     },
     /// Returns [`SendError::Full`] at once; the message is still the caller's.
     Return,
-}
-
-/// A lane to one receiver, with the layer that its binding calls for.
-#[derive(Debug)]
-pub struct LaneOut<H: Home> {
-    producer: Producer<H>,
-    layer: Layer,
-    format: Format,
-}
-
-impl<H: Home> LaneOut<H> {
-    /// A lane whose receiver's binding trusts this domain so far. Trust decides the layer; `terms` may ask for a stricter one.
-    pub fn new(producer: Producer<H>, trust: Trust, terms: Terms) -> Self {
-        let layer = Layer::for_trust(trust).stricter(terms.layer());
-        Self { producer, layer, format: layer.format().with_checksum(terms.checksum()) }
-    }
-
-    /// The layer its messages travel in.
-    pub fn layer(&self) -> Layer {
-        self.layer
-    }
-
-    /// Whether it is over. What was sent on it is the endpoint's to recover.
-    pub fn is_spent(&self) -> bool {
-        matches!(self.producer.validity().standing(), Standing::Over(_))
-    }
 }
 
 /// Sends messages of one type; each goes to one of the receivers, in turn, among those that have room.
@@ -70,45 +40,21 @@ pub struct Sender<T, H: Home> {
 
 #[derive(Debug)]
 enum Route<T, H: Home> {
-    Lanes(Lanes<H>),
+    Lanes(LanesOut<H>),
     Local(LocalSender<T, H>),
-}
-
-#[derive(Debug)]
-struct Lanes<H: Home> {
-    binding: Validity<H::Reader>,
-    arriving: Arc<SegQueue<LaneOut<H>>>,
-    failures: Option<Arc<ArrayQueue<PollError>>>,
-    lanes: Vec<LaneOut<H>>,
-    next: usize,
-    /// Encoded messages that ended lanes left behind, oldest first.
-    backlog: VecDeque<(Format, Vec<u8>)>,
-    /// Why the last lane went, once there was one.
-    last: Option<PollError>,
-    buffers_lost: u64,
 }
 
 impl<T: Message, H: Home> Sender<T, H> {
     /// A sender whose lanes arrive through `arriving` as receivers join; it works while `binding` is valid.
     pub fn new(home: H, binding: Validity<H::Reader>, arriving: Arc<SegQueue<LaneOut<H>>>) -> Self {
-        let lanes = Lanes {
-            binding,
-            arriving,
-            failures: None,
-            lanes: Vec::new(),
-            next: 0,
-            backlog: VecDeque::new(),
-            last: None,
-            buffers_lost: 0,
-        };
-        Self::with_route(home, Route::Lanes(lanes))
+        Self::with_route(home, Route::Lanes(LanesOut::new(binding, arriving)))
     }
 
     /// Hears through `failures` of receivers that joined and came to no lane: as if the lane had been and gone.
     #[must_use]
     pub fn with_failures(mut self, failures: Arc<ArrayQueue<PollError>>) -> Self {
         if let Route::Lanes(lanes) = &mut self.route {
-            lanes.failures = Some(failures);
+            lanes.set_failures(failures);
         }
         self
     }
@@ -253,7 +199,7 @@ impl<T: Message, H: Home> Sender<T, H> {
             Route::Lanes(lanes) => {
                 lanes.accept();
                 lanes.drop_ended(&mut self.statistics);
-                lanes.lanes.len()
+                lanes.lanes().len()
             }
         }
     }
@@ -264,7 +210,7 @@ impl<T: Message, H: Home> Sender<T, H> {
             Route::Local(_) => Some(Layer::Raw),
             Route::Lanes(lanes) => {
                 lanes.accept();
-                lanes.lanes.iter().map(LaneOut::layer).reduce(Layer::stricter)
+                lanes.lanes().iter().map(LaneOut::layer).reduce(Layer::stricter)
             }
         }
     }
@@ -273,9 +219,7 @@ impl<T: Message, H: Home> Sender<T, H> {
     pub fn depth(&mut self) -> u64 {
         match &mut self.route {
             Route::Local(local) => local.depth(),
-            Route::Lanes(lanes) => {
-                lanes.lanes.iter_mut().map(|lane| lane.producer.untaken().unwrap_or(0)).sum()
-            }
+            Route::Lanes(lanes) => lanes.untaken(),
         }
     }
 
@@ -283,7 +227,7 @@ impl<T: Message, H: Home> Sender<T, H> {
     pub fn buffers_lost(&self) -> u64 {
         match &self.route {
             Route::Local(_) => 0,
-            Route::Lanes(lanes) => lanes.buffers_lost,
+            Route::Lanes(lanes) => lanes.buffers_lost(),
         }
     }
 
@@ -291,7 +235,7 @@ impl<T: Message, H: Home> Sender<T, H> {
     pub fn statistics(&self) -> SenderStatistics {
         let mut statistics = self.statistics;
         if let Route::Lanes(lanes) = &self.route {
-            lanes.lanes.iter().for_each(|lane| statistics.account(&lane.producer));
+            lanes.account(&mut statistics);
         }
         statistics
     }
@@ -325,286 +269,5 @@ impl<T: Message, H: Home> Sender<T, H> {
                 lanes.check_alive(&mut self.statistics);
             }
         }
-    }
-}
-
-impl<H: Home> Lanes<H> {
-    #[inline]
-    fn try_send<T: Message>(
-        &mut self,
-        message: &impl Encode<T>,
-        statistics: &mut SenderStatistics,
-    ) -> Result<usize, SendError> {
-        if !self.arriving.is_empty() {
-            self.accept();
-        }
-        if !self.backlog.is_empty() {
-            self.flush::<T>(statistics)?;
-        }
-        let mut tried = 0;
-        while tried < self.lanes.len() {
-            let index = if self.next < self.lanes.len() { self.next } else { 0 };
-            self.next = index + 1;
-            match publish::<T, H>(&mut self.lanes[index], message, Announce::Now) {
-                Ok(bytes) => return Ok(bytes),
-                Err(Refusal::Full) => tried += 1,
-                Err(Refusal::Ended(error)) => {
-                    self.remove(index, error, statistics);
-                    if !self.backlog.is_empty() {
-                        self.flush::<T>(statistics)?;
-                    }
-                }
-                Err(Refusal::Caller(error)) => return Err(error),
-            }
-        }
-        Err(self.no_room())
-    }
-
-    /// Nobody took it: is somebody left who could?
-    #[cold]
-    fn no_room(&mut self) -> SendError {
-        match self.binding.standing() {
-            Standing::Over(Ended::Revoked) => return SendError::Revoked,
-            Standing::Over(_) => return SendError::Disconnected,
-            Standing::Valid | Standing::Ending => {}
-        }
-        if let Some(error) = self.failures.as_ref().and_then(|failures| failures.pop()) {
-            self.last = Some(error);
-        }
-        match self.last {
-            Some(error) if self.lanes.is_empty() && self.arriving.is_empty() => error.into(),
-            _ => SendError::Full,
-        }
-    }
-
-    #[cold]
-    fn accept(&mut self) {
-        while let Some(lane) = self.arriving.pop() {
-            self.lanes.push(lane);
-        }
-    }
-
-    /// Sends messages to the lane whose turn it is until it is full or there are no more; one for which it had no room is left. What
-    /// goes wrong shows when that one is sent alone.
-    fn send_some<T: Message, M: Encode<T>>(
-        &mut self,
-        left: &mut Option<M>,
-        messages: &mut impl Iterator<Item = M>,
-        statistics: &mut SenderStatistics,
-    ) -> u64 {
-        if !self.arriving.is_empty() || !self.backlog.is_empty() || self.lanes.is_empty() {
-            return 0;
-        }
-        let index = if self.next < self.lanes.len() { self.next } else { 0 };
-        self.next = index + 1;
-        let announcing = Announcing(&mut self.lanes[index]);
-        let mut sent = 0;
-        for message in messages {
-            let Ok(bytes) = publish::<T, H>(announcing.0, &message, Announce::Later) else {
-                *left = Some(message);
-                break;
-            };
-            sent += 1;
-            statistics.messages += 1;
-            statistics.bytes += bytes as u64;
-        }
-        sent
-    }
-
-    /// Ends a lane: what its receiver left goes to the backlog, its buffers come back.
-    #[cold]
-    fn remove(&mut self, index: usize, error: PollError, statistics: &mut SenderStatistics) {
-        let mut lane = self.lanes.swap_remove(index);
-        // Whyever the receiver went: what it had not taken goes to another one.
-        let format = lane.format;
-        lane.producer.recover(|bytes| self.backlog.push_back((format, bytes.to_vec())));
-        self.buffers_lost += u64::from(lane.producer.reclaim());
-        statistics.account(&lane.producer);
-        statistics.misbehaved += u64::from(matches!(error, PollError::PeerMisbehaved(_)));
-        self.last = Some(error);
-    }
-
-    /// Publishes the backlog to whoever has room.
-    #[cold]
-    fn flush<T: Message>(&mut self, statistics: &mut SenderStatistics) -> Result<(), SendError> {
-        while let Some((format, bytes)) = self.backlog.pop_front() {
-            if !self.place::<T>(format, &bytes, statistics) {
-                self.backlog.push_front((format, bytes));
-                return Err(self.no_room());
-            }
-        }
-        Ok(())
-    }
-
-    /// Publishes one message again: whether it is off our hands. One that no lane can ever carry is, too.
-    fn place<T: Message>(&mut self, format: Format, bytes: &[u8], statistics: &mut SenderStatistics) -> bool {
-        let mut index = 0;
-        while index < self.lanes.len() {
-            match republish::<T, H>(&mut self.lanes[index], format, bytes) {
-                Ok(_) => {
-                    statistics.redelivered += 1;
-                    return true;
-                }
-                Err(Refusal::Full) => index += 1,
-                Err(Refusal::Ended(error)) => self.remove(index, error, statistics),
-                Err(Refusal::Caller(_)) => {
-                    statistics.undelivered += 1;
-                    return true;
-                }
-            }
-        }
-        false
-    }
-
-    fn is_drained<T: Message>(&mut self, statistics: &mut SenderStatistics) -> Result<bool, SendError> {
-        self.accept();
-        match self.flush::<T>(statistics) {
-            Ok(()) => {}
-            Err(SendError::Full) => return Ok(false),
-            Err(error) => {
-                statistics.undelivered = self.backlog.len() as u64;
-                return Err(error);
-            }
-        }
-        let mut index = 0;
-        while index < self.lanes.len() {
-            match self.lanes[index].producer.untaken() {
-                Ok(0) => index += 1,
-                Ok(_) => return Ok(false),
-                Err(error) => self.remove(index, error, statistics),
-            }
-        }
-        Ok(self.backlog.is_empty())
-    }
-
-    /// Looks whether peers still live, and ends the lanes of those that do not.
-    fn check_alive(&mut self, statistics: &mut SenderStatistics) {
-        self.keep_if(statistics, Producer::check_alive);
-    }
-
-    /// Ends the lanes that the kernel or their receiver has ended, without a system call.
-    fn drop_ended(&mut self, statistics: &mut SenderStatistics) {
-        self.keep_if(statistics, |producer| producer.check_open());
-    }
-
-    fn keep_if(
-        &mut self,
-        statistics: &mut SenderStatistics,
-        mut check: impl FnMut(&mut Producer<H>) -> Result<(), PollError>,
-    ) {
-        let mut index = 0;
-        while index < self.lanes.len() {
-            match check(&mut self.lanes[index].producer) {
-                Ok(()) | Err(PollError::Ending) => index += 1,
-                Err(error) => self.remove(index, error, statistics),
-            }
-        }
-    }
-
-    fn sleep(&mut self, home: &H, timeout_ns: u64) {
-        self.lanes.iter_mut().for_each(|lane| lane.producer.begin_sleep());
-        home.heavy_barrier();
-        // A lane that is ending takes nothing, and why is told soon: no reason to stay awake.
-        // One that has ended is something to look at, full or not.
-        let ready = |lane: &mut LaneOut<H>| match lane.producer.check_open() {
-            Ok(()) => lane.producer.has_room() != Ok(false),
-            Err(error) => error != PollError::Ending,
-        };
-        if !self.lanes.iter_mut().any(ready) && self.arriving.is_empty() {
-            let mut words = [Watched { address: core::ptr::null(), seen: 0 }; MAX_WATCHED];
-            let watched =
-                words.iter_mut().zip(&self.lanes).map(|(word, lane)| *word = lane.producer.watched()).count();
-            home.wait(&words[..watched], timeout_ns);
-        }
-        self.lanes.iter_mut().for_each(|lane| lane.producer.end_sleep());
-    }
-}
-
-/// Announces what a batch has put off, also where the caller's iterator panics.
-struct Announcing<'l, H: Home>(&'l mut LaneOut<H>);
-
-impl<H: Home> Drop for Announcing<'_, H> {
-    fn drop(&mut self) {
-        self.0.producer.announce_deferred();
-    }
-}
-
-/// When a message is announced to its receiver.
-#[derive(Clone, Copy)]
-enum Announce {
-    Now,
-    /// With others, by [`Producer::announce_deferred`].
-    Later,
-}
-
-enum Refusal {
-    Full,
-    Ended(PollError),
-    Caller(SendError),
-}
-
-impl From<ClaimError> for Refusal {
-    fn from(error: ClaimError) -> Self {
-        match error {
-            // Not usable, and why is not known yet: passed over, like a full one.
-            ClaimError::Full | ClaimError::Ended(PollError::Ending) => Self::Full,
-            ClaimError::Ended(error) => Self::Ended(error),
-            ClaimError::TooLarge => Self::Caller(SendError::TooLarge),
-        }
-    }
-}
-
-/// Encodes a message in place, in the lane's own layer.
-#[cfg(not(loom))]
-#[inline]
-fn publish<T: Message, H: Home>(
-    lane: &mut LaneOut<H>,
-    message: &impl Encode<T>,
-    announce: Announce,
-) -> Result<usize, Refusal> {
-    let mut claim = lane.producer.claim(message.encoded_bound(lane.format))?;
-    let bytes = message
-        .encode(lane.format, claim.bytes_mut())
-        .map_err(|error| Refusal::Caller(SendError::Unencodable(error)))?;
-    match announce {
-        Announce::Now => claim.publish(bytes),
-        Announce::Later => claim.defer(bytes),
-    }
-    .map_err(ClaimError::Ended)?;
-    Ok(bytes)
-}
-
-#[cfg(loom)]
-fn publish<T: Message, H: Home>(
-    lane: &mut LaneOut<H>,
-    message: &impl Encode<T>,
-    announce: Announce,
-) -> Result<usize, Refusal> {
-    let bound = message.encoded_bound(lane.format);
-    let claim = lane.producer.claim(bound)?;
-    let mut buffer = Buffer::with_capacity(bound);
-    let bytes = message
-        .encode(lane.format, &mut buffer.bytes_mut()[..bound])
-        .map_err(|error| Refusal::Caller(SendError::Unencodable(error)))?;
-    let _ = announce;
-    claim.publish_copy(&buffer.bytes()[..bytes]).map_err(ClaimError::Ended)?;
-    Ok(bytes)
-}
-
-/// Publishes encoded bytes again, translated where the lane speaks another layer.
-fn republish<T: Message, H: Home>(
-    lane: &mut LaneOut<H>,
-    format: Format,
-    bytes: &[u8],
-) -> Result<usize, Refusal> {
-    if lane.format == format {
-        lane.producer.claim(bytes.len())?.publish_copy(bytes).map_err(ClaimError::Ended)?;
-        return Ok(bytes.len());
-    }
-    let mut aligned = Buffer::with_capacity(bytes.len());
-    aligned.bytes_mut()[..bytes.len()].copy_from_slice(bytes);
-    match Stable::new(&aligned.bytes()[..bytes.len()]).and_then(|bytes| T::decode(bytes, format)) {
-        Ok(message) => publish::<T, H>(lane, &message, Announce::Now),
-        Err(_) => Err(Refusal::Caller(SendError::TooLarge)),
     }
 }

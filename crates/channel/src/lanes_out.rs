@@ -1,0 +1,373 @@
+//! The lanes of a sending endpoint: which is next, what those that ended left behind.
+
+use alloc::{collections::VecDeque, sync::Arc, vec::Vec};
+
+use crossbeam_queue::{ArrayQueue, SegQueue};
+use feuerbird_capability::Trust;
+use feuerbird_serialization::{Encode, Format, Layer, Message, Stable};
+
+use crate::{
+    ClaimError, Ended, Home, PollError, Producer, SendError, SenderStatistics, Standing, Terms, Validity,
+    Watched, buffer::Buffer, wait::MAX_WATCHED,
+};
+
+/// A lane to one receiver, with the layer that its binding calls for.
+#[derive(Debug)]
+pub struct LaneOut<H: Home> {
+    producer: Producer<H>,
+    layer: Layer,
+    format: Format,
+}
+
+impl<H: Home> LaneOut<H> {
+    /// A lane whose receiver's binding trusts this domain so far. Trust decides the layer; `terms` may ask for a stricter one.
+    pub fn new(producer: Producer<H>, trust: Trust, terms: Terms) -> Self {
+        let layer = Layer::for_trust(trust).stricter(terms.layer());
+        Self { producer, layer, format: layer.format().with_checksum(terms.checksum()) }
+    }
+
+    /// The layer its messages travel in.
+    pub fn layer(&self) -> Layer {
+        self.layer
+    }
+
+    /// Whether it is over. What was sent on it is the endpoint's to recover.
+    pub fn is_spent(&self) -> bool {
+        matches!(self.producer.validity().standing(), Standing::Over(_))
+    }
+}
+
+#[derive(Debug)]
+pub(crate) struct LanesOut<H: Home> {
+    binding: Validity<H::Reader>,
+    arriving: Arc<SegQueue<LaneOut<H>>>,
+    failures: Option<Arc<ArrayQueue<PollError>>>,
+    lanes: Vec<LaneOut<H>>,
+    next: usize,
+    /// Encoded messages that ended lanes left behind, oldest first.
+    backlog: VecDeque<(Format, Vec<u8>)>,
+    /// Why the last lane went, once there was one.
+    last: Option<PollError>,
+    buffers_lost: u64,
+}
+
+impl<H: Home> LanesOut<H> {
+    pub(crate) fn new(binding: Validity<H::Reader>, arriving: Arc<SegQueue<LaneOut<H>>>) -> Self {
+        Self {
+            binding,
+            arriving,
+            failures: None,
+            lanes: Vec::new(),
+            next: 0,
+            backlog: VecDeque::new(),
+            last: None,
+            buffers_lost: 0,
+        }
+    }
+
+    pub(crate) fn set_failures(&mut self, failures: Arc<ArrayQueue<PollError>>) {
+        self.failures = Some(failures);
+    }
+
+    /// Those that have joined.
+    pub(crate) fn lanes(&self) -> &[LaneOut<H>] {
+        &self.lanes
+    }
+
+    /// Messages that nobody has taken yet, in all lanes together.
+    pub(crate) fn untaken(&mut self) -> u64 {
+        self.lanes.iter_mut().map(|lane| lane.producer.untaken().unwrap_or(0)).sum()
+    }
+
+    /// Buffers that ended lanes did not give back.
+    pub(crate) fn buffers_lost(&self) -> u64 {
+        self.buffers_lost
+    }
+
+    /// Adds what the lanes have counted.
+    pub(crate) fn account(&self, statistics: &mut SenderStatistics) {
+        self.lanes.iter().for_each(|lane| statistics.account(&lane.producer));
+    }
+
+    #[inline]
+    pub(crate) fn try_send<T: Message>(
+        &mut self,
+        message: &impl Encode<T>,
+        statistics: &mut SenderStatistics,
+    ) -> Result<usize, SendError> {
+        if !self.arriving.is_empty() {
+            self.accept();
+        }
+        if !self.backlog.is_empty() {
+            self.flush::<T>(statistics)?;
+        }
+        let mut tried = 0;
+        while tried < self.lanes.len() {
+            let index = if self.next < self.lanes.len() { self.next } else { 0 };
+            self.next = index + 1;
+            match publish::<T, H>(&mut self.lanes[index], message, Announce::Now) {
+                Ok(bytes) => return Ok(bytes),
+                Err(Refusal::Full) => tried += 1,
+                Err(Refusal::Ended(error)) => {
+                    self.remove(index, error, statistics);
+                    if !self.backlog.is_empty() {
+                        self.flush::<T>(statistics)?;
+                    }
+                }
+                Err(Refusal::Caller(error)) => return Err(error),
+            }
+        }
+        Err(self.no_room())
+    }
+
+    /// Nobody took it: is somebody left who could?
+    #[cold]
+    fn no_room(&mut self) -> SendError {
+        match self.binding.standing() {
+            Standing::Over(Ended::Revoked) => return SendError::Revoked,
+            Standing::Over(_) => return SendError::Disconnected,
+            Standing::Valid | Standing::Ending => {}
+        }
+        if let Some(error) = self.failures.as_ref().and_then(|failures| failures.pop()) {
+            self.last = Some(error);
+        }
+        match self.last {
+            Some(error) if self.lanes.is_empty() && self.arriving.is_empty() => error.into(),
+            _ => SendError::Full,
+        }
+    }
+
+    #[cold]
+    pub(crate) fn accept(&mut self) {
+        while let Some(lane) = self.arriving.pop() {
+            self.lanes.push(lane);
+        }
+    }
+
+    /// Sends messages to the lane whose turn it is until it is full or there are no more; one for which it had no room is left. What
+    /// goes wrong shows when that one is sent alone.
+    pub(crate) fn send_some<T: Message, M: Encode<T>>(
+        &mut self,
+        left: &mut Option<M>,
+        messages: &mut impl Iterator<Item = M>,
+        statistics: &mut SenderStatistics,
+    ) -> u64 {
+        if !self.arriving.is_empty() || !self.backlog.is_empty() || self.lanes.is_empty() {
+            return 0;
+        }
+        let index = if self.next < self.lanes.len() { self.next } else { 0 };
+        self.next = index + 1;
+        let announcing = Announcing(&mut self.lanes[index]);
+        let mut sent = 0;
+        for message in messages {
+            let Ok(bytes) = publish::<T, H>(announcing.0, &message, Announce::Later) else {
+                *left = Some(message);
+                break;
+            };
+            sent += 1;
+            statistics.messages += 1;
+            statistics.bytes += bytes as u64;
+        }
+        sent
+    }
+
+    /// Ends a lane: what its receiver left goes to the backlog, its buffers come back.
+    #[cold]
+    fn remove(&mut self, index: usize, error: PollError, statistics: &mut SenderStatistics) {
+        let mut lane = self.lanes.swap_remove(index);
+        // Whyever the receiver went: what it had not taken goes to another one.
+        let format = lane.format;
+        lane.producer.recover(|bytes| self.backlog.push_back((format, bytes.to_vec())));
+        self.buffers_lost += u64::from(lane.producer.reclaim());
+        statistics.account(&lane.producer);
+        statistics.misbehaved += u64::from(matches!(error, PollError::PeerMisbehaved(_)));
+        self.last = Some(error);
+    }
+
+    /// Publishes the backlog to whoever has room.
+    #[cold]
+    fn flush<T: Message>(&mut self, statistics: &mut SenderStatistics) -> Result<(), SendError> {
+        while let Some((format, bytes)) = self.backlog.pop_front() {
+            if !self.place::<T>(format, &bytes, statistics) {
+                self.backlog.push_front((format, bytes));
+                return Err(self.no_room());
+            }
+        }
+        Ok(())
+    }
+
+    /// Publishes one message again: whether it is off our hands. One that no lane can ever carry is, too.
+    fn place<T: Message>(&mut self, format: Format, bytes: &[u8], statistics: &mut SenderStatistics) -> bool {
+        let mut index = 0;
+        while index < self.lanes.len() {
+            match republish::<T, H>(&mut self.lanes[index], format, bytes) {
+                Ok(_) => {
+                    statistics.redelivered += 1;
+                    return true;
+                }
+                Err(Refusal::Full) => index += 1,
+                Err(Refusal::Ended(error)) => self.remove(index, error, statistics),
+                Err(Refusal::Caller(_)) => {
+                    statistics.undelivered += 1;
+                    return true;
+                }
+            }
+        }
+        false
+    }
+
+    pub(crate) fn is_drained<T: Message>(
+        &mut self,
+        statistics: &mut SenderStatistics,
+    ) -> Result<bool, SendError> {
+        self.accept();
+        match self.flush::<T>(statistics) {
+            Ok(()) => {}
+            Err(SendError::Full) => return Ok(false),
+            Err(error) => {
+                statistics.undelivered = self.backlog.len() as u64;
+                return Err(error);
+            }
+        }
+        let mut index = 0;
+        while index < self.lanes.len() {
+            match self.lanes[index].producer.untaken() {
+                Ok(0) => index += 1,
+                Ok(_) => return Ok(false),
+                Err(error) => self.remove(index, error, statistics),
+            }
+        }
+        Ok(self.backlog.is_empty())
+    }
+
+    /// Looks whether peers still live, and ends the lanes of those that do not.
+    pub(crate) fn check_alive(&mut self, statistics: &mut SenderStatistics) {
+        self.keep_if(statistics, Producer::check_alive);
+    }
+
+    /// Ends the lanes that the kernel or their receiver has ended, without a system call.
+    pub(crate) fn drop_ended(&mut self, statistics: &mut SenderStatistics) {
+        self.keep_if(statistics, |producer| producer.check_open());
+    }
+
+    fn keep_if(
+        &mut self,
+        statistics: &mut SenderStatistics,
+        mut check: impl FnMut(&mut Producer<H>) -> Result<(), PollError>,
+    ) {
+        let mut index = 0;
+        while index < self.lanes.len() {
+            match check(&mut self.lanes[index].producer) {
+                Ok(()) | Err(PollError::Ending) => index += 1,
+                Err(error) => self.remove(index, error, statistics),
+            }
+        }
+    }
+
+    pub(crate) fn sleep(&mut self, home: &H, timeout_ns: u64) {
+        self.lanes.iter_mut().for_each(|lane| lane.producer.begin_sleep());
+        home.heavy_barrier();
+        // A lane that is ending takes nothing, and why is told soon: no reason to stay awake.
+        // One that has ended is something to look at, full or not.
+        let ready = |lane: &mut LaneOut<H>| match lane.producer.check_open() {
+            Ok(()) => lane.producer.has_room() != Ok(false),
+            Err(error) => error != PollError::Ending,
+        };
+        if !self.lanes.iter_mut().any(ready) && self.arriving.is_empty() {
+            let mut words = [Watched { address: core::ptr::null(), seen: 0 }; MAX_WATCHED];
+            let watched =
+                words.iter_mut().zip(&self.lanes).map(|(word, lane)| *word = lane.producer.watched()).count();
+            home.wait(&words[..watched], timeout_ns);
+        }
+        self.lanes.iter_mut().for_each(|lane| lane.producer.end_sleep());
+    }
+}
+
+/// Announces what a batch has put off, also where the caller's iterator panics.
+struct Announcing<'l, H: Home>(&'l mut LaneOut<H>);
+
+impl<H: Home> Drop for Announcing<'_, H> {
+    fn drop(&mut self) {
+        self.0.producer.announce_deferred();
+    }
+}
+
+/// When a message is announced to its receiver.
+#[derive(Clone, Copy)]
+enum Announce {
+    Now,
+    /// With others, by [`Producer::announce_deferred`].
+    Later,
+}
+
+enum Refusal {
+    Full,
+    Ended(PollError),
+    Caller(SendError),
+}
+
+impl From<ClaimError> for Refusal {
+    fn from(error: ClaimError) -> Self {
+        match error {
+            // Not usable, and why is not known yet: passed over, like a full one.
+            ClaimError::Full | ClaimError::Ended(PollError::Ending) => Self::Full,
+            ClaimError::Ended(error) => Self::Ended(error),
+            ClaimError::TooLarge => Self::Caller(SendError::TooLarge),
+        }
+    }
+}
+
+/// Encodes a message in place, in the lane's own layer.
+#[cfg(not(loom))]
+#[inline]
+fn publish<T: Message, H: Home>(
+    lane: &mut LaneOut<H>,
+    message: &impl Encode<T>,
+    announce: Announce,
+) -> Result<usize, Refusal> {
+    let mut claim = lane.producer.claim(message.encoded_bound(lane.format))?;
+    let bytes = message
+        .encode(lane.format, claim.bytes_mut())
+        .map_err(|error| Refusal::Caller(SendError::Unencodable(error)))?;
+    match announce {
+        Announce::Now => claim.publish(bytes),
+        Announce::Later => claim.defer(bytes),
+    }
+    .map_err(ClaimError::Ended)?;
+    Ok(bytes)
+}
+
+#[cfg(loom)]
+fn publish<T: Message, H: Home>(
+    lane: &mut LaneOut<H>,
+    message: &impl Encode<T>,
+    announce: Announce,
+) -> Result<usize, Refusal> {
+    let bound = message.encoded_bound(lane.format);
+    let claim = lane.producer.claim(bound)?;
+    let mut buffer = Buffer::with_capacity(bound);
+    let bytes = message
+        .encode(lane.format, &mut buffer.bytes_mut()[..bound])
+        .map_err(|error| Refusal::Caller(SendError::Unencodable(error)))?;
+    let _ = announce;
+    claim.publish_copy(&buffer.bytes()[..bytes]).map_err(ClaimError::Ended)?;
+    Ok(bytes)
+}
+
+/// Publishes encoded bytes again, translated where the lane speaks another layer.
+fn republish<T: Message, H: Home>(
+    lane: &mut LaneOut<H>,
+    format: Format,
+    bytes: &[u8],
+) -> Result<usize, Refusal> {
+    if lane.format == format {
+        lane.producer.claim(bytes.len())?.publish_copy(bytes).map_err(ClaimError::Ended)?;
+        return Ok(bytes.len());
+    }
+    let mut aligned = Buffer::with_capacity(bytes.len());
+    aligned.bytes_mut()[..bytes.len()].copy_from_slice(bytes);
+    match Stable::new(&aligned.bytes()[..bytes.len()]).and_then(|bytes| T::decode(bytes, format)) {
+        Ok(message) => publish::<T, H>(lane, &message, Announce::Now),
+        Err(_) => Err(Refusal::Caller(SendError::TooLarge)),
+    }
+}

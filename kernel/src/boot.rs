@@ -83,7 +83,21 @@ extern "sysv64" fn kernel_entry(start_info: u64) -> ! {
     start_world(kernel_space, &firmware, &info);
     println!("boot: {} KiB of the heap left, and closed; {} frames free", heap::seal() >> 10, frames::free());
     apic::start_timer(plan.timer_ticks);
-    entry::continue_on(core::stack() - BELOW_REGISTERS, run::run_core)
+    let first = if has_word(&info, "overflow-stack") { break_stack } else { run::run_core };
+    entry::continue_on(core::stack() - BELOW_REGISTERS, first)
+}
+
+/// Whether the loader's command line has a word.
+fn has_word(info: &StartInfo<'_>, wanted: &str) -> bool {
+    info.command_line().split(' ').any(|word| word == wanted)
+}
+
+/// For a test: what lies below a core's stack must be nothing, and the double fault that follows a panic that says so.
+extern "sysv64" fn break_stack() -> ! {
+    fn deeper(depth: u64) -> u64 {
+        ::core::hint::black_box(if depth == 0 { 0 } else { deeper(depth - 1) + 1 })
+    }
+    panic!("a stack of {} frames did not overflow", deeper(u64::MAX))
 }
 
 /// Finds memory, and takes what the heap needs of it.
@@ -218,7 +232,7 @@ fn start_world(kernel_space: KernelSpace, firmware: &Firmware, info: &StartInfo<
     let root = kernel.boot_domain(Trust::KERNEL).expect("an empty kernel has room for a domain");
     let module = info.modules().next().expect("the loader brings the first domain's program as a module");
     let file = firmware.bytes(module.start(), module.bytes() as usize).expect("modules are memory");
-    let argument = u64::from(info.command_line().split(' ').any(|word| word == "test"));
+    let argument = u64::from(has_word(info, "test"));
     kernel.machine_mut().settle(root).expect("an empty machine has room for a domain");
     load::load(kernel.machine_mut(), root, file, argument).expect("the first domain's program can be loaded");
     println!("boot: the first domain's program has {} bytes", file.len());

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 pub(crate) use commands::{BARE_TARGET, ensure_bare_target};
 
 use crate::context::{Context, Failure};
-use crate::{schemas, tidy};
+use crate::{qemu, schemas, tidy};
 
 /// A job, in the order in which `test` runs them: the quick to fail come first.
 #[derive(clap::ValueEnum, Debug, Clone, Copy, PartialEq, Eq)]
@@ -21,6 +21,7 @@ pub(crate) enum Job {
     Schemas,
     Bare,
     Test,
+    Qemu,
     Interop,
     Benches,
     Loom,
@@ -54,6 +55,7 @@ impl Job {
             Self::Schemas => "schemas",
             Self::Bare => "bare",
             Self::Test => "test",
+            Self::Qemu => "qemu",
             Self::Interop => "interop",
             Self::Benches => "benches",
             Self::Loom => "loom",
@@ -78,6 +80,7 @@ impl Job {
                 "every core crate builds alone for x86_64-unknown-none: it needs no operating system"
             }
             Self::Test => "all unit, integration and documentation tests pass",
+            Self::Qemu => "the exokernel boots in QEMU, and its tests from ring 3 pass on two machines",
             Self::Interop => "other implementations of Cap'n Proto read our messages, and we theirs",
             Self::Benches => "every benchmark runs, and what it measures gives right results",
             Self::Loom => "the lock-free protocols hold in every interleaving of the model's small cases",
@@ -97,6 +100,7 @@ impl Job {
             Self::Schemas => schemas::job(context),
             Self::Bare => commands::bare(context),
             Self::Test => commands::test(context),
+            Self::Qemu => qemu::job(context),
             Self::Interop => interop::run(context),
             Self::Benches => commands::benches(context),
             Self::Loom => commands::loom(context),

@@ -19,6 +19,10 @@ const SUCCESS: i32 = 0x10 << 1 | 1;
 const FAILURE: i32 = 0x11 << 1 | 1;
 const PANIC: i32 = 0x12 << 1 | 1;
 
+/// What the kernel reads on its command line: run the tests, or overflow your stack. See `kernel/src/boot.rs`.
+const TEST: &str = "test";
+const OVERFLOW: &str = "overflow-stack";
+
 /// How often a running emulator is looked at.
 const LOOK: Duration = Duration::from_millis(20);
 
@@ -65,7 +69,42 @@ pub(crate) fn run(context: &Context, args: &Args) -> Result<(), Failure> {
     }
     tools::ensure(context, tools::QEMU)?;
     let folder = build(context)?;
-    boot(context, args, &folder)
+    let line = if args.test { TEST } else { "" };
+    judge(boot(context, args, line, &folder)?, args.timeout)
+}
+
+/// What `cargo xtask test` runs: lints of what is built for the bare machine only, the tests on two machines that differ in
+/// all that the kernel asks the processor for, and a kernel that breaks on purpose.
+pub(crate) fn job(context: &Context) -> Result<jobs::Outcome, Failure> {
+    tools::ensure(context, tools::QEMU)?;
+    let folder = build(context)?;
+    let mut clippy = context.cargo();
+    clippy.args(["clippy", "--package", KERNEL, "--package", PROGRAMS, "--target", jobs::BARE_TARGET]);
+    run::run(clippy.args(["--release", "--", "--deny", "warnings"]))?;
+    for (smp, numa, cpu) in [(4, 2, "max"), (1, 1, "qemu64")] {
+        judge(boot(context, &job_args(smp, numa, cpu), TEST, &folder)?, JOB_LIMIT)?;
+    }
+    let broken = boot(context, &job_args(1, 1, "max"), OVERFLOW, &folder)?;
+    match broken.and_then(|status| status.code()) {
+        Some(PANIC) => Ok(jobs::Outcome::Passed),
+        _ => Err(Failure::Failed("a kernel whose stack overflows must panic, and did not".to_owned())),
+    }
+}
+
+/// How long one machine of the job may take: many times what it takes, for a machine that does much else.
+const JOB_LIMIT: u64 = 240;
+
+fn job_args(smp: u32, numa: u32, cpu: &str) -> Args {
+    Args {
+        smp,
+        numa,
+        memory: 256,
+        cpu: cpu.to_owned(),
+        test: true,
+        gdb: false,
+        kvm: false,
+        timeout: JOB_LIMIT,
+    }
 }
 
 /// Builds kernel and programs; returns the folder that has them.
@@ -76,24 +115,24 @@ fn build(context: &Context) -> Result<std::path::PathBuf, Failure> {
     Ok(Workspace::load(context)?.target_directory.join(jobs::BARE_TARGET).join("release"))
 }
 
-fn boot(context: &Context, args: &Args, folder: &Path) -> Result<(), Failure> {
+/// Runs a machine with this command line to its end; `None` where the time was up first.
+fn boot(context: &Context, args: &Args, line: &str, folder: &Path) -> Result<Option<ExitStatus>, Failure> {
     let mut command = context.command(tools::QEMU.program);
     command.args(machine(args));
     command.arg("-kernel").arg(folder.join(KERNEL)).arg("-initrd").arg(folder.join(PROGRAMS));
-    if args.test {
-        command.args(["-append", "test"]);
+    if !line.is_empty() {
+        command.args(["-append", line]);
     }
     eprintln!("$ {}", run::line(&command));
     if args.gdb {
         eprintln!("waiting for a debugger: gdb -ex 'target remote :1234' {}", folder.join(KERNEL).display());
     }
-    let limit = (!args.gdb).then(|| Duration::from_secs(args.timeout));
-    judge(end_of(&mut command, limit)?, limit)
+    end_of(&mut command, (!args.gdb).then(|| Duration::from_secs(args.timeout)))
 }
 
 /// The machine, as QEMU's arguments.
 fn machine(args: &Args) -> Vec<String> {
-    let fixed = "-machine q35 -display none -monitor none -serial stdio -no-reboot -device isa-debug-exit,iobase=0xf4,iosize=4";
+    let fixed = "-machine q35 -display none -monitor none -serial stdio -vga none -nic none -no-reboot -device isa-debug-exit,iobase=0xf4,iosize=4";
     let mut words: Vec<String> = fixed.split(' ').map(str::to_owned).collect();
     let (accelerator, cpu) = if args.kvm { ("kvm", "host") } else { ("tcg", args.cpu.as_str()) };
     let sizes = [args.smp, args.memory].map(|number| number.to_string());
@@ -153,9 +192,8 @@ fn end(emulator: &mut Child) {
     let _ = emulator.wait();
 }
 
-fn judge(status: Option<ExitStatus>, limit: Option<Duration>) -> Result<(), Failure> {
+fn judge(status: Option<ExitStatus>, seconds: u64) -> Result<(), Failure> {
     let Some(status) = status else {
-        let seconds = limit.unwrap_or_default().as_secs();
         return Err(Failure::Failed(format!(
             "the machine did not end within {seconds} s; see --timeout and --gdb"
         )));
@@ -211,15 +249,14 @@ mod tests {
     #[test]
     fn each_end_of_the_machine_has_its_words() {
         use std::os::unix::process::ExitStatusExt;
-        let ended =
-            |code: i32| judge(Some(ExitStatus::from_raw(code << 8)), None).map_err(|it| it.to_string());
+        let ended = |code: i32| judge(Some(ExitStatus::from_raw(code << 8)), 1).map_err(|it| it.to_string());
         assert_eq!(ended(SUCCESS), Ok(()));
         for (code, words) in
             [(FAILURE, "test failed"), (PANIC, "panicked"), (0, "without a word"), (1, "without a word")]
         {
             assert!(ended(code).unwrap_err().contains(words), "{code}");
         }
-        assert!(judge(None, Some(Duration::from_secs(7))).unwrap_err().to_string().contains("7 s"));
+        assert!(judge(None, 7).unwrap_err().to_string().contains("7 s"));
     }
 
     #[test]

@@ -30,7 +30,11 @@ pub(crate) enum Ended {
 /// One side of a pair that has met.
 #[derive(Debug)]
 pub(crate) struct Lane {
-    pub(crate) binding: u64,
+    binding: u64,
+    /// The capability for this side's memory.
+    region: u64,
+    /// Of this side's memory, the other side's and the validity words.
+    handles: [HandleNumber; 3],
     own: Mapping,
     theirs: Mapping,
     words: Mapping,
@@ -57,12 +61,6 @@ pub(crate) fn expect(kind: UpcallKind) -> Result<(Upcall, HandleNumber)> {
     }
 }
 
-/// This domain's validity words.
-pub(crate) fn validity_words() -> Result<Mapping> {
-    let hello = gate::call(Call::Hello, &[])?;
-    Mapping::new(hello.handle, 1, Access::Read)
-}
-
 impl Lane {
     /// Binds with a capability that was granted, and meets the other side.
     ///
@@ -73,9 +71,9 @@ impl Lane {
         let binding = bound.values[0];
         let (joined, _) = expect(UpcallKind::PeerJoined)?;
         let [_, peer, _, _, word, value] = joined.values;
-        let handle = memory::allocate(1)?;
-        let own = Mapping::new(handle, 1, Access::Write)?;
-        let region = gate::call_with(Call::RegisterRegion, &[PAGE], &[], handle)?.values[0];
+        let own_handle = memory::allocate(1)?;
+        let own = Mapping::new(own_handle, 1, Access::Write)?;
+        let region = gate::call_with(Call::RegisterRegion, &[PAGE], &[], own_handle)?.values[0];
         gate::call(Call::Share, &[binding, peer, region])?;
         let (shared, handle) = expect(UpcallKind::Shared)?;
         if shared.values[2] != PAGE {
@@ -85,8 +83,36 @@ impl Lane {
             panic!("the kernel let this domain write what is another one's");
         }
         let theirs = Mapping::new(handle, 1, Access::Read)?;
-        let words = validity_words()?;
-        Ok(Self { binding, own, theirs, words, word: word as usize, value, count: 0, seen: 0 })
+        let words_handle = gate::call(Call::Hello, &[])?.handle;
+        let words = Mapping::new(words_handle, 1, Access::Read)?;
+        let handles = [own_handle, handle, words_handle];
+        Ok(Self {
+            binding,
+            region,
+            handles,
+            own,
+            theirs,
+            words,
+            word: word as usize,
+            value,
+            count: 0,
+            seen: 0,
+        })
+    }
+
+    /// Ends this side and gives back all that it took.
+    pub(crate) fn part(self) -> Result<()> {
+        match gate::call(Call::Unbind, &[self.binding]) {
+            Ok(_) | Err(Status::NoBinding) => (),
+            Err(status) => return Err(status),
+        }
+        gate::call(Call::Delete, &[self.region])?;
+        self.handles.into_iter().try_for_each(memory::release)
+    }
+
+    /// Something that the other side has written, valid or not.
+    pub(crate) fn peek(&self) -> u64 {
+        self.theirs.load(0)
     }
 
     /// Whether the kernel still says so.

@@ -13,6 +13,8 @@ mod lane;
 mod memory;
 #[cfg(target_os = "none")]
 mod role;
+#[cfg(target_os = "none")]
+mod tests;
 
 /// On a host there is nothing to run.
 #[cfg(not(target_os = "none"))]

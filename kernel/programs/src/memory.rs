@@ -2,24 +2,43 @@
 //!
 //! # Invariant
 //! A [`Mapping`] is memory that the kernel has mapped at its address for as long as the value lives; nothing else of this domain
-//! lies there, because addresses come from [`Addresses`], each once. Its words are only used as atomics, so that it does not
+//! lies there, because addresses come from `take_place`, and are free again when it goes. Its words are only used as atomics, so that it does not
 //! matter who else sees or writes them.
 
 use core::sync::atomic::{AtomicU64, Ordering};
 
-use feuerbird_abi::{Access, MachineCall};
+use feuerbird_abi::{Access, MachineCall, Status};
 
 use crate::gate::{self, HandleNumber, Result};
 
 /// The size of a page, in bytes.
 pub(crate) const PAGE: u64 = 4096;
 
-/// Where this domain maps what it is given: above its program, below its stack.
-static ADDRESSES: AtomicU64 = AtomicU64::new(0x1000_0000_0000);
+/// Where this domain maps what it is given: above its program, below its stack. Each place has room for the largest memory
+/// object, with pages that stay empty behind it.
+const PLACES: u64 = 0x1000_0000_0000;
+const PLACE_BYTES: u64 = 4 << 20;
 
-/// Addresses for so many pages that nothing else has, with a page that stays empty behind them.
-pub(crate) fn fresh_address(pages: u64) -> u64 {
-    ADDRESSES.fetch_add((pages + 1) * PAGE, Ordering::Relaxed)
+/// A bit for each place in use. Places are used again: the kernel keeps the tables for them.
+static USED: AtomicU64 = AtomicU64::new(0);
+
+/// A place that is never handed out.
+pub(crate) const SCRATCH: u64 = PLACES + 64 * PLACE_BYTES;
+
+/// Takes the lowest free place.
+///
+/// # Errors
+/// [`Status::ObjectsFull`] where all are taken.
+fn take_place() -> Result<u64> {
+    let lowest_free = |used: u64| (used != u64::MAX).then(|| used | (used + 1));
+    let used = USED
+        .fetch_update(Ordering::Relaxed, Ordering::Relaxed, lowest_free)
+        .map_err(|_| Status::ObjectsFull)?;
+    Ok(PLACES + u64::from(used.trailing_ones()) * PLACE_BYTES)
+}
+
+fn give_place(address: u64) {
+    USED.fetch_and(!(1 << ((address - PLACES) / PLACE_BYTES)), Ordering::Relaxed);
 }
 
 /// Zeroed memory that only this domain writes, on any node.
@@ -45,14 +64,10 @@ impl Mapping {
     /// # Errors
     /// As [`MachineCall::Map`].
     pub(crate) fn new(handle: HandleNumber, pages: u64, access: Access) -> Result<Self> {
-        let address = fresh_address(pages);
-        gate::machine(MachineCall::Map, &[handle, address, access as u64])?;
+        let address = take_place()?;
+        let mapped = gate::machine(MachineCall::Map, &[handle, address, access as u64]);
+        mapped.inspect_err(|_| give_place(address))?;
         Ok(Self { address, words: (pages * PAGE / 8) as usize })
-    }
-
-    /// Where it is.
-    pub(crate) fn address(&self) -> u64 {
-        self.address
     }
 
     /// A word of it, as it is now.
@@ -84,18 +99,6 @@ impl Mapping {
         }
     }
 
-    /// Copies bytes out of it.
-    ///
-    /// # Panics
-    /// Outside of it.
-    pub(crate) fn read(&self, offset: usize, bytes: &mut [u8]) {
-        assert!(offset.is_multiple_of(8), "words begin at multiples of 8");
-        for (word, chunk) in (offset / 8..).zip(bytes.chunks_mut(8)) {
-            let whole = self.load(word).to_le_bytes();
-            chunk.copy_from_slice(&whole[..chunk.len()]);
-        }
-    }
-
     fn word(&self, word: usize) -> &AtomicU64 {
         assert!(word < self.words, "word {word} of {}", self.words);
         let pointer = core::ptr::with_exposed_provenance::<AtomicU64>(self.address as usize + word * 8);
@@ -118,5 +121,6 @@ impl Drop for Mapping {
     fn drop(&mut self) {
         // The kernel takes it back with the domain at the latest.
         let _ = gate::machine(MachineCall::Unmap, &[self.address]);
+        give_place(self.address);
     }
 }

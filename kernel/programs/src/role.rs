@@ -1,7 +1,7 @@
 //! Who a domain is.
 
 use crate::child::Image;
-use crate::{demo, gate};
+use crate::{demo, gate, tests};
 
 /// What a domain does, by the first byte of its argument; the others are the role's own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -9,14 +9,39 @@ use crate::{demo, gate};
 pub(crate) enum Role {
     /// The first domain, of the demonstration.
     Demo = 0,
-    /// Sends as many messages as it can.
+    /// The first domain, of the tests.
+    Tests = 1,
+    /// Sends as many messages as it can, and lets go when asked to.
     Producer = 2,
-    /// Receives and checks them.
+    /// Receives and checks them, and does not let go.
     Consumer = 3,
+    /// Ends at once.
+    Nothing = 4,
+    /// Never ends by itself.
+    Idle = 5,
+    /// Tries what it must not; which attack is its own part.
+    Attacker = 6,
+    /// Makes random calls.
+    Random = 7,
+    /// Keeps patterns in its vector registers.
+    Patterns = 8,
+    /// Sends to the tests.
+    Sender = 9,
 }
 
 impl Role {
-    const ALL: [Self; 3] = [Self::Demo, Self::Producer, Self::Consumer];
+    const ALL: [Self; 10] = [
+        Self::Demo,
+        Self::Tests,
+        Self::Producer,
+        Self::Consumer,
+        Self::Nothing,
+        Self::Idle,
+        Self::Attacker,
+        Self::Random,
+        Self::Patterns,
+        Self::Sender,
+    ];
 
     /// The argument that makes a domain that.
     pub(crate) fn argument(self, own: u64) -> u64 {
@@ -31,13 +56,24 @@ impl Role {
 
 /// Where each domain begins; the first one has the program file.
 pub(crate) fn main(argument: u64, file: u64, bytes: u64) -> ! {
+    let own = argument >> 8;
     match Role::of(argument) {
-        Role::Demo => {
-            let image = Image::new(file, bytes).expect("the kernel gives the first domain the file");
-            demo::run(&image)
-        }
-        Role::Producer => demo::produce(argument >> 8),
-        Role::Consumer => demo::consume(argument >> 8),
+        Role::Demo => demo::run(&image(file, bytes)),
+        Role::Tests => tests::run(&image(file, bytes)),
+        Role::Producer => demo::produce(own),
+        Role::Consumer => demo::consume(own),
+        Role::Nothing => (),
+        Role::Idle => loop {
+            core::hint::spin_loop();
+        },
+        Role::Attacker => tests::attack(own),
+        Role::Random => tests::call_at_random(own),
+        Role::Patterns => tests::keep_patterns(own),
+        Role::Sender => tests::produce(own),
     }
     gate::exit()
+}
+
+fn image(file: u64, bytes: u64) -> Image {
+    Image::new(file, bytes).expect("the kernel gives the first domain the file")
 }

@@ -58,6 +58,8 @@ pub(super) const UNSAFE: &[Exception] = &[
     listed("kernel/src/memory/paging.rs", "names frames out of page tables"),
     listed("kernel/programs/src/gate.rs", "system calls, and the page that goes with them"),
     listed("kernel/programs/src/memory.rs", "words of memory that the kernel has mapped"),
+    listed("kernel/programs/src/tests/attack.rs", "does what a domain must not"),
+    listed("kernel/programs/src/tests/float.rs", "looks at the vector registers"),
     listed("kernel/programs/src/child.rs", "reads the program file, which has no writer"),
     listed("tests/tests/quiet.rs", "a global allocator that counts"),
     listed("benches/src/raw.rs", "the limit to compare with: a ring without any protection"),

@@ -1,0 +1,177 @@
+//! Tests from ring 3: one line each, and nothing left behind by any.
+
+mod attack;
+mod calls;
+mod domains;
+mod float;
+mod pages;
+mod random;
+mod talk;
+
+use core::panic::Location;
+
+use feuerbird_abi::{Access, MachineCall, Status};
+use feuerbird_capability::Trust;
+
+use crate::child::{Child, Image};
+use crate::gate::{self, println};
+use crate::memory::{self, Mapping};
+use crate::role::Role;
+
+pub(crate) use attack::attack;
+pub(crate) use float::keep_patterns;
+pub(crate) use random::call_at_random;
+pub(crate) use talk::produce;
+
+/// How long a domain may take to end that should.
+const PATIENCE_NS: u64 = 5_000_000_000;
+
+/// Where a test failed, and with which refusal, if with one.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Failed {
+    at: &'static Location<'static>,
+    status: Option<Status>,
+}
+
+impl From<Status> for Failed {
+    #[track_caller]
+    fn from(status: Status) -> Self {
+        Self { at: Location::caller(), status: Some(status) }
+    }
+}
+
+type Checked = Result<(), Failed>;
+
+/// What a test needs.
+#[derive(Debug)]
+pub(crate) struct Ground<'a> {
+    pub(crate) image: &'a Image,
+}
+
+type Test = (&'static str, fn(&Ground<'_>) -> Checked);
+
+const TESTS: &[Test] = &[
+    ("a domain is told who it is", calls::hello),
+    ("the null call does nothing", calls::null),
+    ("unknown calls are refused", calls::unknown),
+    ("forged and stale slots are refused", calls::forged),
+    ("what goes along with a call is checked", calls::beside),
+    ("a space that is full refuses and recovers", calls::full_space),
+    ("memory is zeroed, also when it was used before", pages::zeroed),
+    ("memory comes from the node that is named", pages::nodes),
+    ("addresses outside of a domain's part are refused", pages::addresses),
+    ("a mapping that does not fit leaves nothing", pages::all_or_nothing),
+    ("memory is written by one domain or executed, never both", pages::one_writer),
+    ("handles that are used up come back", pages::handles),
+    ("all frames can be used up and come back", pages::exhausted),
+    ("faults and privileged instructions end a domain and nothing else", domains::attacks),
+    ("100 000 random system calls do no harm", domains::random_calls),
+    ("vector registers keep their patterns", domains::patterns),
+    ("1 000 domains come and go", domains::many),
+    ("messages arrive in order and whole", talk::in_order),
+    ("a revocation waits for who lets go", talk::let_go),
+    ("a revocation takes by force at its deadline", talk::forced),
+    ("revoked at once while messages are in flight", talk::in_flight),
+    ("a peer that dies leaves what it shared readable", talk::died),
+];
+
+/// Runs them all; the machine ends with the number of those that failed.
+pub(crate) fn run(image: &Image) -> ! {
+    let ground = Ground { image };
+    warm_up().expect("an empty machine has room");
+    let mut failures = 0;
+    for (name, test) in TESTS {
+        let before = held();
+        let result = test(&ground).and_then(|()| check_nothing_left(before));
+        match result {
+            Ok(()) => println!("test {name} ... ok"),
+            Err(Failed { at, status }) => {
+                failures += 1;
+                let status = status.map_or("not as expected", name_of);
+                println!("test {name} ... FAILED at {}:{}: {status}", at.file(), at.line());
+            }
+        }
+    }
+    println!("{} tests, {failures} failed", TESTS.len());
+    gate::power_off(failures)
+}
+
+/// Uses every address once that a test will: the tables for them stay with this domain.
+fn warm_up() -> gate::Result<()> {
+    let handle = memory::allocate(1)?;
+    let mappings: [_; 16] = core::array::from_fn(|_| Mapping::new(handle, 1, Access::Read));
+    gate::machine(MachineCall::Map, &[handle, memory::SCRATCH, Access::Read as u64])?;
+    gate::machine(MachineCall::Unmap, &[memory::SCRATCH])?;
+    drop(mappings);
+    memory::release(handle)
+}
+
+/// Fails where it stands, unless so.
+#[track_caller]
+fn ensure(is_so: bool) -> Checked {
+    if is_so { Ok(()) } else { Err(Failed { at: Location::caller(), status: None }) }
+}
+
+/// Fails unless the call was refused in this way.
+#[track_caller]
+fn ensure_refused<T>(result: gate::Result<T>, expected: Status) -> Checked {
+    let at = Location::caller();
+    match result {
+        Err(status) if status == expected => Ok(()),
+        Err(status) => Err(Failed { at, status: Some(status) }),
+        Ok(_) => Err(Failed { at, status: None }),
+    }
+}
+
+fn name_of(status: Status) -> &'static str {
+    match status {
+        Status::ObjectsFull => "the kernel has no room",
+        Status::NoCapability => "no capability",
+        Status::BadArgument => "a bad argument",
+        Status::PeerMisbehaved => "nobody came",
+        _ => "another refusal",
+    }
+}
+
+/// Free frames, memory objects, domains.
+fn held() -> [u64; 3] {
+    let statistics = gate::machine(MachineCall::Statistics, &[]).map_or([0; 6], |answer| answer.values);
+    [statistics[0], statistics[1], statistics[2]]
+}
+
+/// What a domain had goes with the core that it ran on, a moment later.
+#[track_caller]
+fn check_nothing_left(before: [u64; 3]) -> Checked {
+    let deadline = gate::now_ns() + PATIENCE_NS;
+    while held() != before && gate::now_ns() < deadline {
+        gate::sleep(1_000_000)?;
+    }
+    if held() != before {
+        println!("frames, memory objects, domains: {before:?} before, {:?} now", held());
+    }
+    ensure(held() == before)
+}
+
+impl Ground<'_> {
+    /// A domain in a role, running.
+    fn run(&self, role: Role, own: u64) -> gate::Result<Child> {
+        let child = Child::new(self.image, Trust::USER)?;
+        child.start(self.image, role.argument(own))?;
+        Ok(child)
+    }
+}
+
+/// Waits until a domain has ended by itself.
+#[track_caller]
+fn ensure_ends(child: Child) -> Checked {
+    let at = Location::caller();
+    let deadline = gate::now_ns() + PATIENCE_NS;
+    while child.is_alive() {
+        if gate::now_ns() > deadline {
+            child.destroy()?;
+            return Err(Failed { at, status: None });
+        }
+        gate::sleep(200_000)?;
+    }
+    Ok(child.forget()?)
+}

@@ -1,0 +1,147 @@
+//! Two domains that talk, and every way in which that ends.
+
+use feuerbird_abi::{Call, Reason, Role as Side, UpcallKind};
+use feuerbird_capability::{Rights, Trust};
+
+use super::{Checked, Ground, ensure, ensure_ends};
+use crate::child::Child;
+use crate::gate;
+use crate::lane::{self, Ended, Lane, MESSAGE_WORDS};
+use crate::role::Role;
+
+/// What a producer does when it is told of a revocation.
+const LETS_GO: u64 = 1;
+
+const GRACE_NS: u64 = 300_000_000;
+
+/// The producer's side, in a domain of its own: sends until it may not any more.
+pub(crate) fn produce(habits: u64) {
+    let slot = lane::expect(UpcallKind::Granted).expect("the test grants it").0.values[0];
+    let mut lane = Lane::bind(slot, Side::Sender).expect("the test joins");
+    for sent in 0.. {
+        let message = [sent; MESSAGE_WORDS];
+        loop {
+            match lane.try_send(message) {
+                Ok(true) => break,
+                Ok(false) => gate::give_way(),
+                Err(Ended::Revoked) => return,
+            }
+            listen(habits);
+        }
+    }
+}
+
+fn listen(habits: u64) {
+    if let Ok(Some((upcall, _))) = gate::wait(0)
+        && upcall.kind == UpcallKind::RevocationRequested as u32
+        && habits & LETS_GO != 0
+    {
+        let _ = gate::call(Call::Acknowledge, &[upcall.sequence]);
+    }
+}
+
+/// A producer and this domain as its consumer.
+struct Pair {
+    /// Of the endpoint, and what the producer's is derived from.
+    endpoint: u64,
+    granted: u64,
+    producer: Child,
+    lane: Lane,
+}
+
+impl Pair {
+    fn meet(ground: &Ground<'_>, habits: u64) -> gate::Result<Self> {
+        let endpoint = gate::call(Call::CreateEndpoint, &[0])?.values[0];
+        let rights = u64::from(Rights::all().bits());
+        let granted = gate::call(Call::Derive, &[endpoint, rights, 0, 0, 0, 0])?.values[0];
+        let producer = ground.run(Role::Sender, habits)?;
+        producer.grant(granted, Rights::SEND, Trust::USER)?;
+        let lane = Lane::bind(endpoint, Side::Receiver)?;
+        Ok(Self { endpoint, granted, producer, lane })
+    }
+
+    /// Takes so many messages and checks them.
+    fn receive(&mut self, from: u64, count: u64) -> Checked {
+        for expected in from..from + count {
+            let message = loop {
+                match self.lane.try_receive() {
+                    Ok(Some(message)) => break message,
+                    Ok(None) => gate::give_way(),
+                    Err(Ended::Revoked) => return ensure(false),
+                }
+            };
+            ensure(message[0] == expected + 1 && message[1..].iter().all(|word| *word == expected))?;
+        }
+        Ok(())
+    }
+
+    /// Revokes what the producer has; what the kernel says of it.
+    fn revoke(&self, deadline_ns: u64) -> gate::Result<[u64; 6]> {
+        Ok(gate::call(Call::Revoke, &[self.granted, deadline_ns])?.values)
+    }
+
+    fn part(self) -> Checked {
+        let Self { endpoint, granted, producer, lane } = self;
+        lane.part()?;
+        ensure_ends(producer)?;
+        gate::call(Call::Delete, &[granted])?;
+        gate::call(Call::Delete, &[endpoint])?;
+        while gate::wait(0)?.is_some() {}
+        Ok(())
+    }
+}
+
+pub(super) fn in_order(ground: &Ground<'_>) -> Checked {
+    let mut pair = Pair::meet(ground, LETS_GO)?;
+    pair.receive(0, 50_000)?;
+    pair.revoke(0)?;
+    ensure(!pair.lane.is_valid())?;
+    pair.part()
+}
+
+pub(super) fn let_go(ground: &Ground<'_>) -> Checked {
+    let mut pair = Pair::meet(ground, LETS_GO)?;
+    pair.receive(0, 1000)?;
+    let deadline = gate::now_ns() + 100 * GRACE_NS;
+    // The producer looks when it has no room: nobody takes anything now.
+    let [capabilities, forced, ..] = pair.revoke(deadline)?;
+    ensure(capabilities == 1 && forced == 0)?;
+    ensure(!pair.lane.is_valid() && gate::now_ns() < deadline)?;
+    let left = lane::expect(UpcallKind::PeerLeft)?.0;
+    ensure(left.values[2] == Reason::Revoked as u64)?;
+    pair.part()
+}
+
+pub(super) fn forced(ground: &Ground<'_>) -> Checked {
+    let mut pair = Pair::meet(ground, 0)?;
+    pair.receive(0, 1000)?;
+    let deadline = gate::now_ns() + GRACE_NS;
+    let [capabilities, forced, ..] = pair.revoke(deadline)?;
+    ensure(capabilities == 1 && forced == 1)?;
+    ensure(!pair.lane.is_valid() && gate::now_ns() >= deadline)?;
+    pair.part()
+}
+
+pub(super) fn in_flight(ground: &Ground<'_>) -> Checked {
+    for round in 0..20 {
+        let mut pair = Pair::meet(ground, 0)?;
+        pair.receive(0, 37 * round)?;
+        let [capabilities, forced, ..] = pair.revoke(0)?;
+        ensure(capabilities == 1 && forced == 1)?;
+        // The reply came after the words had changed: nothing is taken any more, whatever is written.
+        ensure(pair.lane.try_receive() == Err(Ended::Revoked))?;
+        pair.part()?;
+    }
+    Ok(())
+}
+
+pub(super) fn died(ground: &Ground<'_>) -> Checked {
+    let mut pair = Pair::meet(ground, 0)?;
+    pair.receive(0, 100)?;
+    gate::call(Call::DestroyDomain, &[pair.producer.slot])?;
+    ensure(!pair.lane.is_valid())?;
+    let left = lane::expect(UpcallKind::PeerLeft)?.0;
+    ensure(left.values[2] == Reason::Died as u64)?;
+    ensure(pair.lane.peek() != 0)?;
+    pair.part()
+}

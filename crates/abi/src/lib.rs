@@ -31,7 +31,7 @@ mod upcall;
 
 pub use audit::{AuditKind, AuditRecord};
 pub use call::{Call, Role};
-pub use machine::{Access, GATE_ADDRESS, GATE_UPCALL, MachineCall};
+pub use machine::{Access, Fault, GATE_ADDRESS, GATE_FAULT, GATE_UPCALL, MachineCall};
 pub use record::{CONTRACT_BYTES, Class, PAYLOAD_BYTES, RECORD_BYTES, Reply, Request, Upcall};
 pub use status::Status;
 pub use upcall::{Reason, UpcallKind};

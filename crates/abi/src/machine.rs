@@ -5,11 +5,39 @@
 //! `r11` are lost. Payloads lie at the start of the **gate page**, which each domain has at [`GATE_ADDRESS`]: so a call has no
 //! pointers.
 
+use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
+
 /// Where each domain finds its gate page.
 pub const GATE_ADDRESS: u64 = 0x7fff_fffe_0000;
 
 /// Where in the gate page [`MachineCall::Wait`] puts the record of an upcall, in bytes.
 pub const GATE_UPCALL: usize = 1024;
+
+/// Where in the gate page the kernel writes what an exception was, in bytes: a [`Fault`].
+pub const GATE_FAULT: usize = 2048;
+
+/// An exception of the domain's own, as its handler finds it in the gate page.
+///
+/// The kernel has changed nothing else but `rip`, `rsp` and the flags that would disturb the handler. To go on, the domain puts its
+/// registers back, clears `is_handling`, and jumps: no call is needed. An exception while `is_handling` is not 0 ends the domain.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[repr(C)]
+pub struct Fault {
+    /// 1 from the exception on, until the domain writes 0.
+    pub is_handling: u64,
+    /// The processor's number of the exception.
+    pub vector: u64,
+    /// The processor's error code.
+    pub error: u64,
+    /// What was accessed, for a page fault.
+    pub address: u64,
+    /// Where it happened.
+    pub rip: u64,
+    /// The flags then.
+    pub rflags: u64,
+    /// The stack then.
+    pub rsp: u64,
+}
 
 /// The calls. A number once given is never given another meaning, and none is a [`Call`](crate::Call)'s.
 ///
@@ -47,6 +75,9 @@ pub enum MachineCall {
     PowerOff = 0x100b,
     /// `()` -> `(free frames, memory objects, domains, domains' upcalls that found no room, switches of domains)`.
     Statistics = 0x100c,
+    /// `(entry, stack)`. From now on an exception of the caller's continues at `entry` on `stack`, with a [`Fault`] in the gate page.
+    /// An `entry` of 0: it ends the domain, as at first.
+    HandleFaults = 0x100d,
 }
 
 /// What may be done with a mapping. Reading always may.
@@ -63,7 +94,7 @@ pub enum Access {
 
 impl MachineCall {
     /// Every call, in the order of its number.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 14] = [
         Self::Yield,
         Self::Wait,
         Self::Exit,
@@ -77,6 +108,7 @@ impl MachineCall {
         Self::Start,
         Self::PowerOff,
         Self::Statistics,
+        Self::HandleFaults,
     ];
 
     /// The call with this number, if there is one.

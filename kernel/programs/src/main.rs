@@ -6,6 +6,8 @@ mod child;
 #[cfg(target_os = "none")]
 mod demo;
 #[cfg(target_os = "none")]
+mod fault;
+#[cfg(target_os = "none")]
 mod gate;
 #[cfg(target_os = "none")]
 mod lane;

@@ -27,10 +27,12 @@ pub(crate) enum Role {
     Patterns = 8,
     /// Sends to the tests.
     Sender = 9,
+    /// Has its exceptions go where they cannot be handled.
+    BadHandler = 10,
 }
 
 impl Role {
-    const ALL: [Self; 10] = [
+    const ALL: [Self; 11] = [
         Self::Demo,
         Self::Tests,
         Self::Producer,
@@ -41,6 +43,7 @@ impl Role {
         Self::Random,
         Self::Patterns,
         Self::Sender,
+        Self::BadHandler,
     ];
 
     /// The argument that makes a domain that.
@@ -70,6 +73,7 @@ pub(crate) fn main(argument: u64, file: u64, bytes: u64) -> ! {
         Role::Random => tests::call_at_random(own),
         Role::Patterns => tests::keep_patterns(own),
         Role::Sender => tests::produce(own),
+        Role::BadHandler => tests::handle_badly(own),
     }
     gate::exit()
 }

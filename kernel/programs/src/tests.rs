@@ -3,6 +3,7 @@
 mod attack;
 mod calls;
 mod domains;
+mod faults;
 mod float;
 mod pages;
 mod random;
@@ -14,11 +15,13 @@ use feuerbird_abi::{Access, MachineCall, Status};
 use feuerbird_capability::Trust;
 
 use crate::child::{Child, Image};
+use crate::fault;
 use crate::gate::{self, println};
 use crate::memory::{self, Mapping};
 use crate::role::Role;
 
 pub(crate) use attack::attack;
+pub(crate) use faults::handle_badly;
 pub(crate) use float::keep_patterns;
 pub(crate) use random::call_at_random;
 pub(crate) use talk::produce;
@@ -65,6 +68,9 @@ const TESTS: &[Test] = &[
     ("handles that are used up come back", pages::handles),
     ("all frames can be used up and come back", pages::exhausted),
     ("faults and privileged instructions end a domain and nothing else", domains::attacks),
+    ("a domain brings its own pages when they are touched", faults::demand_paging),
+    ("an exception that is handled leaves no trace", faults::registers),
+    ("a handler that cannot run ends its domain", faults::in_handler),
     ("100 000 random system calls do no harm", domains::random_calls),
     ("vector registers keep their patterns", domains::patterns),
     ("1 000 domains come and go", domains::many),
@@ -102,6 +108,8 @@ fn warm_up() -> gate::Result<()> {
     let mappings: [_; 16] = core::array::from_fn(|_| Mapping::new(handle, 1, Access::Read));
     gate::machine(MachineCall::Map, &[handle, memory::SCRATCH, Access::Read as u64])?;
     gate::machine(MachineCall::Unmap, &[memory::SCRATCH])?;
+    gate::machine(MachineCall::Map, &[handle, fault::LAZY, Access::Read as u64])?;
+    gate::machine(MachineCall::Unmap, &[fault::LAZY])?;
     drop(mappings);
     memory::release(handle)
 }

@@ -49,11 +49,14 @@ pub(crate) fn acknowledge() {
 
 /// How many timer ticks there are in so many nanoseconds, measured.
 pub(crate) fn measure_timer(nanoseconds: u64) -> u32 {
+    let start = clock::now_ns();
     write(TIMER_START, u32::MAX);
     clock::wait(nanoseconds);
-    let ticks = u32::MAX - read(TIMER_NOW);
+    let ticks = u64::from(u32::MAX - read(TIMER_NOW));
+    // An emulator may have been away meanwhile.
+    let elapsed = (clock::now_ns() - start).max(1);
     write(TIMER_START, 0);
-    ticks.max(1)
+    u32::try_from(ticks * nanoseconds / elapsed).unwrap_or(u32::MAX).max(1)
 }
 
 /// Makes the timer interrupt this core every so many ticks.

@@ -1,6 +1,8 @@
 //! What the processor has, and turning on what protects the kernel.
 
+use ::core::arch::asm;
 use ::core::arch::x86_64::__cpuid_count;
+use ::core::sync::atomic::{AtomicBool, Ordering};
 
 use x86_64::registers::control::{Cr0, Cr0Flags, Cr4, Cr4Flags};
 use x86_64::registers::model_specific::{Efer, EferFlags};
@@ -50,6 +52,18 @@ impl Features {
             Cr4::write(cr4);
             Efer::write(efer);
         }
+        HAS_SMAP.store(self.smap, Ordering::Relaxed);
+    }
+}
+
+/// Whether this machine has SMAP; asked at every interrupt, and `cpuid` is slow under a hypervisor.
+static HAS_SMAP: AtomicBool = AtomicBool::new(false);
+
+/// Makes SMAP work again, where whoever was interrupted had suspended it.
+pub(crate) fn resume_smap() {
+    if HAS_SMAP.load(Ordering::Relaxed) {
+        // SAFETY: the processor has the instruction, which changes one flag that this kernel never sets.
+        unsafe { asm!("clac", options(nomem, nostack)) };
     }
 }
 

@@ -124,6 +124,7 @@ fn machine_call(world: &mut World, caller: DomainId, call: MachineCall, register
         }
         MachineCall::PowerOff => Err(Status::MissingRight),
         MachineCall::Statistics => Ok((statistics(world), 0)),
+        MachineCall::HandleFaults => handle_faults(own(world, caller)?, first, second).map(done),
         MachineCall::Yield | MachineCall::Wait | MachineCall::Exit => Err(Status::NoSuchCall),
     }
 }
@@ -216,6 +217,14 @@ fn start(world: &mut World, caller: DomainId, gate: u64, [entry, stack, argument
     child.state = State::Ready;
     let core = child.core;
     machine.wake(core);
+    Ok(())
+}
+
+fn handle_faults(resident: &mut Resident, entry: u64, stack: u64) -> Result<()> {
+    if entry >= USER_END || stack >= USER_END {
+        return Err(Status::BadArgument);
+    }
+    resident.fault_handler = (entry != 0).then_some((entry, stack));
     Ok(())
 }
 

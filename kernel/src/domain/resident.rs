@@ -1,7 +1,8 @@
 //! One domain: its address space, what it holds of the machine, and where it stands.
 
-use feuerbird_abi::{Access, GATE_ADDRESS, Status};
+use feuerbird_abi::{Access, Fault, GATE_ADDRESS, GATE_FAULT, Status};
 use feuerbird_exokernel::DomainId;
+use zerocopy::IntoBytes;
 
 use crate::cpu::state::{FloatState, Registers};
 use crate::memory::layout::PAGE_BYTES;
@@ -69,6 +70,8 @@ pub(crate) struct Resident {
     pub(crate) gate: Memory,
     /// Its validity words.
     pub(crate) words: Memory,
+    /// Where its exceptions go, and on which stack.
+    pub(crate) fault_handler: Option<(u64, u64)>,
     handles: [Option<Handle>; HANDLES],
 }
 
@@ -94,6 +97,7 @@ impl Resident {
             mapped,
             gate,
             words,
+            fault_handler: None,
             handles,
         })
     }
@@ -102,6 +106,20 @@ impl Resident {
     pub(crate) fn put_away(&mut self, registers: &Registers) {
         self.registers = *registers;
         self.is_put_away = true;
+    }
+
+    /// Lets the domain handle an exception of its own, if it wants to and is not at it already.
+    pub(crate) fn upcall_fault(&self, registers: &mut Registers, address: u64) -> bool {
+        let Some((entry, stack)) = self.fault_handler else { return false };
+        let page = self.gate.first();
+        if page.word(GATE_FAULT / 8) != 0 {
+            return false;
+        }
+        let Registers { vector, error, rip, rflags, rsp, .. } = *registers;
+        let fault = Fault { is_handling: 1, vector, error, address, rip, rflags, rsp };
+        page.write(GATE_FAULT, fault.as_bytes());
+        (registers.rip, registers.rsp, registers.rflags) = (entry, stack, Registers::USER.rflags);
+        true
     }
 
     /// Keeps a handle for the domain; the number is never 0.

@@ -12,7 +12,7 @@ use x86_64::structures::paging::PhysFrame;
 
 use crate::console::{Exit, exit, println};
 use crate::cpu::state::Registers;
-use crate::cpu::{apic, clock, core, entry};
+use crate::cpu::{apic, clock, core, entry, features};
 use crate::domain::calls;
 use crate::domain::machine::Native;
 use crate::domain::resident::State;
@@ -50,6 +50,8 @@ pub(crate) extern "sysv64" fn run_core() -> ! {
 /// An interrupt or an exception.
 #[unsafe(no_mangle)]
 extern "sysv64" fn trap_entry(registers: &mut Registers) {
+    // A domain may have set the flag that suspends SMAP; only SYSCALL clears it by itself.
+    features::resume_smap();
     if matches!(registers.vector, apic::TIMER | apic::WAKE) {
         apic::acknowledge();
     }
@@ -66,7 +68,7 @@ extern "sysv64" fn trap_entry(registers: &mut Registers) {
         _ => {
             let mut world = WORLD.lock();
             if let Some(world) = world.as_mut() {
-                end_faulty(world, registers);
+                handle_fault(world, registers);
             }
             resume_or_reschedule(world, registers);
         }
@@ -118,11 +120,15 @@ fn work(world: &mut World) {
     }
 }
 
-/// A domain that did what it must not is ended.
-fn end_faulty(world: &mut World, registers: &Registers) {
+/// A domain that did what it must not handles that itself, or is ended.
+fn handle_fault(world: &mut World, registers: &mut Registers) {
     let Some(domain) = current(world) else { return };
     let Registers { vector, error, rip, .. } = *registers;
     let address = if vector == 14 { Cr2::read_raw() } else { 0 };
+    let resident = world.kernel.machine().resident(domain);
+    if resident.is_some_and(|resident| resident.upcall_fault(registers, address)) {
+        return;
+    }
     let number = domain.index();
     println!(
         "kernel: domain {number} ended: exception {vector}, error {error:#x}, at {rip:#x}, address {address:#x}"

@@ -57,6 +57,7 @@ pub(super) const UNSAFE: &[Exception] = &[
     listed("kernel/src/memory/object.rs", "names frames that it has taken"),
     listed("kernel/src/memory/paging.rs", "names frames out of page tables"),
     listed("kernel/programs/src/gate.rs", "system calls, and the page that goes with them"),
+    listed("kernel/programs/src/fault.rs", "the way back from an exception, and what makes one"),
     listed("kernel/programs/src/memory.rs", "words of memory that the kernel has mapped"),
     listed("kernel/programs/src/tests/attack.rs", "does what a domain must not"),
     listed("kernel/programs/src/tests/float.rs", "looks at the vector registers"),

@@ -10,37 +10,68 @@ use super::{
     pointer::{ElementSize, Kind},
     walk::{DEPTH_LIMIT, TRAVERSAL_FACTOR},
 };
-use crate::{EncodeError, Format, Framing, frame};
+use crate::{Checks, EncodeError, Format, Framing, frame};
 
 /// How many words an object takes and all below it; `usize::MAX` where it cannot be copied.
 pub(crate) fn words(from: AnyReader<'_>) -> usize {
-    let mut count = Count { left: budget(from.arena().len()), depth: DEPTH_LIMIT };
-    sum(budget(from.arena().len()), count.pointer(from), &count)
+    let mut count = Count::new(from.arena().len());
+    let done = count.pointer(from);
+    count.size(done).map_or(usize::MAX, |size| size.words)
 }
 
 /// How many words all objects take that a struct's pointers lead to; `usize::MAX` where they cannot be copied.
 pub(crate) fn words_below(from: &StructReader<'_>, pointers: u16) -> usize {
-    let all = budget(from.arena().len());
-    let mut count = Count { left: all, depth: DEPTH_LIMIT };
+    size_below(from, pointers).map_or(usize::MAX, |size| size.words)
+}
+
+/// The size of all objects that a struct's pointers lead to; `None` where they cannot be copied.
+fn size_below(from: &StructReader<'_>, pointers: u16) -> Option<Size> {
+    let mut count = Count::new(from.arena().len());
     let done = count.pointers(pointers.min(from.pointer_count()), |index| from.pointer(index));
-    sum(all, done, &count)
+    count.size(done)
 }
 
-fn sum(all: u64, done: Option<()>, count: &Count) -> usize {
-    done.and_then(|()| usize::try_from(all - count.left).ok()).unwrap_or(usize::MAX)
+/// What a copy takes.
+struct Size {
+    words: usize,
+    /// Elements without a size, which take nothing and count against the budget of whoever receives the copy.
+    empties: u64,
 }
 
-/// What an honest message cannot exceed: its objects, each as often as it is pointed to.
-fn budget(words: usize) -> u64 {
-    (words as u64).saturating_mul(TRAVERSAL_FACTOR)
+impl Size {
+    /// Whether the [walk](super::walk) accepts it below a root struct of so many words: what it visits, elements without a size
+    /// among it, must not be more than its budget. In what was received, words that nothing leads to may have bought more.
+    fn is_accepted(&self, format: Format, root: usize) -> bool {
+        if format.checks == Checks::Lengths {
+            return true;
+        }
+        let visited = (self.words as u64).saturating_add(root as u64);
+        let pointer = u64::from(format.framing != Framing::Bare);
+        self.empties
+            <= visited.saturating_mul(TRAVERSAL_FACTOR - 1).saturating_add(TRAVERSAL_FACTOR * pointer)
+    }
 }
 
 struct Count {
+    /// What an honest message cannot exceed: its objects, each as often as it is pointed to.
+    budget: u64,
+    /// What is left of it.
     left: u64,
     depth: usize,
+    empties: u64,
 }
 
 impl Count {
+    fn new(words: usize) -> Self {
+        let budget = (words as u64).saturating_mul(TRAVERSAL_FACTOR);
+        Self { budget, left: budget, depth: DEPTH_LIMIT, empties: 0 }
+    }
+
+    fn size(&self, done: Option<()>) -> Option<Size> {
+        done?;
+        Some(Size { words: usize::try_from(self.budget - self.left).ok()?, empties: self.empties })
+    }
+
     fn charge(&mut self, words: u64) -> Option<()> {
         self.left = self.left.checked_sub(words)?;
         Some(())
@@ -63,11 +94,17 @@ impl Count {
         let (element, data, pointers) = list.layout();
         if element != ElementSize::Composite {
             self.charge(element.words(list.len()))?;
+            if element == ElementSize::Void {
+                self.empties += u64::from(list.len());
+            }
             let lists = if element == ElementSize::Pointer { list.len() } else { 0 };
             return self.deeper(|count| (0..lists).try_for_each(|index| count.pointer(list.pointer(index))));
         }
         let size = u64::from(data) + u64::from(pointers);
         self.charge(1 + u64::from(list.len()) * size)?;
+        if size == 0 {
+            self.empties += u64::from(list.len());
+        }
         if pointers == 0 {
             return Some(());
         }
@@ -157,17 +194,26 @@ impl StructReader<'_> {
         (data, self.pointer_count())
     }
 
+    /// The sections of a copy, and how many words all takes that is below it; `None` if this struct cannot be copied.
+    fn measured(&self, format: Format, data: u16, pointers: u16) -> Option<(u16, u16, usize)> {
+        let (data, pointers) = self.sections(format, data, pointers);
+        let size = size_below(self, pointers)?;
+        let root = usize::from(data) + usize::from(pointers);
+        size.is_accepted(format, root).then_some((data, pointers, size.words))
+    }
+
     /// How many bytes [`copied`](Self::copied) writes, exactly; `usize::MAX` if this struct cannot be copied.
     pub fn copied_size(&self, format: Format, data: u16, pointers: u16) -> usize {
-        let (data, pointers) = self.sections(format, data, pointers);
-        frame::size(format, data, pointers, words_below(self, pointers))
+        let measured = self.measured(format, data, pointers);
+        measured.map_or(usize::MAX, |(data, pointers, below)| frame::size(format, data, pointers, below))
     }
 
     /// Writes a message with this struct as its root; `data` and `pointers` are the sections of the schema's struct.
     ///
     /// # Errors
     /// [`EncodeError::BufferTooSmall`] or [`EncodeError::TooLarge`], the latter also for what cannot be copied: an unchecked
-    /// struct that is nested too deep, or many times larger than its message because parts of it are shared.
+    /// struct that is nested too deep, or many times larger than its message because parts of it are shared; and one with more
+    /// elements without a size than its receiver would accept in a message that has no words but these.
     pub fn copied(
         &self,
         format: Format,
@@ -175,11 +221,14 @@ impl StructReader<'_> {
         pointers: u16,
         out: &mut [u8],
     ) -> Result<usize, EncodeError> {
-        let (data, pointers) = self.sections(format, data, pointers);
-        let below = words_below(self, pointers);
-        if below == usize::MAX {
-            return Err(EncodeError::TooLarge);
-        }
-        frame::write(format, out, (data, pointers, below), |to| copy_fields(self, to))
+        let sections = self.measured(format, data, pointers).ok_or(EncodeError::TooLarge)?;
+        frame::write(format, out, sections, |to| copy_fields(self, to))
+    }
+
+    /// Whether all that its pointers lead to is no deeper and no more than a check would accept. What was checked is; what a
+    /// trusted sender's Raw message leads to may have no end.
+    pub fn is_bounded(&self) -> bool {
+        let budget = Count::new(self.arena().len()).budget;
+        size_below(self, self.pointer_count()).is_some_and(|size| size.empties <= budget)
     }
 }

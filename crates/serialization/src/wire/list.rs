@@ -10,7 +10,7 @@ use super::{
 use crate::DecodeError;
 
 /// A list of whatever elements.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy)]
 pub struct RawList<'a> {
     arena: Arena<'a>,
     /// The bytes of all elements, to the end of the last word.
@@ -24,6 +24,13 @@ pub struct RawList<'a> {
     /// Words of data and pointers in each element of a list of structs.
     data: u16,
     pointers: u16,
+}
+
+/// How its elements lie, and nothing of what they hold: that is for whoever knows the schema.
+impl fmt::Debug for RawList<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "RawList({} of {:?})", self.count, self.element)
+    }
 }
 
 impl<'a> RawList<'a> {

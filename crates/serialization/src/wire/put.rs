@@ -17,7 +17,8 @@ pub trait Structure {
     /// How many words all objects take that its pointers lead to, exactly; saturates.
     fn below(&self) -> usize;
 
-    /// Writes all fields.
+    /// Writes all fields: the whole data section, whose words hold whatever the buffer held, and each pointer that is not null; the
+    /// pointers are null before. [`set_data`](StructBuilder::set_data) writes the section whole.
     ///
     /// # Errors
     /// [`EncodeError::BufferTooSmall`] or [`EncodeError::TooLarge`].

@@ -1,5 +1,9 @@
 //! Reading structs.
 
+use core::fmt;
+
+use zerocopy::{FromBytes, Immutable, KnownLayout};
+
 use super::{
     CapabilityIndex, Element, List,
     arena::{Arena, Target},
@@ -7,10 +11,6 @@ use super::{
     list::RawList,
     pointer::Kind,
 };
-use core::fmt;
-
-use zerocopy::{FromBytes, Immutable, KnownLayout};
-
 use crate::DecodeError;
 
 /// A struct inside of a message: the base of every generated view.

@@ -3,6 +3,8 @@
 //! Objects lie one behind the other in the order in which they are begun. Memory is never given back: setting a pointer twice
 //! leaves the first object behind, unreachable.
 
+use core::fmt;
+
 use super::{
     AnyReader, CapabilityIndex, Structure, copy,
     pointer::{COUNT_MAX, ElementSize, Pointer, SEGMENT_MAX},
@@ -10,7 +12,6 @@ use super::{
 use crate::EncodeError;
 
 /// Takes words from the front of a segment.
-#[derive(Debug)]
 pub(crate) struct Writer<'w> {
     words: &'w mut [[u8; 8]],
     used: &'w mut u32,
@@ -70,8 +71,7 @@ impl<'w> Writer<'w> {
     }
 }
 
-/// A struct that is being written; all of its fields are zero at first.
-#[derive(Debug)]
+/// A struct that is being written; all of its fields are zero at first, but for the data section in [`Structure::write`].
 pub struct StructBuilder<'w> {
     writer: Writer<'w>,
     start: u32,
@@ -173,7 +173,6 @@ impl<'w> StructBuilder<'w> {
 }
 
 /// A pointer that is being set. Until something is written, it stays as it was.
-#[derive(Debug)]
 pub struct PointerBuilder<'w> {
     writer: Writer<'w>,
     at: u32,
@@ -334,7 +333,6 @@ fn offset(at: u32, start: u32) -> i32 {
 }
 
 /// A list that is being written; all of its elements are zero at first.
-#[derive(Debug)]
 pub struct ListBuilder<'w> {
     writer: Writer<'w>,
     start: u32,
@@ -410,5 +408,25 @@ impl ListBuilder<'_> {
     fn element(&self, index: usize) -> u32 {
         assert!(index < self.count, "the list has no such element");
         self.start + (index * self.step) as u32
+    }
+}
+
+/// Builders print where they write and how much, and nothing of the buffer: most of it is not theirs.
+impl fmt::Debug for StructBuilder<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { start, data, pointers, .. } = self;
+        write!(f, "StructBuilder(word {start}: {data} of data, {pointers} pointers)")
+    }
+}
+
+impl fmt::Debug for PointerBuilder<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "PointerBuilder(word {})", self.at)
+    }
+}
+
+impl fmt::Debug for ListBuilder<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "ListBuilder(word {}: {} elements in {} words)", self.start, self.count, self.words)
     }
 }

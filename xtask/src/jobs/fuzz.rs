@@ -12,7 +12,7 @@ use crate::run;
 
 /// The package with the targets.
 const MANIFEST: &str = "crates/serialization/fuzz/Cargo.toml";
-const TARGETS: [&str; 6] = ["raw", "lite", "full", "packed", "plain", "request"];
+const TARGETS: [&str; 7] = ["raw", "lite", "full", "formats", "packed", "plain", "request"];
 /// Seconds for each.
 const SECONDS: u32 = 10;
 /// What libFuzzer and the address sanitizer need.

@@ -3,7 +3,9 @@
 //! `cargo xtask ci fuzz` builds all of them and runs each for some seconds, from seeds that [`seeds`] makes; `cargo fuzz run lite`
 //! works too.
 
-use feuerbird_serialization::{DecodeError, Encode, Format, Layer, Message, Stable};
+use feuerbird_serialization::{
+    Checks, Checksum, Encode, EncodeError, Format, Framing, Layer, Message, Stable,
+};
 
 #[allow(missing_docs, dead_code, unused, clippy::all)]
 pub mod everything {
@@ -14,31 +16,61 @@ use everything::*;
 /// The longest message that is tried, in bytes.
 const LONGEST: usize = 1 << 16;
 
-/// Decodes; sends what was accepted on in every layer, where it must be accepted again as the same.
-pub fn decode(data: &[u8], format: Format) {
-    let mut words = vec![0_u64; data.len().div_ceil(8)];
-    let Some(bytes) = bytes_of(&mut words).get_mut(..data.len()).filter(|_| data.len() <= LONGEST) else { return };
-    bytes.copy_from_slice(data);
-    let Ok(stable) = Stable::new(bytes) else { return };
-    let Ok(view) = EverythingMessage::decode(stable, format) else { return };
-    if format == Layer::Raw.format() {
-        // Nothing was checked: it may be endless, but sending it on is bounded.
-        let mut out = vec![0_u64; 4 * LONGEST / 8];
-        let _ = view.encode(Layer::Full, bytes_of(&mut out));
-        return;
+/// Every framing under every amount of checks, without the checksum, which a fuzzer would not find. What stands further behind checks
+/// more.
+pub const FORMATS: [[Format; 3]; 3] = {
+    const fn of(framing: Framing) -> [Format; 3] {
+        let format = Format { framing, checks: Checks::Lengths, checksum: Checksum::Off };
+        [
+            format,
+            Format { checks: Checks::Pointers, ..format },
+            Format { checks: Checks::TwoReaders, ..format },
+        ]
     }
+    [of(Framing::Bare), of(Framing::Header), of(Framing::Table)]
+};
+
+/// Lite without its checksum.
+pub const LITE: Format = Layer::Lite.format().with_checksum(Checksum::Off);
+
+/// Decodes; sends what was accepted on in every layer, where it must be accepted again as the same. Says whether it was accepted.
+pub fn decode(data: &[u8], format: Format) -> bool {
+    let mut words = vec![0_u64; data.len().div_ceil(8)];
+    let Some(bytes) = bytes_of(&mut words).get_mut(..data.len()).filter(|_| data.len() <= LONGEST) else {
+        return false;
+    };
+    bytes.copy_from_slice(data);
+    let stable = Stable::new(bytes).expect("words are aligned");
+    let Ok(view) = EverythingMessage::decode(stable, format) else { return false };
+    // Where nothing was checked it may be endless, but printing it and sending it on are bounded.
     let shown = format!("{view:?}");
-    for layer in [Layer::Lite, Layer::Full] {
-        let mut out = vec![0_u64; view.encoded_bound(layer).div_ceil(8)];
-        let length = view.encode(layer, bytes_of(&mut out)).expect("what was checked can be copied");
-        let again = Stable::new(&bytes_of(&mut out)[..length]).expect("aligned");
-        match EverythingMessage::decode(again, layer) {
-            Ok(again) => assert_eq!(shown, format!("{again:?}")),
-            // Elements without a size count against a budget in proportion to the message, and a copy has no words that
-            // nothing leads to.
-            Err(DecodeError::Amplified) => {}
+    let is_checked = format.checks != Checks::Lengths;
+    let formats =
+        [Layer::Lite.format(), Layer::Full.format()].into_iter().chain(FORMATS.into_iter().flatten());
+    for format in formats.filter(|format| is_checked || format.checks == Checks::Lengths) {
+        let bound = view.encoded_bound(format);
+        if bound == usize::MAX {
+            // What nothing leads to may have paid for more elements without a size than a copy has room for.
+            assert_eq!(view.encode(format, &mut []), Err(EncodeError::TooLarge));
+            continue;
+        }
+        let mut out = vec![0_u64; bound.div_ceil(8)];
+        let length = view.encode(format, bytes_of(&mut out)).expect("what has a bound can be copied");
+        let again = Stable::new(&bytes_of(&mut out)[..length]).expect("words are aligned");
+        match EverythingMessage::decode(again, format) {
+            Ok(again) if is_checked => assert_eq!(shown, format!("{again:?}")),
+            Ok(_) => {}
             Err(error) => panic!("a copy of what was accepted is refused: {error}"),
         }
+    }
+    true
+}
+
+/// Decodes under more and more checks: none accepts what a lesser one refused.
+pub fn decode_everywhere(data: &[u8]) {
+    for format in FORMATS {
+        let accepted = format.map(|format| decode(data, format));
+        assert!(accepted.is_sorted_by(|less, more| less >= more), "{format:?}: {accepted:?}");
     }
 }
 
@@ -75,13 +107,14 @@ pub fn seeds(target: &str) -> Vec<Vec<u8>> {
         out
     };
     let values = [Everything::default(), everything];
-    let format = match target {
-        "raw" => Layer::Raw.format(),
-        "lite" => LITE,
+    let formats = match target {
+        "raw" => vec![Layer::Raw.format()],
+        "lite" => vec![LITE],
+        "formats" => FORMATS.map(|format| format[0]).to_vec(),
         "request" => return vec![include_bytes!("../../../../schemas/sample.capnp.request").to_vec()],
-        _ => Layer::Full.format(),
+        _ => vec![Layer::Full.format()],
     };
-    let seeds = values.iter().map(|value| encoded(value, format));
+    let seeds = formats.iter().flat_map(|format| values.iter().map(|value| encoded(value, *format)));
     if target != "packed" {
         return seeds.collect();
     }
@@ -94,6 +127,3 @@ pub fn seeds(target: &str) -> Vec<Vec<u8>> {
         })
         .collect()
 }
-
-/// Lite without its checksum, which a fuzzer would not find.
-pub const LITE: Format = Layer::Lite.format().with_checksum(feuerbird_serialization::Checksum::Off);

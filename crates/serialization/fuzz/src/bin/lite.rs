@@ -1,4 +1,6 @@
 //! Any bytes as a message of the layer that the name says.
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|data: &[u8]| feuerbird_serialization_fuzz::decode(data, feuerbird_serialization_fuzz::LITE));
+libfuzzer_sys::fuzz_target!(|data: &[u8]| {
+    feuerbird_serialization_fuzz::decode(data, feuerbird_serialization_fuzz::LITE);
+});

@@ -77,6 +77,7 @@ mod packed;
 mod plain;
 pub mod print;
 pub mod sample;
+mod siphash;
 mod stable;
 pub mod wire;
 

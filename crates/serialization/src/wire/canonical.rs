@@ -2,7 +2,7 @@
 //!
 //! One segment without a table, the root pointer first; objects in preorder; zeros at the end of structs and null pointers left out,
 //! of a list's structs as far as all of them have them; no padding that is not zero. Cap'n Proto's specification defines it,
-//! so that what is signed or hashed here can be checked with any implementation.
+//! so that what is signed or [hashed](StructReader::canonical_hash) here can be checked with any implementation.
 
 use super::{
     AnyReader, PointerBuilder, StructBuilder, StructReader, Writer,
@@ -60,13 +60,25 @@ impl StructReader<'_> {
 }
 
 /// Words of data and pointers up to the last ones that are not zero and not null.
-fn sections(from: &StructReader<'_>) -> (u16, u16) {
+pub(super) fn sections(from: &StructReader<'_>) -> (u16, u16) {
     let (words, rest) = from.data_section().as_chunks::<8>();
     debug_assert!(rest.is_empty(), "only lists of numbers have parts of words");
     let data = words.iter().rposition(|word| *word != [0; 8]).map_or(0, |last| last + 1);
     let pointers = (0..from.pointer_count()).rfind(|index| from.pointer(*index).target().is_some());
     // A data section has at most 65,535 words.
     (u16::try_from(data).unwrap_or(u16::MAX), pointers.map_or(0, |last| last + 1))
+}
+
+/// Of a list of structs, the sections that hold those of all elements; of others, none.
+pub(super) fn element_sections(from: &RawList<'_>) -> (u16, u16) {
+    let (element, data, pointers) = from.layout();
+    // Elements of no size may be many.
+    let is_sized = element == ElementSize::Composite && (data, pointers) != (0, 0);
+    let sized = if is_sized { from.len() } else { 0 };
+    (0..sized).fold((0, 0), |(data, pointers), index| {
+        let own = sections(&from.structure(index));
+        (own.0.max(data), own.1.max(pointers))
+    })
 }
 
 fn structure(from: &StructReader<'_>, to: PointerBuilder<'_>) -> Result<(), EncodeError> {
@@ -92,16 +104,11 @@ fn pointer(from: AnyReader<'_>, to: PointerBuilder<'_>) -> Result<(), EncodeErro
 }
 
 fn list(from: &RawList<'_>, to: PointerBuilder<'_>) -> Result<(), EncodeError> {
-    let (element, data, pointers) = from.layout();
+    let (element, ..) = from.layout();
     let count = from.len();
     match element {
         ElementSize::Composite => {
-            // Elements of no size may be many.
-            let sized = if data == 0 && pointers == 0 { 0 } else { count };
-            let (data, pointers) = (0..sized).fold((0, 0), |(data, pointers), index| {
-                let own = sections(&from.structure(index));
-                (own.0.max(data), own.1.max(pointers))
-            });
+            let (data, pointers) = element_sections(from);
             let mut to = to.structures(count as usize, data, pointers)?;
             if data == 0 && pointers == 0 {
                 return Ok(());

@@ -7,6 +7,7 @@
 pub(crate) mod arena;
 mod canonical;
 mod copy;
+mod hash;
 pub(crate) mod list;
 pub(crate) mod pointer;
 mod put;

@@ -15,11 +15,43 @@ pub(crate) fn canonical(bytes: &[u8], format: Format) -> Vec<u8> {
     let mut out = vec![0xEE; root.canonical_bound()];
     let length = root.canonical(&mut out).unwrap();
     out.truncate(length);
+    assert_eq!(root.canonical_hash(KEY), Ok(siphash(KEY, &out)), "the hash is that of the bytes");
     for shorter in (0..length).step_by(8).take(20) {
         let error = root.canonical(&mut vec![0; shorter]);
         assert!(matches!(error, Err(EncodeError::BufferTooSmall { needed }) if needed > shorter));
     }
     out
+}
+
+const KEY: [u64; 2] = [0x0706_0504_0302_0100, 0x0f0e_0d0c_0b0a_0908];
+
+/// SipHash-2-4 with 128 bits as its paper and reference implementation have it, over any bytes.
+fn siphash([k0, k1]: [u64; 2], bytes: &[u8]) -> u128 {
+    let [mut v0, mut v1] = [k0 ^ 0x736f6d6570736575, k1 ^ 0x646f72616e646f6d ^ 0xee];
+    let [mut v2, mut v3] = [k0 ^ 0x6c7967656e657261, k1 ^ 0x7465646279746573];
+    let mut rounds = |count: u32, before: &dyn Fn(&mut u64, &mut u64, &mut u64), word: u64| {
+        before(&mut v1, &mut v2, &mut v3);
+        for _ in 0..count {
+            (v0, v2) = (v0.wrapping_add(v1), v2.wrapping_add(v3));
+            (v1, v3) = (v1.rotate_left(13) ^ v0, v3.rotate_left(16) ^ v2);
+            v0 = v0.rotate_left(32);
+            (v2, v0) = (v2.wrapping_add(v1), v0.wrapping_add(v3));
+            (v1, v3) = (v1.rotate_left(17) ^ v2, v3.rotate_left(21) ^ v0);
+            v2 = v2.rotate_left(32);
+        }
+        v0 ^= word;
+        v0 ^ v1 ^ v2 ^ v3
+    };
+    let (words, rest) = bytes.as_chunks::<8>();
+    let mut last = [0; 8];
+    last[..rest.len()].copy_from_slice(rest);
+    last[7] = bytes.len() as u8;
+    for word in words.iter().chain([&last]).map(|word| u64::from_le_bytes(*word)) {
+        rounds(2, &|_, _, v3| *v3 ^= word, word);
+    }
+    let low = rounds(4, &|_, v2, _| *v2 ^= 0xee, 0);
+    let high = rounds(4, &|v1, _, _| *v1 ^= 0xdd, 0);
+    u128::from(low) | u128::from(high) << 64
 }
 
 fn reader(full: &[u8]) -> capnp::message::Reader<BufferSegments<&[u8]>> {
@@ -71,6 +103,22 @@ impl Check for Canonical {
     }
 }
 
+/// One bit more or less in what is said is another hash; another key too.
+#[test]
+fn messages_that_say_something_else_have_other_hashes() {
+    let mut hashes = std::collections::HashSet::new();
+    for text in ["", "a", "b", "ab", "a\0"] {
+        for child in [None, Some(&Tree::default())] {
+            let tree = Tree { label: text, next: child, ..Tree::default() };
+            let full = encoded::<TreeMessage>(&tree, FULL);
+            let root = frame::open(Stable::new(full.bytes()).unwrap(), FULL, 0, 0).unwrap();
+            for key in [KEY, [0, 0], [0, 1]] {
+                assert!(hashes.insert(root.canonical_hash(key).unwrap()));
+            }
+        }
+    }
+}
+
 #[test]
 fn every_message_has_the_canonical_form_of_the_capnp_crate() {
     every_value(&Canonical);
@@ -119,6 +167,7 @@ fn a_message_with_a_capability_has_no_canonical_form() {
     let stable = Stable::new(out.bytes()).unwrap().with_capabilities(1);
     let root = frame::open(stable, FULL, 0, 0).unwrap();
     assert_eq!(root.canonical(&mut [0; 512]), Err(EncodeError::Refused));
+    assert_eq!(root.canonical_hash(KEY), Err(EncodeError::Refused));
 }
 
 /// Raw is not checked: what no walk has bounded is bounded here.
@@ -133,8 +182,10 @@ fn unchecked_messages_without_end_are_refused_and_huge_lists_of_nothing_cost_not
             (root.canonical(&mut [0; 512]), root.canonical_bound()),
             (Err(EncodeError::TooLarge), usize::MAX)
         );
+        assert_eq!(root.canonical_hash(KEY), Err(EncodeError::TooLarge));
     }
     let nothing = Aligned::of_words(&[to_list(0, 7, 0), ((1 << 29) - 1) << 2]);
     let root = frame::open(Stable::new(nothing.bytes()).unwrap(), RAW, 0, 1).unwrap();
     assert_eq!(root.canonical(&mut [0; 512]), Ok(24));
+    assert!(root.canonical_hash(KEY).is_ok());
 }

@@ -76,6 +76,7 @@ mod message;
 mod packed;
 mod plain;
 pub mod print;
+pub mod reflect;
 pub mod sample;
 mod siphash;
 mod stable;

@@ -1,4 +1,5 @@
 //! Messages as text and as JSON, for tools: through the `capnp` crate's reflection over the types that it generated of the schema.
+//! Where there are none, because the schema is known only when the program runs, [`reflect`](crate::reflect) prints the same.
 //!
 //! What is printed is what the reference tool reads: `capnp convert text:binary` or `json:binary` gives the message again. Pointers
 //! without a type and capabilities can only be named, enumerants of a newer schema only numbered: these are lost.
@@ -31,8 +32,9 @@ pub fn json<'a>(value: impl Into<Reader<'a>>) -> impl Display {
     Printed { value: value.into(), notation: Notation::Json }
 }
 
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Notation {
+/// How values are written, whatever knows their types.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Notation {
     Text,
     Json,
 }
@@ -47,7 +49,7 @@ impl Display for Printed<'_> {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         let Self { value, notation } = *self;
         match value {
-            Reader::Void => f.write_str(notation.pick("void", "null")),
+            Reader::Void => notation.void(f),
             Reader::Bool(value) => write!(f, "{value}"),
             Reader::Int8(value) => write!(f, "{value}"),
             Reader::Int16(value) => write!(f, "{value}"),
@@ -64,34 +66,45 @@ impl Display for Printed<'_> {
             Reader::Data(value) => notation.data(f, value),
             Reader::Struct(value) => notation.structure(f, value),
             Reader::List(value) => notation.list(f, value),
-            Reader::AnyPointer(_) => f.write_str(notation.pick("<opaque pointer>", "\"<opaque pointer>\"")),
-            Reader::Capability(_) => {
-                f.write_str(notation.pick("<external capability>", "\"<external capability>\""))
-            }
+            Reader::AnyPointer(_) => notation.opaque_pointer(f),
+            Reader::Capability(_) => notation.external_capability(f),
         }
     }
 }
 
 impl Notation {
-    fn pick(self, text: &'static str, json: &'static str) -> &'static str {
+    pub(crate) fn pick(self, text: &'static str, json: &'static str) -> &'static str {
         match self {
             Self::Text => text,
             Self::Json => json,
         }
     }
 
-    fn print(self, f: &mut Formatter<'_>, value: Reader<'_>) -> fmt::Result {
-        Printed { value, notation: self }.fmt(f)
+    pub(crate) fn void(self, f: &mut Formatter<'_>) -> fmt::Result {
+        f.write_str(self.pick("void", "null"))
+    }
+
+    pub(crate) fn opaque_pointer(self, f: &mut Formatter<'_>) -> fmt::Result {
+        f.write_str(self.pick("<opaque pointer>", "\"<opaque pointer>\""))
+    }
+
+    pub(crate) fn external_capability(self, f: &mut Formatter<'_>) -> fmt::Result {
+        f.write_str(self.pick("<external capability>", "\"<external capability>\""))
     }
 
     /// Numbers that a double, JSON's only number, does not hold.
-    fn quoted_in_json(self, f: &mut Formatter<'_>, value: impl Display) -> fmt::Result {
+    pub(crate) fn quoted_in_json(self, f: &mut Formatter<'_>, value: impl Display) -> fmt::Result {
         let quote = self.pick("", "\"");
         write!(f, "{quote}{value}{quote}")
     }
 
     /// `shortest` is what reads back as the same number, if it is one.
-    fn float(self, f: &mut Formatter<'_>, value: f64, shortest: fmt::Arguments<'_>) -> fmt::Result {
+    pub(crate) fn float(
+        self,
+        f: &mut Formatter<'_>,
+        value: f64,
+        shortest: fmt::Arguments<'_>,
+    ) -> fmt::Result {
         if value.is_finite() {
             return f.write_fmt(shortest);
         }
@@ -102,18 +115,7 @@ impl Notation {
         })
     }
 
-    /// By name, or as a number where only a newer schema has a name for it.
-    fn enumerant(self, f: &mut Formatter<'_>, value: Enum) -> fmt::Result {
-        match value.get_enumerant().map_err(unreadable)? {
-            Some(enumerant) => {
-                let name = enumerant.get_proto().get_name().map_err(unreadable)?;
-                self.quoted_in_json(f, name.to_str().map_err(|_| fmt::Error)?)
-            }
-            None => write!(f, "{}", value.get_value()),
-        }
-    }
-
-    fn string(self, f: &mut Formatter<'_>, text: &str) -> fmt::Result {
+    pub(crate) fn string(self, f: &mut Formatter<'_>, text: &str) -> fmt::Result {
         f.write_char('"')?;
         for character in text.chars() {
             match character {
@@ -127,7 +129,7 @@ impl Notation {
         f.write_char('"')
     }
 
-    fn data(self, f: &mut Formatter<'_>, data: &[u8]) -> fmt::Result {
+    pub(crate) fn data(self, f: &mut Formatter<'_>, data: &[u8]) -> fmt::Result {
         if self == Self::Text {
             // There is no empty literal of data, and a string will do.
             f.write_str(if data.is_empty() { "\"" } else { "0x\"" })?;
@@ -139,6 +141,24 @@ impl Notation {
             write!(f, "{}{byte}", comma(index == 0))?;
         }
         f.write_char(']')
+    }
+}
+
+/// What the `capnp` crate's reflection gives.
+impl Notation {
+    fn print(self, f: &mut Formatter<'_>, value: Reader<'_>) -> fmt::Result {
+        Printed { value, notation: self }.fmt(f)
+    }
+
+    /// By name, or as a number where only a newer schema has a name for it.
+    fn enumerant(self, f: &mut Formatter<'_>, value: Enum) -> fmt::Result {
+        match value.get_enumerant().map_err(unreadable)? {
+            Some(enumerant) => {
+                let name = enumerant.get_proto().get_name().map_err(unreadable)?;
+                self.quoted_in_json(f, name.to_str().map_err(|_| fmt::Error)?)
+            }
+            None => write!(f, "{}", value.get_value()),
+        }
     }
 
     fn list(self, f: &mut Formatter<'_>, list: dynamic_list::Reader<'_>) -> fmt::Result {
@@ -184,7 +204,7 @@ impl Notation {
     }
 }
 
-fn comma(is_first: bool) -> &'static str {
+pub(crate) fn comma(is_first: bool) -> &'static str {
     if is_first { "" } else { ", " }
 }
 

@@ -1,10 +1,11 @@
 //! What is printed of a message: the reference tool reads it back.
 
 use capnp::dynamic_value::Reader;
-use feuerbird_serialization::{CapnpMessage, Encode, Format, Stable, print};
+use feuerbird_serialization::{CapnpMessage, Encode, Format, Stable, print, reflect::Schema};
 
-use crate::common::{Aligned, FULL, LITE};
+use crate::common::{Aligned, FULL, LITE, RAW};
 use crate::everything::*;
+use crate::schemas;
 use crate::tool::{convert, is_there};
 use crate::values::{Check, Described, description, encoded, every_value, with_any};
 
@@ -13,7 +14,18 @@ fn printed<M: Described>(bytes: &Aligned, format: Format) -> [String; 2] {
     let stable = Stable::new(bytes.bytes()).unwrap();
     let message = M::decode_capnp::<M::Capnp>(stable, format).unwrap().unwrap();
     let value: Reader<'_> = message.get().unwrap().into();
-    [print::text(value).to_string(), print::json(value).to_string()]
+    let both = [print::text(value).to_string(), print::json(value).to_string()];
+    assert_eq!(reflected::<M>(bytes, format), both, "what knows the schema only now prints the same");
+    both
+}
+
+/// The same by the compiled request, as a program does that was built without the schema.
+fn reflected<M: Described>(bytes: &Aligned, format: Format) -> [String; 2] {
+    let request = Aligned::new(&std::fs::read(schemas().join("everything.capnp.request")).unwrap());
+    let schema = Schema::new(Stable::new(request.bytes()).unwrap()).unwrap();
+    let structure = schema.structure(M::NAME).unwrap();
+    let value = structure.decode(Stable::new(bytes.bytes()).unwrap(), format).unwrap();
+    [value.text().to_string(), value.json().to_string()]
 }
 
 struct Printed;
@@ -23,6 +35,11 @@ impl Check for Printed {
         let full = encoded(value, FULL);
         let both = printed::<M>(&full, FULL);
         assert_eq!(printed::<M>(&encoded(value, LITE), LITE), both);
+        assert_eq!(reflected::<M>(&encoded(value, RAW), RAW), both);
+        // The tool writes what it reads in ours as it writes the message itself.
+        let [ours, theirs] = [("text:text", both[0].as_bytes()), ("binary:text", full.bytes())]
+            .map(|(conversion, bytes)| String::from_utf8(convert::<M>(conversion, bytes)).unwrap());
+        assert_eq!(ours, theirs);
         for (conversion, text) in ["text:binary", "json:binary"].into_iter().zip(both) {
             let back = convert::<M>(conversion, text.as_bytes());
             assert_eq!(description::<M>(&back, FULL), description::<M>(full.bytes(), FULL), "{text}");

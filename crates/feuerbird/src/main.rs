@@ -1,5 +1,7 @@
-//! The command `feuerbird`: a supervisor on its own.
+//! The command `feuerbird`: a supervisor on its own, and a message printed.
 #![forbid(unsafe_code)]
+
+mod print;
 
 use std::{path::PathBuf, process::ExitCode};
 
@@ -33,11 +35,18 @@ enum Command {
         #[arg(long)]
         policy: PathBuf,
     },
+    /// Print the message on standard input by its schema, as text or JSON.
+    ///
+    /// It is checked as it would be on receipt, so that a message that a program refuses is refused here with the reason.
+    Print(print::Arguments),
 }
 
 fn main() -> ExitCode {
-    let Arguments { command: Command::Supervise { socket, policy } } = Arguments::parse();
-    match supervise(&socket, &policy) {
+    let result = match Arguments::parse().command {
+        Command::Supervise { socket, policy } => supervise(&socket, &policy),
+        Command::Print(arguments) => print::run(&arguments),
+    };
+    match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("feuerbird: {error:#}");

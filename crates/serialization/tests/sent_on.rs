@@ -110,6 +110,7 @@ fn views_are_printed_wherever_their_pointers_lead() {
     let view = decoded(&bytes, RAW).unwrap();
     assert_eq!(view.voids().len(), (1 << 29) - 1);
     assert_eq!(format!("{view:?}"), "Lists { .. }");
+    assert_eq!(format!("{:?}", view.voids()), "RawList(536870911 of Void)");
 }
 
 /// What is checked is printed whole, down to the deepest level that is accepted.

@@ -31,6 +31,13 @@ fn size_below(from: &StructReader<'_>, pointers: u16) -> Option<Size> {
     count.size(done)
 }
 
+/// Whether all elements of a list can be visited, and what they lead to: see [`StructReader::is_bounded`].
+pub(crate) fn is_list_bounded(from: &RawList<'_>) -> bool {
+    let mut count = Count::new(from.arena().len());
+    let done = count.list(from);
+    count.size(done).is_some_and(|size| size.empties <= count.budget)
+}
+
 /// What a copy takes.
 struct Size {
     words: usize,

@@ -5,6 +5,7 @@ use core::{fmt, iter::FusedIterator, marker::PhantomData};
 use super::{
     AnyReader, CapabilityIndex, StructReader,
     arena::Arena,
+    copy,
     pointer::{ElementSize, Kind, Pointer},
 };
 use crate::DecodeError;
@@ -88,6 +89,10 @@ impl<'a> RawList<'a> {
                 sent >= wanted.data_bits()
             }
         }
+    }
+
+    pub(crate) fn arena(&self) -> Arena<'a> {
+        self.arena
     }
 
     #[inline]
@@ -186,8 +191,12 @@ pub struct List<'a, T> {
     element: PhantomData<fn() -> T>,
 }
 
+/// All elements; of a list in an unchecked message that are without end or too many, only how many.
 impl<'a, T: Element<Item<'a>: fmt::Debug>> fmt::Debug for List<'a, T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if !copy::is_list_bounded(&self.raw) {
+            return self.raw.fmt(f);
+        }
         f.debug_list().entries(self.iter()).finish()
     }
 }

@@ -5,4 +5,5 @@ pub(crate) mod load;
 pub(crate) mod machine;
 pub(crate) mod resident;
 pub(crate) mod run;
+pub(crate) mod slices;
 pub(crate) mod upcalls;

@@ -19,8 +19,9 @@ const SUCCESS: i32 = 0x10 << 1 | 1;
 const FAILURE: i32 = 0x11 << 1 | 1;
 const PANIC: i32 = 0x12 << 1 | 1;
 
-/// What the kernel reads on its command line: run the tests, or overflow your stack. See `kernel/src/boot.rs`.
+/// What the kernel reads on its command line: run the tests, count instructions, or overflow your stack. See `kernel/src/boot.rs`.
 const TEST: &str = "test";
+const PATHS: &str = "paths";
 const OVERFLOW: &str = "overflow-stack";
 
 /// How often a running emulator is looked at.
@@ -51,6 +52,9 @@ pub(crate) struct Args {
     /// Runs the tests of kernel and LibOS, one line each, and fails with the first that fails.
     #[arg(long)]
     test: bool,
+    /// Counts the instructions of each path through the kernel, from ring 3 to ring 3, on one processor, and prints them.
+    #[arg(long, conflicts_with_all = ["test", "kvm", "smp", "numa"])]
+    paths: bool,
     /// Waits for a debugger at port 1234 (`target remote :1234`) and has no time limit.
     #[arg(long)]
     gdb: bool,
@@ -69,7 +73,11 @@ pub(crate) fn run(context: &Context, args: &Args) -> Result<(), Failure> {
     }
     tools::ensure(context, tools::QEMU)?;
     let folder = build(context)?;
-    let line = if args.test { TEST } else { "" };
+    let line = match args {
+        Args { test: true, .. } => TEST,
+        Args { paths: true, .. } => PATHS,
+        _ => "",
+    };
     judge(boot(context, args, line, &folder)?, args.timeout)
 }
 
@@ -101,6 +109,7 @@ fn job_args(smp: u32, numa: u32, cpu: &str) -> Args {
         memory: 256,
         cpu: cpu.to_owned(),
         test: true,
+        paths: false,
         gdb: false,
         kvm: false,
         timeout: JOB_LIMIT,
@@ -135,11 +144,17 @@ fn machine(args: &Args) -> Vec<String> {
     let fixed = "-machine q35 -display none -monitor none -serial stdio -vga none -nic none -no-reboot -device isa-debug-exit,iobase=0xf4,iosize=4";
     let mut words: Vec<String> = fixed.split(' ').map(str::to_owned).collect();
     let (accelerator, cpu) = if args.kvm { ("kvm", "host") } else { ("tcg", args.cpu.as_str()) };
-    let sizes = [args.smp, args.memory].map(|number| number.to_string());
+    // One processor: a switch between domains is to be one.
+    let processors = if args.paths { 1 } else { args.smp };
+    let sizes = [processors, args.memory].map(|number| number.to_string());
     let [smp, memory] = &sizes;
     words.extend(["-accel", accelerator, "-cpu", cpu, "-smp", smp, "-m", memory].map(str::to_owned));
     if args.numa > 1 {
         words.extend(nodes(args));
+    }
+    if args.paths {
+        // One instruction is one nanosecond, and the counter that the domains read counts them.
+        words.extend(["-icount", "shift=0,sleep=off"].map(str::to_owned));
     }
     if args.gdb {
         words.extend(["-s", "-S"].map(str::to_owned));

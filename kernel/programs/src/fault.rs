@@ -154,6 +154,12 @@ pub(crate) fn exchange(word: u64, value: u64) -> u64 {
     before
 }
 
+/// An instruction that is none, which the handler skips.
+pub(crate) fn skip() {
+    // SAFETY: the handler goes on behind it with everything as it was.
+    unsafe { asm!("ud2", options(nostack)) };
+}
+
 /// An instruction that is none, with every register that the handler's path touches checked afterwards; whether they were kept.
 pub(crate) fn registers_survive_a_fault() -> bool {
     let wrong: u64;

@@ -14,6 +14,8 @@ mod lane;
 #[cfg(target_os = "none")]
 mod memory;
 #[cfg(target_os = "none")]
+mod paths;
+#[cfg(target_os = "none")]
 mod role;
 #[cfg(target_os = "none")]
 mod tests;

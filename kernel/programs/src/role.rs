@@ -1,7 +1,7 @@
 //! Who a domain is.
 
 use crate::child::Image;
-use crate::{demo, gate, tests};
+use crate::{demo, gate, paths, tests};
 
 /// What a domain does, by the first byte of its argument; the others are the role's own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -11,6 +11,8 @@ pub(crate) enum Role {
     Demo = 0,
     /// The first domain, of the tests.
     Tests = 1,
+    /// The first domain, to count instructions.
+    Paths = 11,
     /// Sends as many messages as it can, and lets go when asked to.
     Producer = 2,
     /// Receives and checks them, and does not let go.
@@ -29,10 +31,12 @@ pub(crate) enum Role {
     Sender = 9,
     /// Has its exceptions go where they cannot be handled.
     BadHandler = 10,
+    /// Does nothing but give its slices away.
+    Yielder = 12,
 }
 
 impl Role {
-    const ALL: [Self; 11] = [
+    const ALL: [Self; 13] = [
         Self::Demo,
         Self::Tests,
         Self::Producer,
@@ -44,6 +48,8 @@ impl Role {
         Self::Patterns,
         Self::Sender,
         Self::BadHandler,
+        Self::Paths,
+        Self::Yielder,
     ];
 
     /// The argument that makes a domain that.
@@ -63,6 +69,10 @@ pub(crate) fn main(argument: u64, file: u64, bytes: u64) -> ! {
     match Role::of(argument) {
         Role::Demo => demo::run(&image(file, bytes)),
         Role::Tests => tests::run(&image(file, bytes)),
+        Role::Paths => paths::run(&image(file, bytes)),
+        Role::Yielder => loop {
+            gate::give_way();
+        },
         Role::Producer => demo::produce(own),
         Role::Consumer => demo::consume(own),
         Role::Nothing => (),

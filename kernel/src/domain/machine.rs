@@ -8,11 +8,9 @@ use zerocopy::IntoBytes;
 
 use crate::cpu::{apic, clock, core};
 use crate::domain::resident::{Handle, Mapped, Resident, State};
+use crate::domain::slices::Slices;
 use crate::domain::upcalls::Upcalls;
 use crate::memory::paging::KernelSpace;
-
-/// How many domains have slices on one core.
-const SLICES: usize = 64;
 
 /// What the machine knows of a core.
 #[derive(Debug)]
@@ -22,10 +20,8 @@ pub(crate) struct CoreState {
     /// What a domain that was ended while it ran here had mapped: this core still uses those tables.
     pub(crate) remains: Option<Mapped>,
     pub(crate) is_idle: bool,
-    /// Its time, as a vector of slices: whose each is. The order is theirs; who is not ready is passed over.
-    pub(crate) slices: [Option<DomainId>; SLICES],
-    /// The slice that runs.
-    pub(crate) slice: usize,
+    /// Its time.
+    pub(crate) slices: Slices,
 }
 
 /// The machine below the exokernel.
@@ -43,8 +39,7 @@ impl Native {
     /// A machine without domains.
     pub(crate) fn new(kernel_space: KernelSpace, limits: &Limits, cores: usize) -> Self {
         let domains = 0..limits.domains;
-        let core =
-            |_| CoreState { current: None, remains: None, is_idle: false, slices: [None; SLICES], slice: 0 };
+        let core = |_| CoreState { current: None, remains: None, is_idle: false, slices: Slices::new() };
         Self {
             kernel_space,
             residents: domains.clone().map(|_| None).collect(),
@@ -56,14 +51,12 @@ impl Native {
 
     /// Makes room for a domain, on the core with the fewest.
     pub(crate) fn settle(&mut self, domain: DomainId) -> Result<(), Status> {
-        let used = |core: &CoreState| core.slices.iter().flatten().count();
-        let core =
-            (0..self.cores.len()).min_by_key(|core| used(&self.cores[*core])).ok_or(Status::ObjectsFull)?;
-        let slice = self.cores[core].slices.iter().position(Option::is_none).ok_or(Status::ObjectsFull)?;
+        let fewest = (0..self.cores.len()).min_by_key(|core| self.cores[*core].slices.count());
+        let core = fewest.filter(|core| self.cores[*core].slices.has_room()).ok_or(Status::ObjectsFull)?;
         let resident = Resident::new(domain, core, &self.kernel_space).ok_or(Status::ObjectsFull)?;
         *self.residents.get_mut(domain.index()).ok_or(Status::ObjectsFull)? = Some(resident);
         self.upcalls[domain.index()].clear();
-        self.cores[core].slices[slice] = Some(domain);
+        self.cores[core].slices.give(domain);
         Ok(())
     }
 
@@ -134,7 +127,7 @@ impl Machine for Native {
         (0..512).for_each(|word| resident.words.first().set_word(word, 0));
         self.upcalls[domain.index()].clear();
         let core = &mut self.cores[resident.core];
-        core.slices.iter_mut().filter(|slice| **slice == Some(domain)).for_each(|slice| *slice = None);
+        core.slices.take_back(domain);
         if core.current == Some(domain) {
             core.current = None;
             core.remains = Some(resident.mapped);

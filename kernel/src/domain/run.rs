@@ -108,15 +108,16 @@ fn current(world: &World) -> Option<DomainId> {
 /// The slice is over: the next one's turn.
 pub(crate) fn end_slice(world: &mut World) {
     work(world);
-    let core = &mut world.kernel.machine_mut().cores[core::number()];
-    core.slice = (core.slice + 1) % core.slices.len();
+    world.kernel.machine_mut().cores[core::number()].slices.end_current();
 }
 
 /// Does what is due.
 fn work(world: &mut World) {
-    let now = clock::now_ns();
-    if world.kernel.next_deadline().is_some_and(|at| at <= now) {
-        world.kernel.tick(now);
+    if let Some(deadline) = world.kernel.next_deadline() {
+        let now = clock::now_ns();
+        if deadline <= now {
+            world.kernel.tick(now);
+        }
     }
 }
 
@@ -194,10 +195,8 @@ fn put_away(world: &mut World, number: usize, registers: &Registers) {
 /// The next domain of this core's slices that can run.
 fn choose(world: &mut World, number: usize) -> Option<DomainId> {
     let machine = world.kernel.machine_mut();
-    let count = machine.cores[number].slices.len();
-    for step in 0..count {
-        let slice = (machine.cores[number].slice + step) % count;
-        let Some(domain) = machine.cores[number].slices[slice] else { continue };
+    let mut rest = machine.cores[number].slices.in_turn();
+    while let Some((slice, domain)) = rest.next(&machine.cores[number].slices) {
         let Some(resident) = machine.resident(domain) else { continue };
         let can_run = match resident.state {
             State::Ready => true,
@@ -207,7 +206,7 @@ fn choose(world: &mut World, number: usize) -> Option<DomainId> {
             _ => false,
         };
         if can_run {
-            machine.cores[number].slice = slice;
+            machine.cores[number].slices.run(slice);
             return Some(domain);
         }
     }

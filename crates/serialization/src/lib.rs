@@ -37,7 +37,7 @@
 //!
 //! # Messages
 //! `feuerbird-codegen` writes the types of a schema in a build script; what it writes refers to [`wire`] and [`frame`] alone.
-//! Values without a schema are [`Plain`]. Other formats implement [`Message`] and [`Encode`] where they are (`feuerbird-formats`).
+//! Values without a schema are [`Plain`]; structs [derive](macro@PlainValue) what that takes. Other formats implement [`Message`] and [`Encode`] where they are (`feuerbird-formats`).
 //!
 //! # What each layer guards against
 //! | | Raw | Lite | Full |
@@ -84,12 +84,13 @@ pub mod wire;
 
 pub use capnp_types::{CapnpMessage, CapnpSegments};
 pub use error::{DecodeError, EncodeError};
+pub use feuerbird_derive::PlainValue;
 pub use full::SEGMENTS_LIMIT;
 pub use identity::{Identity, Mismatch, Name};
 pub use layer::{Checks, Checksum, Format, Framing, Layer};
 pub use message::{Encode, Message};
 pub use packed::{pack, packed_bound, unpack, unpacked_size};
-pub use plain::{Plain, PlainValue};
+pub use plain::{Plain, PlainLayout, PlainValue};
 pub use stable::{CopyOut, Shared, Stable};
 /// What generated code derives from.
 #[doc(hidden)]

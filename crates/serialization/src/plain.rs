@@ -15,21 +15,19 @@ const SCHEMA: u64 = 0xd7a3_0be4_916c_58f2;
 const DATA: u16 = 0;
 const POINTERS: u16 = 1;
 
-/// A value whose bytes are its meaning: no padding, no pointers, and every bit pattern is one. `zerocopy` derives the rest:
+/// A value whose bytes are its meaning: no padding, no pointers, and every bit pattern is one. [Derived](macro@crate::PlainValue), beside
+/// what `zerocopy` derives:
 ///
 /// ```
 /// use feuerbird_serialization::{Encode, Layer, Message, Plain, PlainValue, Stable};
 /// use zerocopy::{FromBytes, Immutable, IntoBytes};
 ///
-/// #[derive(Clone, Copy, Debug, PartialEq, FromBytes, IntoBytes, Immutable)]
+/// #[derive(Clone, Copy, Debug, PartialEq, FromBytes, IntoBytes, Immutable, PlainValue)]
+/// #[plain_value(name = "example.Position")]
 /// #[repr(C)]
 /// struct Position {
 ///     x: f64,
 ///     y: f64,
-/// }
-///
-/// impl PlainValue for Position {
-///     const NAME: &str = "example.Position";
 /// }
 ///
 /// let mut buffer = [0_u64; 8];
@@ -39,12 +37,64 @@ const POINTERS: u16 = 1;
 /// assert_eq!(received, Position { x: 1.0, y: 2.0 });
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not a plain value",
+    label = "not every bit pattern is one, or its bytes are not all it is",
+    note = "take `u8` for `bool`, an integer for an enum, an array for what is of varying length",
+    note = "a struct of your own is one with `#[derive(Clone, Copy, FromBytes, IntoBytes, Immutable, PlainValue)]`"
+)]
 pub trait PlainValue: Copy + FromBytes + IntoBytes + Immutable + 'static {
     /// The name both ends compare; up to 64 bytes count.
     const NAME: &str;
 
-    /// Changed whenever the meaning of the bytes changes and their size does not.
+    /// Changed whenever the meaning of the bytes changes and their size does not. The derive makes it of all fields.
     const VERSION: u64 = 0;
+}
+
+/// What a derived [`PlainValue`] is laid out as: the name, place and type of each field, as one number.
+///
+/// The hash is FNV-1a: it finds accidents. Whoever is trusted with plain values in Raw needs no fence against forged ones.
+#[derive(Clone, Copy, Debug)]
+pub struct PlainLayout(u64);
+
+impl PlainLayout {
+    /// A struct without fields. `version` tells apart what looks the same and means something else.
+    pub const fn new(version: u64) -> Self {
+        Self(0xcbf2_9ce4_8422_2325).number(version)
+    }
+
+    /// The same with one field more.
+    #[must_use]
+    pub const fn field<F: PlainValue>(self, name: &str, offset: usize) -> Self {
+        let place = self.text(name).number(offset as u64).number(size_of::<F>() as u64);
+        place.text(F::NAME).number(F::VERSION)
+    }
+
+    /// The number.
+    pub const fn hash(self) -> u64 {
+        self.0
+    }
+
+    /// With its length, so that no two rows of texts run together as one.
+    const fn text(self, text: &str) -> Self {
+        let (mut layout, mut rest) = (self.number(text.len() as u64), text.as_bytes());
+        while let [first, behind @ ..] = rest {
+            (layout, rest) = (layout.byte(*first), behind);
+        }
+        layout
+    }
+
+    const fn number(mut self, number: u64) -> Self {
+        let mut rest: &[u8] = &number.to_le_bytes();
+        while let [first, behind @ ..] = rest {
+            (self, rest) = (self.byte(*first), behind);
+        }
+        self
+    }
+
+    const fn byte(self, byte: u8) -> Self {
+        Self((self.0 ^ byte as u64).wrapping_mul(0x0000_0100_0000_01b3))
+    }
 }
 
 macro_rules! plain_values {

@@ -6,7 +6,7 @@ mod common;
 #[path = "common/random.rs"]
 mod random;
 
-use capnp::schema_capnp::code_generator_request;
+use capnp::schema_capnp::{code_generator_request, node};
 use common::{Aligned, FULL, LITE, RAW, to_list, to_struct};
 use feuerbird_serialization::{
     CapnpMessage, DecodeError, Encode, Message, Stable, print,
@@ -118,7 +118,7 @@ fn schemas_that_are_not_whole_are_refused() {
     };
     assert_eq!(verdict(&|_| ()), Ok(7));
     let structures = |request: &mut code_generator_request::Builder<'_>,
-                      change: &dyn Fn(capnp::schema_capnp::node::Builder<'_>)| {
+                      change: &dyn Fn(node::Builder<'_>)| {
         let mut nodes = request.reborrow().get_nodes().unwrap();
         (0..nodes.len()).for_each(|index| change(nodes.reborrow().get(index)));
     };
@@ -136,6 +136,27 @@ fn schemas_that_are_not_whole_are_refused() {
         })
     });
     assert_eq!(circle, Err(DecodeError::Malformed), "groups are inside of themselves");
+    let alone = verdict(&|request| {
+        structures(request, &|mut node| {
+            let id = node.reborrow().get_id();
+            let name = node.reborrow().get_display_name().unwrap().to_string().unwrap();
+            let is_fill = name.ends_with(":Shape.fill");
+            if is_fill {
+                node.set_scope_id(id);
+            }
+            let Ok(node::Struct(structure)) = node.which() else { return };
+            let mut fields = structure.get_fields().unwrap();
+            for index in 0..fields.len() {
+                let field = fields.reborrow().get(index);
+                if is_fill {
+                    field.init_group().set_type_id(id);
+                } else if name.ends_with(":Shape") {
+                    field.init_slot().init_type().set_void(());
+                }
+            }
+        });
+    });
+    assert_eq!(alone, Err(DecodeError::Malformed), "a group is inside of itself, and of no struct");
     assert!(Schema::new(Stable::new(message().bytes()).unwrap()).is_err(), "this is another message");
     let nothing = Aligned::new(&[]);
     assert_eq!(Schema::new(Stable::new(nothing.bytes()).unwrap()).err(), Some(DecodeError::Truncated));

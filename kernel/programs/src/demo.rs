@@ -2,20 +2,26 @@
 
 use feuerbird_abi::{AuditKind, AuditRecord, Call, MachineCall, Role as Side, UpcallKind};
 use feuerbird_capability::{Rights, Trust};
+use feuerbird_channel::{RecvError, SendError, Terms};
+use feuerbird_serialization::sample::{Sample, SampleMessage, SampleReader};
 use zerocopy::FromBytes;
 
 use crate::child::{Child, Image};
+use crate::endpoint::{self, Ends, Heard};
 use crate::gate::{self, Result, println};
-use crate::lane::{self, Ended, Lane};
+use crate::lane;
 use crate::role::Role;
 
-/// How long the two talk.
-const TALK_NS: u64 = 1_000_000_000;
+/// How long two domains talk.
+const TALK_NS: u64 = 400_000_000;
 
 /// How long those who are told of a revocation may take.
 const GRACE_NS: u64 = 200_000_000;
 
-/// The first domain: makes the two, lets them meet, takes it back.
+/// The payload of a message, in bytes.
+const PAYLOAD: usize = 64;
+
+/// The first domain: makes pairs of domains, lets them meet, takes it back.
 pub(crate) fn run(image: &Image) {
     if let Err(status) = show(image) {
         println!("demo: a call was refused: {status}");
@@ -27,34 +33,47 @@ pub(crate) fn run(image: &Image) {
 fn show(image: &Image) -> Result<()> {
     let hello = gate::call(Call::Hello, &[])?;
     println!("root: trust {:#x}, {} validity words", hello.values[1], hello.values[2]);
-    let endpoint = gate::call(Call::CreateEndpoint, &[0])?.values[0];
-    let shared = derive(endpoint)?;
-    let producer = Child::new(image, Trust::USER)?;
-    let consumer = Child::new(image, Trust::USER)?;
-    producer.start(image, Role::Producer.argument(shared))?;
-    consumer.start(image, Role::Consumer.argument(shared))?;
-    gate::sleep(50_000_000)?;
-    println!("root: grants the producer SEND and the consumer RECEIVE on the endpoint");
-    consumer.grant(shared, Rights::RECEIVE, Trust::USER)?;
-    producer.grant(shared, Rights::SEND, Trust::USER)?;
-    gate::sleep(TALK_NS)?;
-    println!("root: revokes what it granted; its holders have {} ms", GRACE_NS / 1_000_000);
-    let revoked = gate::call(Call::Revoke, &[shared, gate::now_ns() + GRACE_NS])?;
-    let [capabilities, forced, ..] = revoked.values;
-    println!("root: {capabilities} capabilities revoked, {forced} binding torn down by force");
-    gate::sleep(50_000_000)?;
+    for (trust, grace) in [(Trust::BASE, 0), (Trust::LIBOS, 0), (Trust::USER, GRACE_NS)] {
+        talk(image, trust, grace)?;
+    }
     audit(hello.values[3])?;
     let [frames, objects, domains, lost, switches, _] = gate::machine(MachineCall::Statistics, &[])?.values;
     println!(
-        "root: {frames} frames free, {objects} memory objects, {domains} domains, {switches} switches, {lost} upcalls lost"
+        "root: {frames} frames free, {objects} memory objects, {domains} domain, {switches} switches, {lost} upcalls lost"
     );
     Ok(())
 }
 
+/// One pair of domains with this much trust, from their making to the revocation.
+fn talk(image: &Image, trust: Trust, grace_ns: u64) -> Result<()> {
+    let terms = Terms::new(256, 64).expect("small terms are good ones");
+    let endpoint = gate::call(Call::CreateEndpoint, &[terms.to_bits()])?.values[0];
+    let shared = derive(endpoint, trust)?;
+    let producer = Child::new(image, trust)?;
+    let consumer = Child::new(image, trust)?;
+    producer.start(image, Role::Producer.argument(shared))?;
+    consumer.start(image, Role::Consumer.argument(shared))?;
+    gate::sleep(50_000_000)?;
+    println!("root: grants one domain SEND and another RECEIVE, with trust {:#x}", trust.level());
+    consumer.grant(shared, Rights::RECEIVE, trust)?;
+    producer.grant(shared, Rights::SEND, trust)?;
+    gate::sleep(TALK_NS)?;
+    println!("root: revokes both; their holders have {} ms", grace_ns / 1_000_000);
+    let deadline = if grace_ns > 0 { gate::now_ns() + grace_ns } else { 0 };
+    let [capabilities, forced, ..] = gate::call(Call::Revoke, &[shared, deadline])?.values;
+    println!("root: {capabilities} capabilities revoked, {forced} bindings torn down by force");
+    while producer.is_alive() || consumer.is_alive() {
+        gate::sleep(1_000_000)?;
+    }
+    producer.forget()?;
+    consumer.forget()
+}
+
 /// A capability to hand on: what is revoked below it leaves the original alone.
-fn derive(slot: u64) -> Result<u64> {
+fn derive(slot: u64, trust: Trust) -> Result<u64> {
     let rights = Rights::SEND | Rights::RECEIVE | Rights::GRANT | Rights::REVOKE | Rights::DERIVE;
-    Ok(gate::call(Call::Derive, &[slot, rights.bits().into(), 0, 0, 0, 0])?.values[0])
+    let arguments = [slot, rights.bits().into(), trust.level().into(), 0, 0, 0];
+    Ok(gate::call(Call::Derive, &arguments)?.values[0])
 }
 
 /// Prints how often each kind of change was written down.
@@ -89,7 +108,7 @@ fn audit(slot: u64) -> Result<()> {
 
 /// The slot of a granted capability. Before it comes, a guess at the slot where it lies in the first domain is refused.
 fn granted(name: &str, guess: u64, side: Side) -> Result<u64> {
-    let refused = gate::call_with(Call::Bind, &[guess, side as u64, 0], lane::CONTRACT, 0);
+    let refused = gate::call_with(Call::Bind, &[guess, side as u64, 0], b"anything", 0);
     match refused {
         Ok(_) => println!("{name}: bound with a capability that it was never given!"),
         Err(status) => println!("{name}: binding by a guessed slot is refused: {status}"),
@@ -99,42 +118,74 @@ fn granted(name: &str, guess: u64, side: Side) -> Result<u64> {
 
 /// Sends until it may not any more; lets go as soon as it is asked to.
 pub(crate) fn produce(guess: u64) {
-    let slot = granted("producer", guess, Side::Sender).expect("the first domain grants it");
-    let mut lane = Lane::bind(slot, Side::Sender).expect("the consumer joins");
-    let mut sent = 0u64;
+    let met = granted("producer", guess, Side::Sender).and_then(endpoint::sender::<SampleMessage>);
+    let (mut sender, ends) = match met {
+        Ok(met) => met,
+        Err(status) => return println!("producer: came to no lane: {status}"),
+    };
+    let (mut sequence, mut is_idle) = (0, false);
     loop {
-        match lane.try_send([0, sent, !sent, 0, 0, 0, 0, sent.wrapping_mul(3)]) {
-            Ok(true) => sent += 1,
-            Ok(false) => gate::give_way(),
-            Err(Ended::Revoked) => break,
+        let payload = [sequence as u8; PAYLOAD];
+        let digest = digest(&payload);
+        match sender.try_send(&Sample { sequence, producer: 1, sent_at: 0, digest, payload: &payload }) {
+            Ok(()) => sequence += 1,
+            Err(SendError::Full) => is_idle = true,
+            Err(error) => {
+                println!("producer: {sequence} messages sent, then: {error}");
+                return;
+            }
         }
-        if sent.is_multiple_of(64)
-            && let Ok(Some((upcall, _))) = gate::wait(0)
-            && upcall.kind == UpcallKind::RevocationRequested as u32
-        {
+        if let Heard::Asked { upcall } = look_now_and_then(&ends, sequence, &mut is_idle) {
             println!("producer: told of the revocation (visible), lets go");
-            let _ = gate::call(Call::Acknowledge, &[upcall.sequence]);
+            ends.let_go(upcall);
         }
     }
-    println!("producer: {sent} messages sent; the validity word has changed");
 }
 
-/// Receives until it may not any more, and does not let go by itself.
+/// Receives and checks until it may not any more, and does not let go by itself.
 pub(crate) fn consume(guess: u64) {
-    let slot = granted("consumer", guess, Side::Receiver).expect("the first domain grants it");
-    let mut lane = Lane::bind(slot, Side::Receiver).expect("the producer joins");
-    let (mut received, mut wrong) = (0u64, 0u64);
-    loop {
-        match lane.try_receive() {
-            Ok(Some([_, first, second, .., last])) => {
-                wrong += u64::from(first != received || second != !first || last != first.wrapping_mul(3));
-                received += 1;
+    let met = granted("consumer", guess, Side::Receiver).and_then(endpoint::receiver::<SampleMessage>);
+    let (mut receiver, ends) = match met {
+        Ok(met) => met,
+        Err(status) => return println!("consumer: came to no lane: {status}"),
+    };
+    let layer = receiver.layer().expect("a lane is there");
+    let (mut expected, mut wrong) = (0, 0u64);
+    let (mut is_taken, mut is_idle) = (false, false);
+    let error = loop {
+        let is_right = |sample: SampleReader<'_>| {
+            sample.sequence() == expected && sample.digest() == digest(sample.payload())
+        };
+        match receiver.try_recv(is_right) {
+            Ok(is_right) => {
+                wrong += u64::from(!is_right);
+                expected += 1;
             }
-            Ok(None) => gate::give_way(),
-            Err(Ended::Revoked) => break,
+            Err(RecvError::Empty) => is_idle = true,
+            Err(error) => break error,
         }
+        is_taken |= look_now_and_then(&ends, expected, &mut is_idle) == Heard::Taken;
+    };
+    println!("consumer: {expected} messages received ({layer}), {wrong} of them wrong, then: {error}");
+    let deadline = gate::now_ns() + 2 * GRACE_NS;
+    while !is_taken && gate::now_ns() < deadline {
+        is_taken = ends.hear(deadline) == Heard::Taken;
     }
-    println!("consumer: {received} messages received, {wrong} of them wrong; the validity word has changed");
-    let told = lane::expect(UpcallKind::Repossessed).expect("the kernel says what it took");
-    println!("consumer: binding {:#x} taken by force (repossession vector)", told.0.values[0]);
+    if is_taken {
+        println!("consumer: its binding was taken by force (repossession vector)");
+    }
+}
+
+/// The kernel's words come through a call, so not with every message; who has nothing to do lets others run.
+fn look_now_and_then(ends: &Ends, messages: u64, is_idle: &mut bool) -> Heard {
+    if core::mem::take(is_idle) {
+        gate::give_way();
+    } else if !messages.is_multiple_of(64) {
+        return Heard::Nothing;
+    }
+    ends.hear(0)
+}
+
+fn digest(payload: &[u8]) -> u64 {
+    payload.iter().fold(0, |sum: u64, byte| sum.wrapping_mul(31).wrapping_add(u64::from(*byte)))
 }

@@ -103,8 +103,13 @@ pub(crate) fn sleep(nanoseconds: u64) -> Result<()> {
     Ok(())
 }
 
+/// How long who waits for another domain looks the other way before it calls: the kernel has one lock, and who calls without end
+/// keeps others from it.
+const PAUSE: u32 = 300;
+
 /// Gives the slice to the core's next domain: what is waited for may need this core.
 pub(crate) fn give_way() {
+    (0..PAUSE).for_each(|count| _ = core::hint::black_box(count));
     raw(MachineCall::Yield as u64, [0; 6], 0, 0);
 }
 

@@ -18,7 +18,7 @@ const DEPTH: u64 = 32;
 pub(crate) const MESSAGE_WORDS: usize = 8;
 
 /// How long a side waits for the other one to join.
-const PATIENCE_NS: u64 = 10_000_000_000;
+const PATIENCE_NS: u64 = 60_000_000_000;
 
 /// Why nothing more comes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

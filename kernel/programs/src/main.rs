@@ -2,13 +2,20 @@
 #![cfg_attr(target_os = "none", no_std, no_main)]
 
 #[cfg(target_os = "none")]
+extern crate alloc;
+
+#[cfg(target_os = "none")]
 mod child;
 #[cfg(target_os = "none")]
 mod demo;
 #[cfg(target_os = "none")]
+mod endpoint;
+#[cfg(target_os = "none")]
 mod fault;
 #[cfg(target_os = "none")]
 mod gate;
+#[cfg(target_os = "none")]
+mod heap;
 #[cfg(target_os = "none")]
 mod lane;
 #[cfg(target_os = "none")]

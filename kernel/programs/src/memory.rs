@@ -8,6 +8,7 @@
 use core::sync::atomic::{AtomicU64, Ordering};
 
 use feuerbird_abi::{Access, MachineCall, Status};
+use feuerbird_zero_copy::{Region, Words, WriteRegion};
 
 use crate::gate::{self, HandleNumber, Result};
 
@@ -100,10 +101,13 @@ impl Mapping {
     }
 
     fn word(&self, word: usize) -> &AtomicU64 {
-        assert!(word < self.words, "word {word} of {}", self.words);
-        let pointer = core::ptr::with_exposed_provenance::<AtomicU64>(self.address as usize + word * 8);
-        // SAFETY: by the invariant; it is aligned and inside.
-        unsafe { &*pointer }
+        &self.words()[word]
+    }
+
+    fn words(&self) -> &[AtomicU64] {
+        let pointer = core::ptr::with_exposed_provenance::<AtomicU64>(self.address as usize);
+        // SAFETY: by the invariant; atomics may be shared with whoever else has the memory mapped.
+        unsafe { core::slice::from_raw_parts(pointer, self.words) }
     }
 
     /// All of it, where nobody can write it any more.
@@ -122,5 +126,66 @@ impl Drop for Mapping {
         // The kernel takes it back with the domain at the latest.
         let _ = gate::machine(MachineCall::Unmap, &[self.address]);
         give_place(self.address);
+    }
+}
+
+/// Memory that this domain writes and may let others read.
+#[derive(Debug)]
+pub(crate) struct OwnMemory {
+    mapping: Mapping,
+    /// To pass it on by.
+    pub(crate) handle: HandleNumber,
+}
+
+impl OwnMemory {
+    /// Zeroed memory of so many bytes or a little more.
+    ///
+    /// # Errors
+    /// As the calls.
+    pub(crate) fn new(bytes: usize) -> Result<Self> {
+        let pages = (bytes as u64).div_ceil(PAGE);
+        let handle = allocate(pages)?;
+        Ok(Self { mapping: Mapping::new(handle, pages, Access::Write)?, handle })
+    }
+
+    /// Its size in bytes: whole pages.
+    pub(crate) fn bytes(&self) -> u64 {
+        self.mapping.words as u64 * 8
+    }
+}
+
+/// Memory that another domain writes, or the kernel.
+#[derive(Debug)]
+pub(crate) struct PeerMemory {
+    mapping: Mapping,
+}
+
+impl PeerMemory {
+    /// Maps memory that came through the gate.
+    ///
+    /// # Errors
+    /// As [`MachineCall::Map`].
+    pub(crate) fn new(handle: HandleNumber, bytes: u64) -> Result<Self> {
+        let mapping = Mapping::new(handle, bytes.div_ceil(PAGE), Access::Read)?;
+        release(handle)?;
+        Ok(Self { mapping })
+    }
+}
+
+// SAFETY: by the invariant of this module the words stay mapped as long as the value lives, on pages of their own; this domain
+// writes them through this value only, because `new` has just made them and maps them once for writing.
+unsafe impl Region for OwnMemory {
+    fn words(&self) -> Words<'_> {
+        Words::new(self.mapping.words())
+    }
+}
+
+// SAFETY: the kernel lets one domain write a memory object, and this value is that domain's only writer.
+unsafe impl WriteRegion for OwnMemory {}
+
+// SAFETY: as for `OwnMemory`; it is mapped for reading only. Nobody is vouched for.
+unsafe impl Region for PeerMemory {
+    fn words(&self) -> Words<'_> {
+        Words::new(self.mapping.words())
     }
 }

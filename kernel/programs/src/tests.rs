@@ -27,7 +27,7 @@ pub(crate) use random::call_at_random;
 pub(crate) use talk::produce;
 
 /// How long a domain may take to end that should.
-const PATIENCE_NS: u64 = 5_000_000_000;
+const PATIENCE_NS: u64 = 60_000_000_000;
 
 /// Where a test failed, and with which refusal, if with one.
 #[derive(Clone, Copy, Debug)]

@@ -26,7 +26,8 @@ pub(crate) struct World {
 
 /// # Locking
 /// The one lock of the kernel: who comes from ring 3 takes it, and gives it back before leaving or halting. Only the frames' and
-/// the serial line's locks are taken under it.
+/// the serial line's locks are taken under it. It is not fair: a ticket lock was tried, and where the processors
+/// are themselves scheduled (a busy host) it hands the kernel to one that does not run, and all wait.
 static WORLD: Mutex<Option<World>> = Mutex::new(None);
 
 /// Opens the world.

@@ -36,12 +36,19 @@ mod value;
 
 use core::fmt;
 
+use check::Check;
 pub use value::{ListValue, StructValue, Value};
 
 use crate::{
     DecodeError, Layer, Stable, frame,
     wire::{AnyReader, Element, ElementSize, List, RawList, StructReader},
 };
+
+/// How many groups may be around another: they nest without pointers, which alone the walk bounds.
+pub const GROUPS_LIMIT: usize = 4;
+
+/// How often a request may make its reader look at a type.
+const LOOKUPS_LIMIT: u64 = 1 << 26;
 
 /// Structs of any schema, as elements of a list.
 #[derive(Clone, Copy, Debug)]
@@ -152,15 +159,22 @@ impl<'a> Schema<'a> {
     /// A compiled request: what `capnp compile -o-` wrote, of one file or more with all that they import.
     ///
     /// # Errors
-    /// What is wrong with it as a message; [`DecodeError::Malformed`] if a type that it names is not in it, or a group is not
-    /// inside of its struct.
+    /// What is wrong with it as a message; [`DecodeError::Malformed`] if a type that it names is not in it, a name is none of the
+    /// schema language, a group is not inside of its struct or nested deeper than [`GROUPS_LIMIT`], or a default leads to another;
+    /// [`DecodeError::Amplified`] if its defaults lead to far more than the request holds, or there are tens of millions of pairs
+    /// of fields and types.
+    ///
+    /// # Cost
+    /// The number of fields times the number of types.
     pub fn new(request: Stable<'a>) -> Result<Self, DecodeError> {
+        let bytes = request.bytes().len();
         let request = frame::open(request, Layer::Full.format(), 0, 0)?;
         request.pointer(place::NODES).check_list::<Structs>()?;
         request.pointer(place::FILES).check_list::<Structs>()?;
         let [nodes, files] = [place::NODES, place::FILES].map(|at| request.pointer(at).list());
         let schema = Self { nodes, files };
-        schema.is_whole().then_some(schema).ok_or(DecodeError::Malformed)
+        schema.check(bytes)?;
+        Ok(schema)
     }
 
     /// The struct of this name, such as `Outer.Inner`, in a file that was asked for.
@@ -188,21 +202,39 @@ impl<'a> Schema<'a> {
         StructSchema::new(*self, self.node(id)?)
     }
 
-    /// Whether every type that is named is here, and groups are inside of their structs.
-    fn is_whole(&self) -> bool {
-        let structures = self.nodes.iter().filter_map(|node| StructSchema::new(*self, node));
-        structures.flat_map(|structure| structure.fields()).all(|field| field.find().is_some())
-            && self.nodes.iter().filter_map(|node| StructSchema::new(*self, node)).all(|structure| {
-                structure.fields().all(|field| match field.find() {
-                    Some(FieldKind::Group(group)) => {
-                        group.is_group()
-                            && group.scope() == structure.id()
-                            && structure.ends(self.nodes.len())
-                    }
-                    _ => true,
-                })
-            })
+    /// Checks what the request says, so that nothing can go wrong any more where it is used.
+    fn check(&self, bytes: usize) -> Result<(), DecodeError> {
+        let all = || self.nodes.iter().filter_map(|node| StructSchema::new(*self, node));
+        let lookups = all()
+            .map(|one| one.members().len() as u64)
+            .map(|fields| fields.saturating_mul(fields.saturating_add(self.nodes.len() as u64)));
+        if lookups.fold(0, u64::saturating_add) > LOOKUPS_LIMIT {
+            return Err(DecodeError::Amplified);
+        }
+        let enums = self.nodes.iter().filter(|node| node.u16(6, 0) == place::ENUM);
+        let is_whole = enums.flat_map(|node| members(node).iter()).all(is_named)
+            && all().all(|structure| structure.is_whole())
+            && all().all(|structure| structure.fields().all(|field| structure.has_its_group(field)));
+        if !is_whole {
+            return Err(DecodeError::Malformed);
+        }
+        let mut check = Check::defaults(bytes);
+        all().flat_map(|structure| structure.fields()).try_for_each(|field| match field.kind() {
+            FieldKind::Slot { ty, .. } if ty.is_pointer() => check.pointer(ty, field.default().pointer(0)),
+            _ => Ok(()),
+        })
     }
+}
+
+/// The fields of a node that is a struct, the enumerants of one that is an enum.
+fn members(node: StructReader<'_>) -> List<'_, Structs> {
+    node.pointer(place::MEMBERS).list()
+}
+
+/// Whether a field or enumerant has a name that can be printed as it is.
+fn is_named(member: StructReader<'_>) -> bool {
+    let name = member.pointer(place::NAME).text();
+    !name.is_empty() && name.bytes().all(|letter| letter.is_ascii_alphanumeric() || letter == b'_')
 }
 
 /// The file's name and the one behind it.
@@ -239,8 +271,7 @@ impl<'a> StructSchema<'a> {
     /// All fields, members of the union too, in the order of their numbers.
     pub fn fields(&self) -> impl Iterator<Item = FieldSchema<'a>> + use<'a> {
         let schema = self.schema;
-        let fields = self.node.pointer(place::MEMBERS).list::<Structs>();
-        fields.iter().map(move |field| FieldSchema { schema, field })
+        self.members().iter().map(move |field| FieldSchema { schema, field })
     }
 
     /// The place of the number that says which member of the union is set, where there is a union; in units of 16 bits.
@@ -257,10 +288,27 @@ impl<'a> StructSchema<'a> {
         self.node.u64(2, 0)
     }
 
+    fn members(&self) -> List<'a, Structs> {
+        members(self.node)
+    }
+
+    /// Whether all fields have names, and their types are here.
+    fn is_whole(&self) -> bool {
+        self.fields().all(|field| is_named(field.field) && field.find().is_some())
+    }
+
+    /// Whether a field is no group, or the only one that is a certain group inside of this struct.
+    fn has_its_group(&self, field: FieldSchema<'_>) -> bool {
+        let FieldKind::Group(group) = field.kind() else { return true };
+        let same = |other: &FieldSchema<'_>| other.group().is_some_and(|other| other == group.id());
+        let is_inside = group.is_group() && group.scope() == self.id();
+        is_inside && self.fields().filter(same).count() == 1 && group.ends()
+    }
+
     /// Whether groups around groups end at a struct.
-    fn ends(&self, limit: usize) -> bool {
+    fn ends(&self) -> bool {
         let mut around = *self;
-        for _ in 0..limit {
+        for _ in 0..=GROUPS_LIMIT {
             if !around.is_group() {
                 return true;
             }
@@ -289,10 +337,15 @@ impl<'a> FieldSchema<'a> {
         self.find().unwrap_or(FieldKind::Slot { ty: Type::Void, offset: 0 })
     }
 
+    /// The group's id, if it is one.
+    fn group(&self) -> Option<u64> {
+        (self.field.u16(4, 0) != 0).then(|| self.field.u64(2, 0))
+    }
+
     fn find(&self) -> Option<FieldKind<'a>> {
         let Self { schema, field } = *self;
-        if field.u16(4, 0) != 0 {
-            return schema.structure_of(field.u64(2, 0)).map(FieldKind::Group);
+        if let Some(group) = self.group() {
+            return schema.structure_of(group).map(FieldKind::Group);
         }
         let ty = Type::find(schema, field.pointer(place::TYPE).structure())?;
         Some(FieldKind::Slot { ty, offset: field.u32(1, 0) })
@@ -312,8 +365,7 @@ impl<'a> EnumSchema<'a> {
 
     /// The name of this number, if this version of the schema has one.
     pub fn enumerant(&self, number: u16) -> Option<&'a str> {
-        let enumerants = self.node.pointer(place::MEMBERS).list::<Structs>();
-        Some(enumerants.get(number.into())?.pointer(place::NAME).text())
+        Some(members(self.node).get(number.into())?.pointer(place::NAME).text())
     }
 }
 

@@ -15,6 +15,27 @@ impl Display for Printed<'_> {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         let Self { value, notation } = *self;
         match value {
+            Value::Struct(value) => structure(f, notation, value),
+            Value::List(list) => {
+                f.write_char('[')?;
+                for (index, value) in list.iter().enumerate() {
+                    f.write_str(comma(index == 0))?;
+                    Printed { value, notation }.fmt(f)?;
+                }
+                f.write_char(']')
+            }
+            _ => self.fmt_leaf(f),
+        }
+    }
+}
+
+impl Printed<'_> {
+    /// What has nothing below it; apart, so that what has takes less of the stack on each level.
+    #[inline(never)]
+    fn fmt_leaf(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        let Self { value, notation } = *self;
+        match value {
+            Value::Struct(_) | Value::List(_) => Ok(()),
             Value::Void => notation.void(f),
             Value::Bool(value) => write!(f, "{value}"),
             Value::Int8(value) => write!(f, "{value}"),
@@ -33,15 +54,6 @@ impl Display for Printed<'_> {
             },
             Value::Text(text) => notation.string(f, text),
             Value::Data(data) => notation.data(f, data),
-            Value::Struct(value) => structure(f, notation, value),
-            Value::List(list) => {
-                f.write_char('[')?;
-                for (index, value) in list.iter().enumerate() {
-                    f.write_str(comma(index == 0))?;
-                    Printed { value, notation }.fmt(f)?;
-                }
-                f.write_char(']')
-            }
             Value::AnyPointer(_) => notation.opaque_pointer(f),
             Value::Capability(_) => notation.external_capability(f),
         }

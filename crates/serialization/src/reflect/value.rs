@@ -3,7 +3,9 @@
 use core::fmt::Display;
 
 use super::{
-    ElementSchema, EnumSchema, FieldKind, FieldSchema, StructSchema, Structs, Type, check, pointer_at, print,
+    ElementSchema, EnumSchema, FieldKind, FieldSchema, StructSchema, Structs, Type,
+    check::{Check, Types},
+    pointer_at, print,
 };
 use crate::{
     Checks, DecodeError, Format, Stable, frame,
@@ -57,7 +59,7 @@ impl<'a> StructSchema<'a> {
     ///
     /// # Errors
     /// What is wrong with the message; [`DecodeError::Amplified`] also for a message in a format without checks whose pointers
-    /// lead in a circle.
+    /// lead in a circle, and where the schema reads the same pointers through many fields.
     pub fn decode(
         self,
         bytes: Stable<'a>,
@@ -66,11 +68,11 @@ impl<'a> StructSchema<'a> {
         let format = format.into();
         let (data, pointers) = self.sections();
         let fields = frame::open(bytes, format, data, pointers)?;
-        if format.checks != Checks::Lengths {
-            check::fields(self, fields)?;
-        } else if !fields.is_bounded() {
+        let types = if format.checks == Checks::Lengths { Types::Believed } else { Types::Checked };
+        if types == Types::Believed && !fields.is_bounded() {
             return Err(DecodeError::Amplified);
         }
+        Check::message(bytes.bytes().len(), types).fields(self, fields)?;
         Ok(StructValue { schema: self, fields })
     }
 }

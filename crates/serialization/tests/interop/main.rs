@@ -8,6 +8,8 @@ mod canonical;
 #[path = "../common/mod.rs"]
 mod common;
 mod peer;
+#[path = "../common/values.rs"]
+mod plain_values;
 mod printed;
 mod tool;
 mod values;

@@ -96,39 +96,46 @@ impl {WIRE}::Put<{name}Message> for {name}{elided} {{
     fn put(values: &[Self], to: {WIRE}::PointerBuilder<'_>) -> ::core::result::Result<(), {CRATE}::EncodeError> {{
         {WIRE}::put_structures(values, to)
     }}
-}}
-
-impl {CRATE}::Encode<{name}Message> for {name}{elided} {{
-    #[inline]
-    fn encoded_bound(&self, format: impl ::core::convert::Into<{CRATE}::Format>) -> usize {{
-        {CRATE}::frame::size(format.into(), {data}, {pointers}, self.words_below())
-    }}
-    #[inline]
-    fn encode(
-        &self,
-        format: impl ::core::convert::Into<{CRATE}::Format>,
-        out: &mut [u8],
-    ) -> ::core::result::Result<usize, {CRATE}::EncodeError> {{
-        let sections = ({data}, {pointers}, self.words_below());
-        {CRATE}::frame::write(format.into(), out, sections, |to| {WIRE}::Structure::write(self, to))
-    }}
-}}
-
-impl {CRATE}::Encode<{name}Message> for {name}Reader<'_> {{
-    #[inline]
-    fn encoded_bound(&self, format: impl ::core::convert::Into<{CRATE}::Format>) -> usize {{
-        self.0.copied_size(format.into(), {data}, {pointers})
-    }}
-    #[inline]
-    fn encode(
-        &self,
-        format: impl ::core::convert::Into<{CRATE}::Format>,
-        out: &mut [u8],
-    ) -> ::core::result::Result<usize, {CRATE}::EncodeError> {{
-        self.0.copied(format.into(), {data}, {pointers}, out)
-    }}
 }}",
         path = node.path,
-        id = id,
+    ));
+    encode(
+        out,
+        name,
+        &format!("{name}{elided}"),
+        &format!("{CRATE}::frame::size(format, {data}, {pointers}, self.words_below())"),
+        &format!(
+            "let sections = ({data}, {pointers}, self.words_below());
+        {CRATE}::frame::write(format, out, sections, |to| {WIRE}::Structure::write(self, to))"
+        ),
+    );
+    encode(
+        out,
+        name,
+        &format!("{name}Reader<'_>"),
+        &format!("self.0.copied_size(format, {data}, {pointers})"),
+        &format!("self.0.copied(format, {data}, {pointers}, out)"),
+    );
+}
+
+/// Writes that a type can be sent as a message: the expression of the bound, and the body that writes; both know the `format`.
+pub(crate) fn encode(out: &mut Code, message: &str, ty: &str, bound: &str, write: &str) {
+    out.line(&format!(
+        "impl {CRATE}::Encode<{message}Message> for {ty} {{
+    #[inline]
+    fn encoded_bound(&self, format: impl ::core::convert::Into<{CRATE}::Format>) -> usize {{
+        let format = format.into();
+        {bound}
+    }}
+    #[inline]
+    fn encode(
+        &self,
+        format: impl ::core::convert::Into<{CRATE}::Format>,
+        out: &mut [u8],
+    ) -> ::core::result::Result<usize, {CRATE}::EncodeError> {{
+        let format = format.into();
+        {write}
+    }}
+}}"
     ));
 }

@@ -1,7 +1,7 @@
 //! Fixed-size messages as the `repr(C)` struct that their data section is.
 
 use crate::{
-    emit::{CRATE, Code, Item},
+    emit::{CRATE, Code, Item, message},
     model::{Content, Default, Field, Type},
     names,
 };
@@ -56,32 +56,25 @@ impl<'a> {name}Reader<'a> {{
     pub fn as_raw(&self) -> ::core::option::Option<&'a {name}Raw> {{
         self.0.as_fixed()
     }}
-}}
-
-#[cfg(target_endian = \"little\")]
-impl {CRATE}::Encode<{name}Message> for {name}Raw {{
-    #[inline]
-    fn encoded_bound(&self, format: impl ::core::convert::Into<{CRATE}::Format>) -> usize {{
-        {CRATE}::frame::size(format.into(), {data}, 0, 0)
-    }}
-    #[inline]
-    fn encode(
-        &self,
-        format: impl ::core::convert::Into<{CRATE}::Format>,
-        out: &mut [u8],
-    ) -> ::core::result::Result<usize, {CRATE}::EncodeError> {{
-        let format = format.into();
-        if format.framing == {CRATE}::Framing::Bare {{
+}}"
+    ));
+    out.line("#[cfg(target_endian = \"little\")]");
+    message::encode(
+        out,
+        name,
+        &format!("{name}Raw"),
+        &format!("{CRATE}::frame::size(format, {data}, 0, 0)"),
+        &format!(
+            "if format.framing == {CRATE}::Framing::Bare {{
             return {CRATE}::frame::write_bare({CRATE}::zerocopy::IntoBytes::as_bytes(self), out);
         }}
         let words: [u64; {data}] = {CRATE}::zerocopy::transmute!(*self);
         {CRATE}::frame::write(format, out, ({data}, 0, 0), |mut to| {{
             to.set_data(words);
             ::core::result::Result::Ok(())
-        }})
-    }}
-}}"
-    ));
+        }})"
+        ),
+    );
 }
 
 fn places<'a>(item: &Item<'a>) -> Option<Vec<Place<'a>>> {

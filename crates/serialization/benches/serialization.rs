@@ -1,4 +1,5 @@
-//! What each layer costs, beside `memcpy` and the `capnp` crate used directly, for payloads of 64 B, 1 KiB and 64 KiB.
+//! What each layer costs, beside `memcpy`, for payloads of 64 B, 1 KiB and 64 KiB; and packing, beside that of the `capnp` crate.
+//! `cargo xtask bench serialization` has the `capnp` crate used directly and the other peers.
 //!
 //! "encode" writes the message with its payload; "decode" checks all of it and reads all, payload included; "round trip" is
 //! encode, the copy that a receiver makes of memory it does not trust, then decode. The limit is "memcpy": the payload
@@ -8,17 +9,12 @@
 use std::hint::black_box;
 use std::time::Duration;
 
-use capnp::message::{Builder, ReaderOptions, SingleSegmentAllocator};
+use capnp::message::{Builder, ReaderOptions};
 use criterion::measurement::WallTime;
 use criterion::{BenchmarkGroup, Criterion, Throughput, criterion_group, criterion_main};
 use feuerbird_serialization::sample::{Sample, SampleMessage};
 use feuerbird_serialization::{Checksum, Encode, Format, Layer, Message, Stable, pack, packed_bound, unpack};
 use zerocopy::IntoBytes;
-
-#[allow(dead_code, unused_qualifications, unreachable_pub, clippy::all)]
-mod sample_capnp {
-    include!(concat!(env!("OUT_DIR"), "/sample_capnp.rs"));
-}
 
 const FORMATS: [(&str, Format); 4] = [
     ("Raw", Layer::Raw.format()),
@@ -52,7 +48,6 @@ fn serialization(criterion: &mut Criterion) {
         for (name, format) in FORMATS {
             layer(&mut group, name, format, &sent);
         }
-        capnp_directly(&mut group, &sent);
         group.finish();
     }
 }
@@ -94,55 +89,6 @@ fn layer(group: &mut BenchmarkGroup<'_, WallTime>, name: &str, format: Format, s
     };
     assert_eq!(round_trip(), Some(expected));
     group.bench_function(format!("{name}/round trip"), |bencher| bencher.iter(&mut round_trip));
-}
-
-/// The crate as its users use it: a builder over scratch memory that is reused, standard framing, default limits.
-fn capnp_directly(group: &mut BenchmarkGroup<'_, WallTime>, sent: &Sample<'_>) {
-    let length = sent.encoded_bound(Layer::Full);
-    let mut scratch = memory(length);
-    let mut allocator = SingleSegmentAllocator::new(scratch.as_mut_bytes());
-    let mut shared = memory(length);
-    let mut private = memory(length);
-
-    group.bench_function("capnp directly/encode", |bencher| {
-        bencher.iter(|| write_directly(black_box(sent), &mut allocator, black_box(shared.as_mut_bytes())));
-    });
-    write_directly(sent, &mut allocator, shared.as_mut_bytes());
-    group.bench_function("capnp directly/decode", |bencher| {
-        bencher.iter(|| read_directly(black_box(shared.as_bytes())));
-    });
-    let mut round_trip = || {
-        write_directly(black_box(sent), &mut allocator, black_box(shared.as_mut_bytes()));
-        private.as_mut_bytes().copy_from_slice(black_box(shared.as_bytes()));
-        read_directly(private.as_bytes())
-    };
-    assert_eq!(round_trip(), read_all(sent));
-    group.bench_function("capnp directly/round trip", |bencher| bencher.iter(&mut round_trip));
-}
-
-fn write_directly(sent: &Sample<'_>, allocator: &mut SingleSegmentAllocator<'_>, out: &mut [u8]) {
-    let mut builder = Builder::new(allocator);
-    let mut root: sample_capnp::sample::Builder<'_> = builder.init_root();
-    root.set_sequence(sent.sequence);
-    root.set_producer(sent.producer);
-    root.set_sent_at(sent.sent_at);
-    root.set_digest(sent.digest);
-    root.set_payload(sent.payload);
-    capnp::serialize::write_message(out, &builder).expect("the memory is large enough");
-}
-
-fn read_directly(mut bytes: &[u8]) -> u64 {
-    let options = ReaderOptions::new();
-    let reader =
-        capnp::serialize::read_message_from_flat_slice_no_alloc(&mut bytes, options).expect("framing");
-    let root: sample_capnp::sample::Reader<'_> = reader.get_root().expect("root");
-    read_all(&Sample {
-        sequence: root.get_sequence(),
-        producer: root.get_producer(),
-        sent_at: root.get_sent_at(),
-        digest: root.get_digest(),
-        payload: root.get_payload().expect("payload"),
-    })
 }
 
 /// Packing, which no layer does: for messages that are stored. Numbers are half zeros, text has none.

@@ -3,6 +3,7 @@
 mod commands;
 mod fuzz;
 mod interop;
+mod race;
 
 use std::time::{Duration, Instant};
 
@@ -26,6 +27,7 @@ pub(crate) enum Job {
     Benches,
     Loom,
     Miri,
+    Race,
     Fuzz,
 }
 
@@ -39,10 +41,11 @@ pub(crate) enum Outcome {
 }
 
 impl Job {
-    /// All jobs that a run without a name runs. Fuzzing is by name only: building with the sanitizer takes minutes.
+    /// All jobs that a run without a name runs. Racing and fuzzing are by name only: building for every profile, and with the sanitizer,
+    /// takes minutes.
     pub(crate) fn ordinary() -> Vec<Self> {
         let all = <Self as clap::ValueEnum>::value_variants().iter();
-        all.copied().filter(|job| *job != Self::Fuzz).collect()
+        all.copied().filter(|job| !matches!(job, Self::Race | Self::Fuzz)).collect()
     }
 
     /// Its name on the command line.
@@ -60,6 +63,7 @@ impl Job {
             Self::Benches => "benches",
             Self::Loom => "loom",
             Self::Miri => "miri",
+            Self::Race => "race",
             Self::Fuzz => "fuzz",
         }
     }
@@ -87,7 +91,10 @@ impl Job {
             Self::Fuzz => {
                 "no decoder panics, hangs or reads where it must not, on what a fuzzer finds in seconds"
             }
-            Self::Miri => "the unsafe code of shared memory has no undefined behaviour in these tests",
+            Self::Miri => "shared memory and the codec have no undefined behaviour in these tests",
+            Self::Race => {
+                "of memory that is written meanwhile, only consistent messages or errors come, at every level of optimisation"
+            }
         }
     }
 
@@ -105,6 +112,7 @@ impl Job {
             Self::Benches => commands::benches(context),
             Self::Loom => commands::loom(context),
             Self::Miri => commands::miri(context),
+            Self::Race => race::run(context),
             Self::Fuzz => fuzz::run(context),
         }
     }

@@ -1,7 +1,7 @@
 //! One thread writes over memory while another opens and reads messages in it: only errors and consistent snapshots come out.
 //!
-//! Two seconds; ten where `FEUERBIRD_LONG` is set. At whatever level of optimisation the tests are built with; the release profile
-//! by `cargo test --release -p feuerbird-serialization --test racing_writer`.
+//! Two seconds, at the level of optimisation that the tests are built with; ten where `FEUERBIRD_LONG` is set. `cargo xtask ci race`
+//! runs it for ten at all levels in use, the release profile among them.
 #![allow(clippy::unwrap_used)] // functions that tests share count as no tests
 #![cfg(not(miri))] // seconds of real time
 

@@ -27,7 +27,7 @@ pub enum WhenFull {
 ///
 /// Messages that a receiver leaves behind when it ends go to another one: nothing is lost while a receiver is left, because
 /// a receiver's position says what it took; and nothing arrives twice, but for the one message that a receiver was about to take
-/// when it was revoked, or was reading in place when it ended (see [`Producer::recover`]).
+/// when it was revoked, or was reading in place when it ended (see [`Producer::recover`](crate::Producer::recover)).
 #[derive(Debug)]
 pub struct Sender<T, H: Home> {
     home: H,

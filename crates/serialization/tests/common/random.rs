@@ -374,7 +374,8 @@ impl Scope {
             Kind::Slot(ty, _) => {
                 let width = ty.bits();
                 *bits = bits.next_multiple_of(width.max(1)) + width;
-                Place::Slot(if width == 0 { 0 } else { *bits / width - 1 })
+                // One without width has no place.
+                Place::Slot(bits.checked_div(width).map_or(0, |places| places - 1))
             }
             Kind::Group(group) => {
                 let id = Random(own + nodes.len() as u64).next() | 1 << 63;

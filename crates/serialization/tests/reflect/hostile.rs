@@ -141,10 +141,13 @@ fn the_deepest_message_with_the_deepest_default_is_printed_on_a_small_stack() {
 
 #[test]
 fn a_group_is_there_once_and_in_its_own_struct() {
-    let honest = of(vec![vec![group(vec![plain(Ty::Bool)]), group(vec![plain(Ty::Bool)])], vec![]]);
+    let groups = || vec![group(vec![plain(Ty::Bool)]), group(vec![plain(Ty::Bool)])];
+    let honest = of(vec![groups(), groups()]);
     assert!(schema(&honest).is_ok());
-    // Nodes 0 and 1 are the structs, 2 and 3 the groups of the first.
-    for (node, index, id) in [(0, 1, struct_id(2)), (0, 0, struct_id(0)), (0, 0, struct_id(1)), (0, 0, 77)] {
+    // Nodes 0 and 1 are the structs, 2 and 3 the groups of the first, 4 and 5 those of the second.
+    for (node, index, id) in
+        [(0, 1, struct_id(2)), (0, 0, struct_id(0)), (0, 0, struct_id(1)), (0, 0, struct_id(4)), (0, 0, 77)]
+    {
         let hostile = with_field(&honest, node, index, |field| match field.which().unwrap() {
             field::Group(mut group) => group.set_type_id(id),
             field::Slot(_) => panic!("a group"),

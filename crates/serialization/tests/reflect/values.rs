@@ -27,6 +27,10 @@ pub(crate) fn fill(to: &mut dynamic_struct::Builder<'_>, random: &mut Random, de
 fn field(to: &mut dynamic_struct::Builder<'_>, field: Field, random: &mut Random, depth: usize) {
     let ty = field.get_type();
     let is_group = matches!(field.get_proto().which(), Ok(capnp::schema_capnp::field::Group(_)));
+    // A member of a union that is selected and null has its default.
+    if ty.is_pointer_type() && !is_group && random.below(6) == 0 {
+        return to.clear(field).unwrap();
+    }
     match ty.which() {
         TypeVariant::Struct(_) if is_group || depth < DEPTH => {
             let depth = if is_group { depth } else { depth + 1 };
@@ -37,8 +41,7 @@ fn field(to: &mut dynamic_struct::Builder<'_>, field: Field, random: &mut Random
             let count = count(random);
             list(to.reborrow().initn(field, count).unwrap().downcast(), element, random, depth + 1);
         }
-        // A member of a union is selected by a pointer to nothing, too.
-        TypeVariant::Struct(_) | TypeVariant::List(_) => {}
+        TypeVariant::Struct(_) | TypeVariant::List(_) => to.clear(field).unwrap(),
         TypeVariant::AnyPointer => to.set(field, dynamic_value::Reader::Data(b"any")).unwrap(),
         TypeVariant::Capability => to.clear(field).unwrap(),
         _ => with_value(ty, random, |value| to.set(field, value).unwrap()),

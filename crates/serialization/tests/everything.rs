@@ -39,7 +39,8 @@ fn arrives<M: Message>(value: &impl Encode<M>, check: impl Fn(M::View<'_>)) {
     for format in FORMATS {
         let bytes = encoded::<M>(value, format);
         check(decoded::<M>(&bytes, format));
-        for next in FORMATS {
+        // To one of them is enough where Miri interprets it.
+        for next in FORMATS.into_iter().take(if cfg!(miri) { 1 } else { FORMATS.len() }) {
             let forwarded = encoded::<M>(&decoded::<M>(&bytes, format), next);
             check(decoded::<M>(&forwarded, next));
         }
@@ -157,7 +158,7 @@ fn same_lists(sent: &Lists<'_>, view: ListsReader<'_>) {
 
 #[test]
 fn lists_of_everything_arrive() {
-    let counts = if cfg!(miri) { &[0, 1, 9][..] } else { &[0, 1, 2, 7, 8, 9, 63, 64, 65, 200] };
+    let counts = if cfg!(miri) { &[0, 3][..] } else { &[0, 1, 2, 7, 8, 9, 63, 64, 65, 200] };
     for count in counts.iter().copied() {
         with_lists(count, |sent| arrives::<ListsMessage>(&sent, |view| same_lists(&sent, view)));
     }
@@ -176,7 +177,7 @@ fn lists_of_numbers_can_be_read_where_they_lie() {
 
 #[test]
 fn every_member_of_a_union_arrives_alone() {
-    for sent in every_shape() {
+    for sent in every_shape().into_iter().step_by(if cfg!(miri) { 4 } else { 1 }) {
         arrives::<ShapeMessage>(&sent, |view| {
             assert_eq!((view.name(), view.r#type()), ("shape", 7));
             assert_eq!((view.position().x(), view.position().y()), (-1, 1));
@@ -358,7 +359,7 @@ fn the_capnp_crate_and_we_read_each_other() {
         assert_eq!(root.get_defaults().unwrap().get_text().unwrap(), "default");
 
         // Written again by the crate, in few and in many segments.
-        for first in [1, 4, 10_000] {
+        for first in if cfg!(miri) { &[4][..] } else { &[1, 4, 10_000] }.iter().copied() {
             let mut builder = Builder::new(HeapAllocator::new().first_segment_words(first));
             builder.set_root(root).unwrap();
             let theirs = Aligned::new(&capnp::serialize::write_message_to_words(&builder));

@@ -58,7 +58,10 @@ pub fn decode(data: &[u8], format: Format) -> bool {
         let length = view.encode(format, bytes_of(&mut out)).expect("what has a bound can be copied");
         let again = Stable::new(&bytes_of(&mut out)[..length]).expect("words are aligned");
         match EverythingMessage::decode(again, format) {
-            Ok(again) if is_checked => assert_eq!(shown, format!("{again:?}")),
+            // Where nothing is checked, a copy may have more elements without a size than are printed.
+            Ok(again) if is_checked && format.checks != Checks::Lengths => {
+                assert_eq!(shown, format!("{again:?}"));
+            }
             Ok(_) => {}
             Err(error) => panic!("a copy of what was accepted is refused: {error}"),
         }

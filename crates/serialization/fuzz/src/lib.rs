@@ -82,6 +82,12 @@ pub fn bytes_of(words: &mut [u64]) -> &mut [u8] {
     feuerbird_serialization::zerocopy::IntoBytes::as_mut_bytes(words)
 }
 
+/// Compiled schemas.
+const REQUESTS: [&[u8]; 2] = [
+    include_bytes!("../../../../schemas/sample.capnp.request"),
+    include_bytes!("../../../../schemas/everything.capnp.request"),
+];
+
 /// Honest messages to begin with, for a target.
 pub fn seeds(target: &str) -> Vec<Vec<u8>> {
     let leaf = Tree { label: "leaf", ..Tree::default() };
@@ -114,7 +120,7 @@ pub fn seeds(target: &str) -> Vec<Vec<u8>> {
         "raw" => vec![Layer::Raw.format()],
         "lite" => vec![LITE],
         "formats" => FORMATS.map(|format| format[0]).to_vec(),
-        "request" => return vec![include_bytes!("../../../../schemas/sample.capnp.request").to_vec()],
+        "request" => return REQUESTS.map(<[u8]>::to_vec).to_vec(),
         _ => vec![Layer::Full.format()],
     };
     let seeds = formats.iter().flat_map(|format| values.iter().map(|value| encoded(value, *format)));

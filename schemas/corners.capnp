@@ -66,3 +66,18 @@ struct Chain @0xd31122223333444b {
     end @1 :Void;
   }
 }
+
+struct Again @0xd31122223333444d {
+  # Defaults that hold fields with the same defaults: whoever shows them all never ends.
+
+  number @0 :UInt32;
+  next @1 :Again = (number = 7);
+  all @2 :List(Again) = [(number = 8)];
+  group :group {
+    next @3 :Again = (number = 9);
+  }
+  union {
+    member @4 :Again = (number = 10);
+    none @5 :Void;
+  }
+}

@@ -142,26 +142,29 @@ fn debug(out: &mut Code, item: &Item<'_>) {
     for field in item.structure.plain_fields().filter(|field| !is_void(field)) {
         let getter = names::snake(&field.name);
         let name = getter.trim_start_matches("r#");
-        // A struct that was never set has no end where a type contains itself.
-        let guard = match &field.content {
-            Content::Slot { ty: Type::Struct(_), default: Default::Zero, .. } => {
-                format!("if self.has_{name}() ")
-            }
-            _ => String::new(),
-        };
+        let guard = if has_no_end(field) { format!("if self.has_{name}() ") } else { String::new() };
         out.line(&format!("{guard}{{ text.field({name:?}, &self.{getter}()); }}"));
     }
-    if item.structure.discriminant.is_some() {
-        // The first member of a struct that was never set may be such a struct again, without end.
-        let is_struct = |(number, field): (u16, &Field)| {
-            number == 0 && matches!(field.content, Content::Slot { ty: Type::Struct(_), .. })
-        };
-        if item.structure.members().any(is_struct) {
-            out.line("if self.0.is_empty() { return text.finish_non_exhaustive(); }");
+    if let Some(discriminant) = item.structure.discriminant {
+        // The first member is that of a union that was never set, too.
+        let first = item.structure.members().find(|(number, field)| *number == 0 && has_no_end(field));
+        if let Some((_, Field { content: Content::Slot { offset, .. }, .. })) = first {
+            out.line(&format!("if self.0.u16({discriminant}, 0) == 0 && !self.0.has({offset}) {{"));
+            out.line("return text.finish_non_exhaustive(); }");
         }
         out.line("text.field(\"which\", &self.which());");
     }
     out.line("text.finish() } }");
+}
+
+/// Whether a pointer that was never set may read as something that holds one more of the same: a type may contain itself, and a
+/// default the field that it is the default of.
+fn has_no_end(field: &Field) -> bool {
+    match &field.content {
+        Content::Slot { ty: Type::Struct(_), .. } => true,
+        Content::Slot { ty: Type::List(_), default, .. } => *default != Default::Zero,
+        _ => false,
+    }
 }
 
 /// Whether a view can be turned into a plain value: no lists and no structs behind pointers, which would need memory, and no union,

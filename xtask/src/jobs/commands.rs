@@ -110,25 +110,25 @@ pub(super) fn miri(context: &Context) -> JobResult {
     if let Err(reason) = ensure_miri(context) {
         return Ok(Outcome::Skipped(reason));
     }
-    let workspace = Workspace::load(context)?;
-    let mut command = nightly_cargo(context);
-    command.args(["miri", "test", "--no-fail-fast"]);
+    let target = Workspace::load(context)?.target_directory.join("miri");
+    // One by one: a name of a test selects it in every package of a command.
     for (package, tests) in UNDER_MIRI {
-        command.args(["--package", package]);
+        let mut command = nightly_cargo(context);
+        command.args(["miri", "test", "--no-fail-fast", "--package", package]);
         tests.iter().for_each(|test| {
             command.args(["--test", test]);
         });
+        command.arg("--");
+        TOO_LONG_FOR_MIRI.iter().for_each(|test| {
+            command.args(["--skip", test]);
+        });
+        // Interpreting the unwinder for the sake of a panic that a test expects takes longer than the test.
+        command.env("RUST_BACKTRACE", "0");
+        // The tests read the clock for their deadlines.
+        command.env("MIRIFLAGS", "-Zmiri-disable-isolation").env("CARGO_TARGET_DIR", &target);
+        run::run(&mut command)?;
     }
-    command.arg("--");
-    TOO_LONG_FOR_MIRI.iter().for_each(|test| {
-        command.args(["--skip", test]);
-    });
-    // Interpreting the unwinder for the sake of a panic that a test expects takes longer than the test.
-    command.env("RUST_BACKTRACE", "0");
-    // The tests read the clock for their deadlines.
-    command.env("MIRIFLAGS", "-Zmiri-disable-isolation");
-    command.env("CARGO_TARGET_DIR", workspace.target_directory.join("miri"));
-    passed(&mut command)
+    Ok(Outcome::Passed)
 }
 
 /// The `cargo` of the nightly toolchain, also when this program was started by another toolchain's.

@@ -36,8 +36,10 @@ enum LayerName {
     Full,
 }
 
-/// The longest message and the largest schema that are read, in bytes.
+/// The longest message that is read, packed or not, in bytes.
 const LONGEST: u64 = 1 << 30;
+/// The largest schema that is read, in bytes.
+const LARGEST_SCHEMA: u64 = 64 << 20;
 
 pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let request = Words::new(&request(&arguments.schema)?);
@@ -47,8 +49,7 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
         let names: Vec<&str> = schema.structures().map(|structure| structure.name()).collect();
         bail!("the schema has no struct {:?}; it has {}", arguments.name, names.join(", "));
     };
-    let mut message = vec![];
-    io::stdin().lock().take(LONGEST).read_to_end(&mut message)?;
+    let mut message = bounded(io::stdin().lock(), LONGEST).context("standard input")?;
     if arguments.packed {
         message = unpacked(&message).context("the message is not packed")?;
     }
@@ -65,7 +66,10 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
 /// The compiled request: the file's own bytes, or what the tool makes of a schema.
 fn request(schema: &Path) -> anyhow::Result<Vec<u8>> {
     if schema.extension() != Some(OsStr::new("capnp")) {
-        return fs::read(schema).with_context(|| schema.display().to_string());
+        let file = fs::File::open(schema).map_err(anyhow::Error::from);
+        return file
+            .and_then(|file| bounded(file, LARGEST_SCHEMA))
+            .with_context(|| schema.display().to_string());
     }
     let mut tool = Command::new("capnp");
     let output = tool.args(["compile", "-o-"]).arg(schema).output();
@@ -74,6 +78,16 @@ fn request(schema: &Path) -> anyhow::Result<Vec<u8>> {
         bail!("capnp compile: {}", String::from_utf8_lossy(&output.stderr).trim());
     }
     Ok(output.stdout)
+}
+
+/// All that there is to read, if it is not longer than it may be.
+fn bounded(input: impl Read, most: u64) -> anyhow::Result<Vec<u8>> {
+    let mut bytes = vec![];
+    input.take(most + 1).read_to_end(&mut bytes)?;
+    if bytes.len() as u64 > most {
+        bail!("longer than {most} bytes, which is the most that is read");
+    }
+    Ok(bytes)
 }
 
 fn unpacked(packed: &[u8]) -> anyhow::Result<Vec<u8>> {

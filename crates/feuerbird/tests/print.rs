@@ -15,7 +15,11 @@ const TEXT: &str = "(sequence = 1, producer = 7, sentAt = 0, digest = 42, payloa
 const JSON: &str = r#"{"sequence": "1", "producer": 7, "sentAt": "0", "digest": "42", "payload": [10, 255]}"#;
 
 fn print(arguments: &[&str], input: &[u8]) -> Output {
-    let schema = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../schemas/sample.capnp.request");
+    print_by("sample.capnp.request", arguments, input)
+}
+
+fn print_by(schema: &str, arguments: &[&str], input: &[u8]) -> Output {
+    let schema = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../schemas").join(schema);
     let mut command = Command::new(env!("CARGO_BIN_EXE_feuerbird"));
     command.arg("print").arg(schema).args(arguments);
     let mut child =
@@ -51,6 +55,27 @@ fn a_message_of_every_layer_is_printed_as_text_and_json() {
     let mut packed = vec![0; packed_bound(full.len())];
     let length = pack(&full, &mut packed).unwrap();
     assert_eq!(printed(&["Sample", "--packed"], &packed[..length]), TEXT);
+}
+
+/// Where there is no `capnp` tool, it is told where to get it.
+#[test]
+fn a_schema_is_compiled_by_the_tool() {
+    let output = print_by("sample.capnp", &["Sample"], &encoded(Layer::Full));
+    if Command::new("capnp").arg("--version").output().is_ok() {
+        assert_eq!(String::from_utf8(output.stdout).unwrap(), TEXT);
+    } else {
+        assert_eq!(output.status.code(), Some(1));
+        assert!(String::from_utf8_lossy(&output.stderr).contains("apt-get install capnproto"));
+    }
+    let missing = print_by("none.capnp.request", &["Sample"], &[]);
+    assert!(String::from_utf8_lossy(&missing.stderr).contains("none.capnp.request: No such file"));
+}
+
+#[test]
+fn a_schema_without_an_end_is_refused() {
+    let endless = print_by("/dev/zero", &["Sample"], &[]);
+    assert_eq!(endless.status.code(), Some(1));
+    assert!(String::from_utf8_lossy(&endless.stderr).contains("longer than 67108864 bytes"));
 }
 
 #[test]

@@ -14,7 +14,8 @@ const VARIABLE: &str = "FEUERBIRD_PYCAPNP_PYTHON";
 
 pub(super) fn run(context: &Context) -> Result<Outcome, Failure> {
     let mut test = context.cargo();
-    test.args(["test", "--package", "feuerbird-serialization", "--test", "interop"]);
+    // Of the whole workspace, so that what the job `test` has built is used again: its features are those of all members.
+    test.args(["test", "--test", "interop"]);
     let workspace = Workspace::load(context)?;
     let environment = workspace.target_directory.join("pycapnp");
     let lacking: Vec<String> = [

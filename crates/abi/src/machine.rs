@@ -111,9 +111,13 @@ impl MachineCall {
         Self::HandleFaults,
     ];
 
-    /// The call with this number, if there is one.
+    /// The call with this number, if there is one. Numbers may have gaps: each family of calls has sixteen of its own.
+    ///
+    /// # Cost
+    /// Two tables, however many calls there are.
     pub fn from_number(number: u64) -> Option<Self> {
-        Self::ALL.get(usize::try_from(number.checked_sub(0x1000)?).ok()?).copied()
+        let index = INDICES.get(usize::try_from(number.checked_sub(FIRST)?).ok()?)?;
+        Self::ALL.get(usize::from(*index)).copied()
     }
 }
 
@@ -124,10 +128,19 @@ impl Access {
     }
 }
 
-const _: () = {
+/// The first number, and how many from there on can be given.
+const FIRST: u64 = 0x1000;
+const NUMBERS: usize = 0x40;
+
+/// Where in [`MachineCall::ALL`] each number's call is; beyond its end for a number that is none's.
+const INDICES: [u8; NUMBERS] = {
+    let mut indices = [u8::MAX; NUMBERS];
     let mut index = 0;
     while index < MachineCall::ALL.len() {
-        assert!(MachineCall::ALL[index] as usize == 0x1000 + index);
+        let number = MachineCall::ALL[index] as usize;
+        assert!(index == 0 || number > MachineCall::ALL[index - 1] as usize, "in order, each once");
+        indices[number - FIRST as usize] = index as u8;
         index += 1;
     }
+    indices
 };

@@ -2,7 +2,8 @@
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 use feuerbird_abi::{
-    AuditKind, AuditRecord, Call, Class, Reason, Reply, Request, Role, Status, Upcall, UpcallKind,
+    AuditKind, AuditRecord, Call, Class, MachineCall, Reason, Reply, Request, Role, Status, Upcall,
+    UpcallKind,
 };
 use zerocopy::{FromBytes, IntoBytes};
 
@@ -35,6 +36,36 @@ fn calls() {
     }
     assert_eq!(Call::from_number(19), None);
     assert_eq!(Call::from_number(u32::MAX), None);
+}
+
+/// Numbers have gaps, and what is in a gap is nobody's.
+#[test]
+fn calls_of_the_machine() {
+    let fixed = [
+        (0x1000, MachineCall::Yield),
+        (0x1001, MachineCall::Wait),
+        (0x1002, MachineCall::Exit),
+        (0x1003, MachineCall::Print),
+        (0x1004, MachineCall::Clock),
+        (0x1005, MachineCall::Allocate),
+        (0x1006, MachineCall::Map),
+        (0x1007, MachineCall::Unmap),
+        (0x1008, MachineCall::Release),
+        (0x1009, MachineCall::Place),
+        (0x100a, MachineCall::Start),
+        (0x100b, MachineCall::PowerOff),
+        (0x100c, MachineCall::Statistics),
+        (0x100d, MachineCall::HandleFaults),
+    ];
+    assert_eq!(fixed.len(), MachineCall::ALL.len());
+    for (number, call) in fixed {
+        assert_eq!((call as u64, MachineCall::from_number(number)), (number, Some(call)));
+    }
+    let known = (0..0x2000).filter_map(MachineCall::from_number).count();
+    assert_eq!(known, fixed.len());
+    for none in [0, 0xfff, u64::MAX, 1 << 32 | 0x1000] {
+        assert_eq!(MachineCall::from_number(none), None);
+    }
 }
 
 #[test]

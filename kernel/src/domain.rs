@@ -1,8 +1,10 @@
 //! Domains as the machine knows them, and what runs where.
 
 pub(crate) mod calls;
+pub(crate) mod check;
 pub(crate) mod load;
 pub(crate) mod machine;
+pub(crate) mod memory_calls;
 pub(crate) mod resident;
 pub(crate) mod run;
 pub(crate) mod slices;

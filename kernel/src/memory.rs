@@ -7,3 +7,4 @@ pub(crate) mod layout;
 pub(crate) mod map;
 pub(crate) mod object;
 pub(crate) mod paging;
+pub(crate) mod quota;

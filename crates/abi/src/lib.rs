@@ -25,6 +25,7 @@
 mod audit;
 mod call;
 mod machine;
+mod memory;
 mod record;
 mod status;
 mod upcall;
@@ -32,6 +33,7 @@ mod upcall;
 pub use audit::{AuditKind, AuditRecord};
 pub use call::{Call, Role};
 pub use machine::{Access, Fault, GATE_ADDRESS, GATE_FAULT, GATE_UPCALL, MachineCall};
+pub use memory::{EDIT_PAGES, Edit, EditAction, free_map};
 pub use record::{CONTRACT_BYTES, Class, PAYLOAD_BYTES, RECORD_BYTES, Reply, Request, Upcall};
 pub use status::Status;
 pub use upcall::{Reason, UpcallKind};

@@ -78,6 +78,25 @@ pub enum MachineCall {
     /// `(entry, stack)`. From now on an exception of the caller's continues at `entry` on `stack`, with a [`Fault`] in the gate page.
     /// An `entry` of 0: it ends the domain, as at first.
     HandleFaults = 0x100d,
+    /// `(frame, pages)` -> a handle, as [`Allocate`](Self::Allocate), for those very frames: that one and those behind it, if
+    /// all are free.
+    AllocateNamed = 0x1030,
+    /// `(handle, page)` -> `(count)` + the numbers of the frames from that page on as payload, 32 bits each, as many as fit.
+    FrameNames = 0x1031,
+    /// `()` -> `(pages)` + a handle for the list of free frames, for reading: see [`free_map`](crate::free_map).
+    FreeFrames = 0x1032,
+    /// `(gate handle, frames)`. That many of the caller's frames are the domain's from now on, to be used up or handed down; again
+    /// for another number. Without it, the domain uses the caller's.
+    HandDown = 0x1033,
+    /// `()` -> `(frames, frames used)` of the account that pays for the caller.
+    Quota = 0x1034,
+    /// `()` + [`Edit`](crate::Edit)s as payload -> `(edits done, status of the one that was not, pages)`. Changes the caller's page
+    /// tables, one run of pages after the other, each all or not at all. Together at most [`EDIT_PAGES`](crate::EDIT_PAGES).
+    EditSpace = 0x1035,
+    /// `()` -> `(pages mapped, of them writable, 0 or the first wrong frame plus one)`. Looks at all page tables, and whether
+    /// each page is of a memory object, writable by its one writer at most, and never both writable and executable. For the first
+    /// domain only.
+    CheckFrames = 0x1036,
 }
 
 /// What may be done with a mapping. Reading always may.
@@ -94,7 +113,7 @@ pub enum Access {
 
 impl MachineCall {
     /// Every call, in the order of its number.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 21] = [
         Self::Yield,
         Self::Wait,
         Self::Exit,
@@ -109,6 +128,13 @@ impl MachineCall {
         Self::PowerOff,
         Self::Statistics,
         Self::HandleFaults,
+        Self::AllocateNamed,
+        Self::FrameNames,
+        Self::FreeFrames,
+        Self::HandDown,
+        Self::Quota,
+        Self::EditSpace,
+        Self::CheckFrames,
     ];
 
     /// The call with this number, if there is one. Numbers may have gaps: each family of calls has sixteen of its own.

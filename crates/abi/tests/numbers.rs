@@ -56,6 +56,13 @@ fn calls_of_the_machine() {
         (0x100b, MachineCall::PowerOff),
         (0x100c, MachineCall::Statistics),
         (0x100d, MachineCall::HandleFaults),
+        (0x1030, MachineCall::AllocateNamed),
+        (0x1031, MachineCall::FrameNames),
+        (0x1032, MachineCall::FreeFrames),
+        (0x1033, MachineCall::HandDown),
+        (0x1034, MachineCall::Quota),
+        (0x1035, MachineCall::EditSpace),
+        (0x1036, MachineCall::CheckFrames),
     ];
     assert_eq!(fixed.len(), MachineCall::ALL.len());
     for (number, call) in fixed {

@@ -56,6 +56,11 @@ impl Child {
         }
     }
 
+    /// The handle by which it is filled.
+    pub(crate) fn gate(&self) -> HandleNumber {
+        self.gate
+    }
+
     fn load(&self, image: &Image) -> Result<()> {
         for segment in image.program().segments() {
             self.place_segment(&segment)?;

@@ -73,6 +73,12 @@ pub(crate) fn machine(call: MachineCall, arguments: &[u64]) -> Result {
     checked(raw(call as u64, six(arguments), 0, 0))
 }
 
+/// A call of the machine's, with payload.
+pub(crate) fn machine_with(call: MachineCall, arguments: &[u64], payload: &[u8]) -> Result {
+    write_page(payload);
+    checked(raw(call as u64, six(arguments), payload.len() as u64, 0))
+}
+
 /// Waits for an upcall until a time; `None` where the time came first.
 pub(crate) fn wait(deadline_ns: u64) -> Result<Option<(Upcall, HandleNumber)>> {
     let answer = machine(MachineCall::Wait, &[deadline_ns])?;

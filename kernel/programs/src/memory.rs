@@ -7,8 +7,9 @@
 
 use core::sync::atomic::{AtomicU64, Ordering};
 
-use feuerbird_abi::{Access, MachineCall, Status};
+use feuerbird_abi::{Access, Edit, MachineCall, Status};
 use feuerbird_zero_copy::{Region, Words, WriteRegion};
+use zerocopy::IntoBytes;
 
 use crate::gate::{self, HandleNumber, Result};
 
@@ -45,6 +46,17 @@ fn give_place(address: u64) {
 /// Zeroed memory that only this domain writes, on any node.
 pub(crate) fn allocate(pages: u64) -> Result<HandleNumber> {
     Ok(gate::machine(MachineCall::Allocate, &[pages, u64::MAX])?.handle)
+}
+
+/// Changes this domain's page tables, as far as it goes: how many edits were done, and why the next one was not.
+///
+/// # Errors
+/// As [`MachineCall::EditSpace`].
+pub(crate) fn edit(edits: &[Edit]) -> Result<(usize, Status)> {
+    let answer = gate::machine_with(MachineCall::EditSpace, &[], edits.as_bytes())?;
+    let [done, status, ..] = answer.values;
+    let status = u32::try_from(status).ok().and_then(Status::from_number);
+    Ok((done as usize, status.unwrap_or(Status::BadArgument)))
 }
 
 /// Closes a handle.

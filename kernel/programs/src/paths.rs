@@ -4,14 +4,17 @@
 //! difference of two readings around one operation, less the readings themselves; the lowest of a few, because the timer
 //! interrupts as it likes.
 
-use feuerbird_abi::{Access, Call, MachineCall};
+use feuerbird_abi::{Access, Call, Edit, EditAction, MachineCall};
 use feuerbird_capability::{Rights, Trust};
 
 use crate::child::{Child, Image};
 use crate::fault;
 use crate::gate::{self, Result, println};
-use crate::memory::{self, SCRATCH};
+use crate::memory::{self, PAGE, SCRATCH};
 use crate::role::Role;
+
+/// Pages in each of two edits of a batch.
+const PAGES_PER_EDIT: u32 = 256;
 
 /// How often each is measured.
 const ROUNDS: usize = 9;
@@ -58,6 +61,7 @@ fn measure_memory(path: &Path<'_>) -> Result<()> {
         gate::machine(MachineCall::Unmap, &[SCRATCH]).map(|_| ())
     })?;
     memory::release(handle)?;
+    measure_batches(path)?;
     fault::start()?;
     fault::exchange(0, 0);
     path("an exception, to its handler and back", &mut || {
@@ -71,6 +75,30 @@ fn measure_memory(path: &Path<'_>) -> Result<()> {
         Ok(())
     })?;
     fault::stop()
+}
+
+/// Each figure is for all pages of a batch.
+fn measure_batches(path: &Path<'_>) -> Result<()> {
+    let handles = [memory::allocate(PAGES_PER_EDIT.into())?, memory::allocate(PAGES_PER_EDIT.into())?];
+    let batch = |action: EditAction| {
+        let edit = |(place, memory): (u64, u64)| Edit {
+            address: SCRATCH + place * u64::from(PAGES_PER_EDIT) * PAGE,
+            memory: memory as u32,
+            first: 0,
+            pages: PAGES_PER_EDIT,
+            action: action as u32,
+        };
+        let (done, status) = memory::edit(&[edit((0, handles[0])), edit((1, handles[1]))])?;
+        if done == 2 { Ok(()) } else { Err(status) }
+    };
+    path("map 512 pages in one call, and unmap them in another", &mut || {
+        batch(EditAction::MapWrite)?;
+        batch(EditAction::Unmap)
+    })?;
+    batch(EditAction::MapWrite)?;
+    path("protect 512 pages in one call", &mut || batch(EditAction::ProtectRead))?;
+    batch(EditAction::Unmap)?;
+    handles.into_iter().try_for_each(memory::release)
 }
 
 fn measure_capabilities(path: &Path<'_>) -> Result<()> {

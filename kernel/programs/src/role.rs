@@ -33,10 +33,12 @@ pub(crate) enum Role {
     BadHandler = 10,
     /// Does nothing but give its slices away.
     Yielder = 12,
+    /// Uses up the frames that it was handed.
+    Hoarder = 40,
 }
 
 impl Role {
-    const ALL: [Self; 13] = [
+    const ALL: [Self; 14] = [
         Self::Demo,
         Self::Tests,
         Self::Producer,
@@ -50,6 +52,7 @@ impl Role {
         Self::BadHandler,
         Self::Paths,
         Self::Yielder,
+        Self::Hoarder,
     ];
 
     /// The argument that makes a domain that.
@@ -83,6 +86,7 @@ pub(crate) fn main(argument: u64, file: u64, bytes: u64) -> ! {
         Role::Random => tests::call_at_random(own),
         Role::Patterns => tests::keep_patterns(own),
         Role::Sender => tests::produce(own),
+        Role::Hoarder => tests::hoard(own),
         Role::BadHandler => tests::handle_badly(own),
     }
     gate::exit()

@@ -5,8 +5,10 @@ mod calls;
 mod domains;
 mod faults;
 mod float;
+mod frames;
 mod pages;
 mod random;
+mod space;
 mod talk;
 
 use core::panic::Location;
@@ -23,6 +25,7 @@ use crate::role::Role;
 pub(crate) use attack::attack;
 pub(crate) use faults::handle_badly;
 pub(crate) use float::keep_patterns;
+pub(crate) use frames::hoard;
 pub(crate) use random::call_at_random;
 pub(crate) use talk::produce;
 
@@ -67,6 +70,11 @@ const TESTS: &[Test] = &[
     ("memory is written by one domain or executed, never both", pages::one_writer),
     ("handles that are used up come back", pages::handles),
     ("all frames can be used up and come back", pages::exhausted),
+    ("a domain gets the very frames that it names", frames::named),
+    ("domains can see which frames are free, where", frames::free_list),
+    ("a domain has the frames that it was handed, and they come back", frames::quotas),
+    ("page tables are edited in batches", space::batches),
+    ("edits that give too much are refused, and stop there", space::hostile),
     ("faults and privileged instructions end a domain and nothing else", domains::attacks),
     ("a domain brings its own pages when they are touched", faults::demand_paging),
     ("an exception that is handled leaves no trace", faults::registers),
@@ -111,7 +119,17 @@ fn warm_up() -> gate::Result<()> {
     gate::machine(MachineCall::Map, &[handle, fault::LAZY, Access::Read as u64])?;
     gate::machine(MachineCall::Unmap, &[fault::LAZY])?;
     drop(mappings);
-    memory::release(handle)
+    memory::release(handle)?;
+    space::warm_up()
+}
+
+/// Ends a domain that found all as it should be; any other waits for its test to give up.
+fn end_if(is_right: bool) {
+    if !is_right {
+        loop {
+            let _ = gate::wait(u64::MAX);
+        }
+    }
 }
 
 /// Fails where it stands, unless so.
@@ -157,7 +175,15 @@ fn check_nothing_left(before: [u64; 3]) -> Checked {
     if held() != before {
         println!("frames, memory objects, domains: {before:?} before, {:?} now", held());
     }
-    ensure(held() == before)
+    ensure(held() == before)?;
+    ensure_page_tables_are_right()
+}
+
+/// Every page of every domain is what it may be.
+#[track_caller]
+fn ensure_page_tables_are_right() -> Checked {
+    let [pages, writable, wrong, ..] = gate::machine(MachineCall::CheckFrames, &[])?.values;
+    ensure(wrong == 0 && writable > 0 && pages > writable)
 }
 
 impl Ground<'_> {

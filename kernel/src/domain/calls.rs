@@ -4,7 +4,7 @@
 //! its frame; handles are numbers in the caller's own table; an address only ever becomes an entry of the caller's own page
 //! tables, or of a domain's that the caller may fill.
 
-use feuerbird_abi::{Access, Call, Class, MachineCall, PAYLOAD_BYTES, Request, Status};
+use feuerbird_abi::{Call, Class, MachineCall, PAYLOAD_BYTES, Request, Status};
 use feuerbird_exokernel::{Answer, DomainId, Machine, Outcome};
 
 use crate::console::{self, Exit, exit};
@@ -12,15 +12,16 @@ use crate::cpu::state::Registers;
 use crate::cpu::{clock, core};
 use crate::domain::resident::{Handle, Resident, State};
 use crate::domain::run::{self, World};
+use crate::domain::{check, memory_calls};
 use crate::memory::frames;
 use crate::memory::layout::USER_END;
-use crate::memory::object::{self, Memory, NOBODY};
+use crate::memory::object;
 
 /// The first number of this machine's own calls.
 const MACHINE_CALLS: u64 = 0x1000;
 
 /// What a call of the machine's comes to: its values and the number of a handle.
-type Result<T = ([u64; 6], u64)> = ::core::result::Result<T, Status>;
+pub(super) type Result<T = ([u64; 6], u64)> = ::core::result::Result<T, Status>;
 
 /// Carries out one call of `caller`, whose registers these are.
 pub(crate) fn carry_out(world: &mut World, caller: DomainId, registers: &mut Registers) {
@@ -32,6 +33,7 @@ pub(crate) fn carry_out(world: &mut World, caller: DomainId, registers: &mut Reg
         Some(MachineCall::Yield) => return yield_slice(world, caller, registers),
         Some(MachineCall::Wait) => return wait(world, caller, registers),
         Some(MachineCall::Exit) => return world.kernel.domain_died(caller),
+        Some(MachineCall::FrameNames) => return frame_names(world, caller, registers),
         Some(call) => machine_call(world, caller, call, registers),
         None => Err(Status::NoSuchCall),
     };
@@ -105,6 +107,18 @@ fn wait(world: &mut World, caller: DomainId, registers: &Registers) {
     }
 }
 
+/// The answer has a payload.
+fn frame_names(world: &mut World, caller: DomainId, registers: &mut Registers) {
+    let [handle, page, ..] = registers.arguments();
+    let names = own(world, caller).and_then(|resident| memory_calls::frame_names(resident, handle, page));
+    match names {
+        Ok(count) => {
+            registers.answer(Status::Ok as u32, [count as u64, 0, 0, 0, 0, 0], count * size_of::<u32>(), 0)
+        }
+        Err(status) => registers.answer(status as u32, [0; 6], 0, 0),
+    }
+}
+
 fn machine_call(world: &mut World, caller: DomainId, call: MachineCall, registers: &Registers) -> Result {
     let [first, second, third, fourth, ..] = registers.arguments();
     let done = |()| ([0; 6], 0);
@@ -113,11 +127,18 @@ fn machine_call(world: &mut World, caller: DomainId, call: MachineCall, register
         MachineCall::Clock => {
             Ok(([clock::now_ns(), core::number() as u64, core::count() as u64, 0, 0, 0], 0))
         }
-        MachineCall::Allocate => allocate(own(world, caller)?, first, second),
-        MachineCall::Map => map(own(world, caller)?, first, second, third).map(done),
-        MachineCall::Unmap => unmap(own(world, caller)?, first).map(done),
+        MachineCall::Allocate => memory_calls::allocate(own(world, caller)?, first, second),
+        MachineCall::AllocateNamed => memory_calls::allocate_named(own(world, caller)?, first, second),
+        MachineCall::FreeFrames => memory_calls::free_frames(world, caller),
+        MachineCall::HandDown => memory_calls::hand_down(world, caller, first, second).map(done),
+        MachineCall::Quota => memory_calls::quota(caller),
+        MachineCall::EditSpace => memory_calls::edit_space(own(world, caller)?, registers.r12),
+        MachineCall::CheckFrames if caller == world.root => Ok((check::all(world.kernel.machine()), 0)),
+        MachineCall::CheckFrames => Err(Status::MissingRight),
+        MachineCall::Map => memory_calls::map(own(world, caller)?, first, second, third).map(done),
+        MachineCall::Unmap => memory_calls::unmap(own(world, caller)?, first).map(done),
         MachineCall::Release => own(world, caller)?.release(first).map(|_| done(())),
-        MachineCall::Place => place(world, caller, (first, second), third, fourth).map(done),
+        MachineCall::Place => memory_calls::place(world, caller, (first, second), third, fourth).map(done),
         MachineCall::Start => start(world, caller, first, [second, third, fourth]).map(done),
         MachineCall::PowerOff if caller == world.root => {
             exit(if first == 0 { Exit::Success } else { Exit::Failure })
@@ -125,11 +146,13 @@ fn machine_call(world: &mut World, caller: DomainId, call: MachineCall, register
         MachineCall::PowerOff => Err(Status::MissingRight),
         MachineCall::Statistics => Ok((statistics(world), 0)),
         MachineCall::HandleFaults => handle_faults(own(world, caller)?, first, second).map(done),
-        MachineCall::Yield | MachineCall::Wait | MachineCall::Exit => Err(Status::NoSuchCall),
+        MachineCall::Yield | MachineCall::Wait | MachineCall::Exit | MachineCall::FrameNames => {
+            Err(Status::NoSuchCall)
+        }
     }
 }
 
-fn own(world: &mut World, caller: DomainId) -> Result<&mut Resident> {
+pub(super) fn own(world: &mut World, caller: DomainId) -> Result<&mut Resident> {
     world.kernel.machine_mut().resident_mut(caller).ok_or(Status::DomainGone)
 }
 
@@ -139,69 +162,6 @@ fn print(resident: &Resident, length: u64) -> Result<()> {
     let text = text.get_mut(..length).ok_or(Status::BadArgument)?;
     resident.gate.first().read(0, text);
     console::print_foreign(text);
-    Ok(())
-}
-
-fn allocate(resident: &mut Resident, pages: u64, node: u64) -> Result {
-    let node = match node {
-        u64::MAX => None,
-        node if node < frames::MAX_NODES as u64 => Some(node as usize),
-        _ => return Err(Status::BadArgument),
-    };
-    let pages = u32::try_from(pages).ok().filter(|pages| (1..=object::MAX_PAGES).contains(pages));
-    let pages = pages.ok_or(Status::BadArgument)?;
-    if !resident.has_room() {
-        return Err(Status::ObjectsFull);
-    }
-    let memory = Memory::new(resident.domain, pages, node).ok_or(Status::ObjectsFull)?;
-    Ok(([0; 6], resident.keep(Handle::Memory(memory))?))
-}
-
-fn map(resident: &mut Resident, handle: u64, address: u64, access: u64) -> Result<()> {
-    let access = Access::from_number(access).ok_or(Status::BadArgument)?;
-    let memory = resident.memory(handle)?.clone();
-    match access {
-        Access::Write if !memory.is_writer(resident.domain) => Err(Status::MissingRight),
-        Access::Execute if !memory.is_sealed() => Err(Status::NotSealed),
-        _ => resident.mapped.map(&memory, address, access),
-    }
-}
-
-fn unmap(resident: &mut Resident, address: u64) -> Result<()> {
-    let memory = resident.mapped.unmap(address)?;
-    // Only the caller's core can have used these tables.
-    run::load_space(resident.mapped.root());
-    drop(memory);
-    Ok(())
-}
-
-/// Maps memory of the caller's in a domain that it is making.
-fn place(
-    world: &mut World,
-    caller: DomainId,
-    (gate, handle): (u64, u64),
-    address: u64,
-    access: u64,
-) -> Result<()> {
-    let access = Access::from_number(access).ok_or(Status::BadArgument)?;
-    let resident = own(world, caller)?;
-    let Handle::Gate(child) = *resident.handle(gate)? else { return Err(Status::NoHandle) };
-    let is_own = resident.memory(handle)?.is_writer(caller);
-    let is_sealed = resident.memory(handle)?.is_sealed();
-    let is_only = resident.memory(handle)?.is_only_reference();
-    if !(is_own && is_only || is_sealed && access != Access::Write) {
-        return Err(Status::MissingRight);
-    }
-    let memory = resident.memory(handle)?.clone();
-    let new = world.kernel.machine_mut().resident_mut(child).filter(|child| child.state == State::New);
-    new.ok_or(Status::DomainGone)?.mapped.map(&memory, address, access)?;
-    match access {
-        Access::Write => {
-            memory.set_writer(child);
-            own(world, caller)?.release(handle)?;
-        }
-        _ => memory.set_writer(NOBODY),
-    }
     Ok(())
 }
 

@@ -6,6 +6,7 @@ use feuerbird_exokernel::DomainId;
 
 use crate::domain::machine::Native;
 use crate::domain::resident::{Handle, Resident, State};
+use crate::memory::frames::Wanted;
 use crate::memory::layout::{PAGE_BYTES, USER_END};
 use crate::memory::object::{Memory, NOBODY};
 
@@ -33,8 +34,9 @@ pub(crate) fn load(machine: &mut Native, domain: DomainId, file: &[u8], argument
     // A page stays empty between the stack and the gate.
     let top = GATE_ADDRESS - PAGE_BYTES;
     resident.mapped.map(&stack, top - stack.bytes(), Access::Write).map_err(Error::Memory)?;
-    let whole = memory(NOBODY, file.len() as u64).map_err(Error::Memory)?;
+    let whole = memory(domain, file.len() as u64).map_err(Error::Memory)?;
     whole.write(0, file);
+    whole.set_writer(NOBODY);
     let handle = resident.keep(Handle::Memory(whole)).map_err(Error::Memory)?;
     if program.entry() >= USER_END {
         return Err(Error::Memory(Status::BadArgument));
@@ -54,12 +56,15 @@ fn load_segment(resident: &mut Resident, segment: &Segment<'_>) -> Result<(), St
     };
     let offset = segment.address % PAGE_BYTES;
     let bytes = offset.checked_add(segment.length).ok_or(Status::BadArgument)?;
-    let memory = memory(if access == Access::Write { resident.domain } else { NOBODY }, bytes)?;
+    let memory = memory(resident.domain, bytes)?;
     memory.write(offset as usize, segment.bytes);
+    if access != Access::Write {
+        memory.set_writer(NOBODY);
+    }
     resident.mapped.map(&memory, segment.address - offset, access)
 }
 
-fn memory(writer: DomainId, bytes: u64) -> Result<Memory, Status> {
+fn memory(domain: DomainId, bytes: u64) -> Result<Memory, Status> {
     let pages = u32::try_from(bytes.div_ceil(PAGE_BYTES)).map_err(|_| Status::BadArgument)?;
-    Memory::new(writer, pages, None).ok_or(Status::ObjectsFull)
+    Memory::new(domain, pages, Wanted::Any)
 }

@@ -10,7 +10,9 @@ use crate::cpu::{apic, clock, core};
 use crate::domain::resident::{Handle, Mapped, Resident, State};
 use crate::domain::slices::Slices;
 use crate::domain::upcalls::Upcalls;
+use crate::memory::object::Memory;
 use crate::memory::paging::KernelSpace;
+use crate::memory::{frames, quota};
 
 /// What the machine knows of a core.
 #[derive(Debug)]
@@ -27,6 +29,8 @@ pub(crate) struct CoreState {
 /// The machine below the exokernel.
 pub(crate) struct Native {
     pub(crate) kernel_space: KernelSpace,
+    /// The list of free frames, which the kernel keeps up to date.
+    pub(crate) free_map: Memory,
     /// By the index of a domain.
     residents: Vec<Option<Resident>>,
     upcalls: Vec<Upcalls>,
@@ -37,11 +41,17 @@ pub(crate) struct Native {
 
 impl Native {
     /// A machine without domains.
+    ///
+    /// # Panics
+    /// Where there is no memory to begin with.
     pub(crate) fn new(kernel_space: KernelSpace, limits: &Limits, cores: usize) -> Self {
+        assert!(limits.domains as usize <= quota::MAX_DOMAINS, "an account for each domain");
+        let (first, pages) = frames::publish();
         let domains = 0..limits.domains;
         let core = |_| CoreState { current: None, remains: None, is_idle: false, slices: Slices::new() };
         Self {
             kernel_space,
+            free_map: Memory::of_kernel(first, pages).expect("a place among no memory objects"),
             residents: domains.clone().map(|_| None).collect(),
             upcalls: domains.map(|_| Upcalls::new()).collect(),
             cores: (0..cores).map(core).collect(),
@@ -49,15 +59,29 @@ impl Native {
         }
     }
 
-    /// Makes room for a domain, on the core with the fewest.
-    pub(crate) fn settle(&mut self, domain: DomainId) -> Result<(), Status> {
+    /// Makes room for the first domain, whose all frames are.
+    ///
+    /// # Errors
+    /// [`Status::ObjectsFull`].
+    pub(crate) fn settle_first(&mut self, domain: DomainId) -> Result<(), Status> {
+        quota::begin(domain, frames::free());
+        self.settle(domain)
+    }
+
+    /// Makes room for a domain that has an account, on the core with the fewest.
+    fn settle(&mut self, domain: DomainId) -> Result<(), Status> {
         let fewest = (0..self.cores.len()).min_by_key(|core| self.cores[*core].slices.count());
         let core = fewest.filter(|core| self.cores[*core].slices.has_room()).ok_or(Status::ObjectsFull)?;
-        let resident = Resident::new(domain, core, &self.kernel_space).ok_or(Status::ObjectsFull)?;
+        let resident = Resident::new(domain, core, &self.kernel_space)?;
         *self.residents.get_mut(domain.index()).ok_or(Status::ObjectsFull)? = Some(resident);
         self.upcalls[domain.index()].clear();
         self.cores[core].slices.give(domain);
         Ok(())
+    }
+
+    /// All that are there.
+    pub(crate) fn residents(&self) -> impl Iterator<Item = &Resident> {
+        self.residents.iter().flatten()
     }
 
     /// A domain that is there.
@@ -116,7 +140,10 @@ impl Machine for Native {
     }
 
     fn create_domain(&mut self, domain: DomainId) -> Result<Option<Handle>, Status> {
-        self.settle(domain)?;
+        // Domains are only made by calls, so that the core's current one is who asks.
+        let creator = self.cores[core::number()].current.ok_or(Status::DomainGone)?;
+        quota::open(domain, creator)?;
+        self.settle(domain).inspect_err(|_| quota::close(domain))?;
         Ok(Some(Handle::Gate(domain)))
     }
 
@@ -126,6 +153,7 @@ impl Machine for Native {
         // Whoever still has them mapped sees that nothing of this domain is valid.
         (0..512).for_each(|word| resident.words.first().set_word(word, 0));
         self.upcalls[domain.index()].clear();
+        resident.mapped.tables().stop_paying();
         let core = &mut self.cores[resident.core];
         core.slices.take_back(domain);
         if core.current == Some(domain) {
@@ -135,6 +163,7 @@ impl Machine for Native {
         } else {
             resident.mapped.end();
         }
+        quota::close(domain);
     }
 
     fn validity_words(&self, domain: DomainId) -> Option<Handle> {
@@ -153,7 +182,7 @@ impl Machine for Native {
 
     fn check_sealed(&self, domain: DomainId, memory: &Handle, bytes: u64) -> Result<(), Status> {
         let Handle::Memory(memory) = memory else { return Err(Status::NoHandle) };
-        match (memory.bytes() == bytes, memory.is_writer(domain)) {
+        match (memory.bytes() == bytes, memory.writer() == domain) {
             (false, _) => Err(Status::BadArgument),
             (true, false) => Err(Status::NotSealed),
             (true, true) => Ok(()),

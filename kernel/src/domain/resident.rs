@@ -5,15 +5,12 @@ use feuerbird_exokernel::DomainId;
 use zerocopy::IntoBytes;
 
 use crate::cpu::state::{FloatState, Registers};
-use crate::memory::layout::PAGE_BYTES;
-use crate::memory::object::{Memory, NOBODY};
+use crate::memory::frames::{Chains, Wanted};
+use crate::memory::object::{self, KERNEL, Memory};
 use crate::memory::paging::{AddressSpace, Flags, KernelSpace, MapError};
 
 /// How many handles a domain can have.
 const HANDLES: usize = 64;
-
-/// How many mappings.
-const MAPPINGS: usize = 64;
 
 /// What is passed to a domain beside a record.
 #[derive(Clone, Debug)]
@@ -37,18 +34,10 @@ pub(crate) enum State {
     Calling,
 }
 
-/// Memory, mapped.
-#[derive(Debug)]
-struct Mapping {
-    address: u64,
-    memory: Memory,
-}
-
-/// What a domain has mapped, and the tables that say so. Goes with the domain, or later when a core still uses it.
+/// What a domain has mapped: its page tables. They go with the domain, or later when a core still uses them.
 #[derive(Debug)]
 pub(crate) struct Mapped {
     space: AddressSpace,
-    mappings: [Option<Mapping>; MAPPINGS],
 }
 
 /// One domain.
@@ -76,18 +65,23 @@ pub(crate) struct Resident {
 }
 
 impl Resident {
-    /// A domain with a gate page and validity words, and nothing else. `None` where memory is short.
-    pub(crate) fn new(domain: DomainId, core: usize, kernel: &KernelSpace) -> Option<Self> {
-        let gate = Memory::new(domain, 1, None)?;
-        let words = Memory::new(NOBODY, 1, None)?;
-        let mut mapped = Mapped { space: AddressSpace::new(kernel)?, mappings: [const { None }; MAPPINGS] };
-        if mapped.map(&gate, GATE_ADDRESS, Access::Write).is_err() {
+    /// A domain with a gate page and validity words, and nothing else.
+    ///
+    /// # Errors
+    /// [`Status::ObjectsFull`], [`Status::QuotaExceeded`].
+    pub(crate) fn new(domain: DomainId, core: usize, kernel: &KernelSpace) -> Result<Self, Status> {
+        let gate = Memory::new(domain, 1, Wanted::Any)?;
+        let words = Memory::new(domain, 1, Wanted::Any)?;
+        words.set_writer(KERNEL);
+        let mut mapped = Mapped { space: AddressSpace::new(domain, kernel).map_err(status)? };
+        if let Err(status) = mapped.map(&gate, GATE_ADDRESS, Access::Write) {
+            mapped.space.stop_paying();
             mapped.end();
-            return None;
+            return Err(status);
         }
         let handles = [const { None }; HANDLES];
         let (registers, float) = (Registers::USER, FloatState::FRESH);
-        Some(Self {
+        Ok(Self {
             domain,
             state: State::New,
             core,
@@ -164,42 +158,50 @@ impl Mapped {
 
     /// Maps memory whole, or not at all.
     pub(crate) fn map(&mut self, memory: &Memory, address: u64, access: Access) -> Result<(), Status> {
-        let place = self.mappings.iter().position(Option::is_none).ok_or(Status::ObjectsFull)?;
-        let flags = match access {
-            Access::Read => Flags::USER_READ,
-            Access::Write => Flags::USER_WRITE,
-            Access::Execute => Flags::USER_EXECUTE,
-        };
-        let end = address.checked_add(memory.bytes()).ok_or(Status::BadArgument)?;
-        for (page, frame) in (address..end).step_by(PAGE_BYTES as usize).zip(memory.frames()) {
-            if let Err(error) = self.space.map(page, frame, flags) {
-                self.unmap_pages(address, page);
-                return Err(match error {
-                    MapError::BadAddress | MapError::Occupied => Status::BadArgument,
-                    MapError::NoFrames => Status::ObjectsFull,
-                });
-            }
-        }
-        self.mappings[place] = Some(Mapping { address, memory: memory.clone() });
-        Ok(())
+        self.space.map(address, memory, 0..memory.pages(), flags(access)).map_err(status)
     }
 
-    /// Takes away what was mapped at an address. The processor is to be flushed before its frames are used again, which is why
-    /// the memory is returned.
-    pub(crate) fn unmap(&mut self, address: u64) -> Result<Memory, Status> {
-        let is_it = |mapping: &Option<Mapping>| mapping.as_ref().is_some_and(|it| it.address == address);
-        let place = self.mappings.iter().position(is_it).ok_or(Status::BadArgument)?;
-        let mapping = self.mappings[place].take().ok_or(Status::BadArgument)?;
-        self.unmap_pages(address, address + mapping.memory.bytes());
-        Ok(mapping.memory)
+    /// Takes away memory that was mapped whole at an address. The processor is to be flushed before anybody runs.
+    pub(crate) fn unmap(&mut self, address: u64) -> Result<(), Status> {
+        let frame = self.space.mapped_at(address).ok_or(Status::BadArgument)?;
+        let object = object::Mapped::of(&Chains::look(), frame).ok_or(Status::BadArgument)?;
+        if object.first() != frame {
+            return Err(Status::BadArgument);
+        }
+        self.space.unmap(address, object.pages()).map(|_| ()).map_err(status)
+    }
+
+    /// The tables, to be changed page by page.
+    pub(crate) fn space(&mut self) -> &mut AddressSpace {
+        &mut self.space
+    }
+
+    /// As [`space`](Self::space), to look at.
+    pub(crate) fn tables(&self) -> &AddressSpace {
+        &self.space
     }
 
     /// Gives everything back. No core uses the tables any more.
     pub(crate) fn end(self) {
         self.space.end();
     }
+}
 
-    fn unmap_pages(&mut self, start: u64, end: u64) {
-        (start..end).step_by(PAGE_BYTES as usize).for_each(|page| self.space.unmap(page));
+/// What the processor is told of an access.
+pub(crate) fn flags(access: Access) -> Flags {
+    match access {
+        Access::Read => Flags::USER_READ,
+        Access::Write => Flags::USER_WRITE,
+        Access::Execute => Flags::USER_EXECUTE,
+    }
+}
+
+/// What a caller is told of tables that were not changed.
+pub(crate) fn status(error: MapError) -> Status {
+    match error {
+        MapError::BadAddress | MapError::Occupied | MapError::Empty => Status::BadArgument,
+        MapError::Forbidden => Status::MissingRight,
+        MapError::NoFrames => Status::ObjectsFull,
+        MapError::NoQuota => Status::QuotaExceeded,
     }
 }

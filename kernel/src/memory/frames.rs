@@ -1,12 +1,14 @@
 //! Frames: which are free, on which node, and chains of those that are not.
 //!
 //! One entry for each frame of the machine. An entry is in one list at a time: the free list of its node, or the chain of the
-//! memory object that it belongs to; taking and giving one frame is constant.
+//! memory object that it belongs to; taking and giving one frame is constant. Which frames are free is published: in pages that the
+//! kernel keeps up to date and that domains may map for reading, as `abi::FreeMap` says, so that a LibOS can ask for a frame by name.
 
 use alloc::vec::Vec;
 
+use feuerbird_abi::free_map;
 use feuerbird_boot::{PhysicalRange, acpi};
-use spin::Mutex;
+use spin::{Mutex, MutexGuard};
 
 use crate::memory::direct::Frame;
 use crate::memory::layout::PAGE_BYTES;
@@ -16,13 +18,21 @@ use crate::memory::map::MemoryMap;
 const NONE: u32 = u32::MAX;
 
 /// The nodes that have a free list; memory of later ones counts as the last one's.
-pub(crate) const MAX_NODES: usize = 8;
+pub(crate) const MAX_NODES: usize = free_map::NODES;
+
+/// What stands in the entry of a frame that is no memory object's: it is free, a page table, or the kernel's.
+const NO_OBJECT: u16 = u16::MAX;
+
+/// How many frames a page of the published bitmap has.
+const FRAMES_PER_PAGE: u32 = 8 * PAGE_BYTES as u32;
 
 /// What is known of a frame.
 #[derive(Clone, Copy, Debug)]
 struct Entry {
     next: u32,
     previous: u32,
+    /// The number of the memory object that it belongs to.
+    object: u16,
     node: u8,
     state: State,
 }
@@ -40,6 +50,18 @@ enum State {
 pub(crate) struct Frames {
     entries: Vec<Entry>,
     free: [FreeList; MAX_NODES],
+    /// The pages that say which frames are free: counts first, then the bitmap.
+    published: Vec<Frame>,
+}
+
+/// Which frame is wanted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Wanted {
+    Any,
+    /// One of this node.
+    On(usize),
+    /// The one with this number.
+    Named(u32),
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -52,19 +74,25 @@ struct FreeList {
 ///
 /// # Locking
 /// The innermost lock: taken for one frame at a time, and nothing else is taken under it.
-static FRAMES: Mutex<Frames> =
-    Mutex::new(Frames { entries: Vec::new(), free: [FreeList { head: NONE, count: 0 }; MAX_NODES] });
+static FRAMES: Mutex<Frames> = Mutex::new(Frames {
+    entries: Vec::new(),
+    free: [FreeList { head: NONE, count: 0 }; MAX_NODES],
+    published: Vec::new(),
+});
 
 /// How large the table for so much memory is, in bytes.
 pub(crate) fn table_bytes(memory_end: u64) -> u64 {
-    (memory_end / PAGE_BYTES + 1) * size_of::<Entry>() as u64
+    let frames = memory_end / PAGE_BYTES + 1;
+    let pages = frames / u64::from(FRAMES_PER_PAGE) + 2;
+    frames * size_of::<Entry>() as u64 + pages * size_of::<Frame>() as u64
 }
 
 /// Makes the table, with all that is left of the memory map free.
 pub(crate) fn start(map: &MemoryMap, srat: Option<&[u8]>) {
     let mut frames = FRAMES.lock();
     let count = (map.end() / PAGE_BYTES) as usize;
-    frames.entries = alloc::vec![Entry { next: NONE, previous: NONE, node: 0, state: State::Absent }; count];
+    let absent = Entry { next: NONE, previous: NONE, object: NO_OBJECT, node: 0, state: State::Absent };
+    frames.entries = alloc::vec![absent; count];
     if let Some(srat) = srat {
         // A table that is not in order leaves frames on node 0.
         let _ = acpi::memory_nodes(srat, |range, node| frames.set_node(range, node));
@@ -76,21 +104,38 @@ pub(crate) fn start(map: &MemoryMap, srat: Option<&[u8]>) {
     }
 }
 
-/// Takes a frame, of a node if one is named, with whatever was in it.
-pub(crate) fn take(node: Option<usize>) -> Option<Frame> {
+/// Publishes which frames are free, from now on; returns the pages, as a chain.
+///
+/// # Panics
+/// Where there are no frames for it: the kernel cannot start then.
+pub(crate) fn publish() -> (Frame, u32) {
+    let count = FRAMES.lock().entries.len() as u32;
+    let pages = 1 + count.div_ceil(FRAMES_PER_PAGE);
+    let taken: Vec<_> = (0..pages)
+        .map(|_| take(Wanted::Any).expect("frames for the list of free ones"))
+        .inspect(|frame| frame.clear())
+        .collect();
+    let head = taken.iter().rfold(None, |head, frame| {
+        chain(*frame, head);
+        Some(*frame)
+    });
     let mut frames = FRAMES.lock();
-    let node = match node {
-        Some(node) => node,
-        None => (0..MAX_NODES).find(|node| frames.free[*node].count > 0)?,
-    };
-    let number = frames.free.get(node)?.head;
-    frames.detach(number).then(|| frame(number))
+    taken[0].set_word(free_map::FRAMES, count.into());
+    frames.published = taken;
+    frames.publish_runs();
+    (0..count).for_each(|number| frames.publish(number));
+    (head.expect("at least one page"), pages)
 }
 
-/// Takes that very frame, if it is free.
-#[expect(dead_code, reason = "an allocation by physical name has no system call yet")]
-pub(crate) fn take_named(number: u32) -> Option<Frame> {
-    FRAMES.lock().detach(number).then(|| frame(number))
+/// Takes a frame, with whatever was in it.
+pub(crate) fn take(wanted: Wanted) -> Option<Frame> {
+    let mut frames = FRAMES.lock();
+    let number = match wanted {
+        Wanted::Named(number) => number,
+        Wanted::On(node) => frames.free.get(node)?.head,
+        Wanted::Any => frames.free.iter().find(|list| list.count > 0)?.head,
+    };
+    frames.detach(number).then(|| frame(number))
 }
 
 /// Gives back a frame that was taken and is in no chain.
@@ -104,10 +149,35 @@ pub(crate) fn chain(frame: Frame, head: Option<Frame>) {
     frames.entries[frame.number() as usize].next = head.map_or(NONE, Frame::number);
 }
 
+/// Says which memory object a frame belongs to.
+pub(crate) fn assign(frame: Frame, object: u16) {
+    FRAMES.lock().entries[frame.number() as usize].object = object;
+}
+
 /// The frame behind this one in its chain.
 pub(crate) fn next(of: Frame) -> Option<Frame> {
-    let number = FRAMES.lock().entries[of.number() as usize].next;
-    (number != NONE).then(|| frame(number))
+    Chains::look().next(of)
+}
+
+/// The chains, to be looked at many times. Nothing can be taken or given back as long as it lives.
+pub(crate) struct Chains(MutexGuard<'static, Frames>);
+
+impl Chains {
+    pub(crate) fn look() -> Self {
+        Self(FRAMES.lock())
+    }
+
+    /// The frame behind this one in its chain.
+    pub(crate) fn next(&self, of: Frame) -> Option<Frame> {
+        let number = self.0.entries[of.number() as usize].next;
+        (number != NONE).then(|| frame(number))
+    }
+
+    /// The number of the memory object that a frame belongs to.
+    pub(crate) fn object(&self, of: Frame) -> Option<u16> {
+        let entry = self.0.entries.get(of.number() as usize)?;
+        (entry.state == State::Used && entry.object != NO_OBJECT).then_some(entry.object)
+    }
 }
 
 /// How many frames of a node are free.
@@ -147,12 +217,14 @@ impl Frames {
         if next != NONE {
             self.entries[next as usize].previous = number;
         }
-        self.entries[number as usize] = Entry { next, previous: NONE, state: State::Free, ..entry };
+        self.entries[number as usize] =
+            Entry { next, previous: NONE, object: NO_OBJECT, state: State::Free, ..entry };
+        self.publish(number);
     }
 
     /// Takes a frame out of its free list; whether it was in one.
     fn detach(&mut self, number: u32) -> bool {
-        let Some(&Entry { next, previous, node, state }) = self.entries.get(number as usize) else {
+        let Some(&Entry { next, previous, node, state, .. }) = self.entries.get(number as usize) else {
             return false;
         };
         if state != State::Free {
@@ -167,7 +239,33 @@ impl Frames {
         if next != NONE {
             self.entries[next as usize].previous = previous;
         }
-        self.entries[number as usize] = Entry { next: NONE, previous: NONE, node, state: State::Used };
+        self.entries[number as usize] =
+            Entry { next: NONE, previous: NONE, object: NO_OBJECT, node, state: State::Used };
+        self.publish(number);
         true
+    }
+
+    /// Writes into the published pages whether a frame is free, and how many of its node are.
+    fn publish(&self, number: u32) {
+        let Some(page) = self.published.get(1 + (number / FRAMES_PER_PAGE) as usize) else { return };
+        let Entry { node, state, .. } = self.entries[number as usize];
+        let (word, bit) = ((number % FRAMES_PER_PAGE / 64) as usize, 1 << (number % 64));
+        let others = page.word(word) & !bit;
+        page.set_word(word, if state == State::Free { others | bit } else { others });
+        let count = self.free[usize::from(node)].count;
+        self.published[0].set_word(free_map::FREE + usize::from(node), count.into());
+    }
+
+    /// Writes down which frames are whose node's, as far as there is room.
+    fn publish_runs(&self) {
+        let mut place = free_map::RUNS;
+        for run in self.entries.chunk_by(|one, other| one.node == other.node) {
+            if place + 1 >= free_map::WORDS_BEFORE_BITMAP {
+                return;
+            }
+            self.published[0].set_word(place, run.len() as u64);
+            self.published[0].set_word(place + 1, run[0].node.into());
+            place += 2;
+        }
     }
 }

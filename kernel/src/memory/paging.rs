@@ -4,14 +4,22 @@
 //! [`cpu`](crate::cpu)) relies on this: the upper half of every root is the kernel's, the same in all of them and never changed after
 //! boot.
 
+use core::ops::Range;
+
 use bitflags::bitflags;
+use feuerbird_exokernel::DomainId;
 
 use crate::memory::direct::Frame;
-use crate::memory::frames;
+use crate::memory::frames::{self, Chains, Wanted};
 use crate::memory::layout::{
     DEVICES_BASE, DIRECT_BASE, Image, KERNEL_BASE, PAGE_BYTES, STACKS_BASE, USER_END, USER_START,
 };
 use crate::memory::map::MemoryMap;
+use crate::memory::object::{Mapped, Memory};
+use crate::memory::quota;
+
+/// The most page tables that one domain can have: what bounds the work of looking at all that it has mapped.
+const MAX_TABLES: u32 = 1024;
 
 const LARGE_BYTES: u64 = 2 << 20;
 const ADDRESS: u64 = 0x000f_ffff_ffff_f000;
@@ -55,26 +63,42 @@ impl Flags {
 /// Why a page was not mapped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum MapError {
-    /// The address is not a page's start between [`USER_START`] and [`USER_END`].
+    /// Not all of it are pages between [`USER_START`] and [`USER_END`].
     BadAddress,
     /// Something is mapped there.
     Occupied,
-    /// No frame is left for a table.
+    /// Nothing is mapped there.
+    Empty,
+    /// The access is not this domain's to have.
+    Forbidden,
+    /// No frame is left for a table, or the domain has too many tables.
     NoFrames,
+    /// The domain cannot pay for a table.
+    NoQuota,
 }
 
 /// One domain's page tables. To be given back by [`AddressSpace::end`].
+///
+/// # Invariant
+/// Every entry that maps a page names a frame of a memory object, and is one of that object's references.
 #[derive(Debug)]
 pub(crate) struct AddressSpace {
     root: Frame,
+    /// Whose it is, who pays for the tables.
+    domain: DomainId,
+    tables: u32,
 }
 
 impl AddressSpace {
-    /// A space with nothing in it but the kernel; `None` where no frame is left.
-    pub(crate) fn new(kernel: &KernelSpace) -> Option<Self> {
-        let root = cleared_frame()?;
+    /// A space with nothing in it but the kernel.
+    ///
+    /// # Errors
+    /// [`MapError::NoFrames`], [`MapError::NoQuota`].
+    pub(crate) fn new(domain: DomainId, kernel: &KernelSpace) -> Result<Self, MapError> {
+        quota::charge(domain, 1).map_err(|_| MapError::NoQuota)?;
+        let root = cleared_frame().ok_or(MapError::NoFrames).inspect_err(|_| quota::refund_of(domain, 1))?;
         (USER_ENTRIES..512).for_each(|index| root.set_word(index, kernel.root.word(index)));
-        Some(Self { root })
+        Ok(Self { root, domain, tables: 1 })
     }
 
     /// The physical address of its root.
@@ -82,26 +106,221 @@ impl AddressSpace {
         self.root.address()
     }
 
-    /// Maps a frame at a domain's address.
-    pub(crate) fn map(&mut self, address: u64, frame: Frame, flags: Flags) -> Result<(), MapError> {
-        check_user(address)?;
-        map(self.root, address, frame.address(), flags | Flags::USER, 0)
+    /// How many frames the tables are.
+    pub(crate) fn tables(&self) -> u32 {
+        self.tables
     }
 
-    /// Takes away what is mapped at a domain's address. The processor may remember it until its next flush.
-    pub(crate) fn unmap(&mut self, address: u64) {
-        if check_user(address).is_ok()
-            && let Some(table) = leaf_table(self.root, address)
-        {
-            table.set_word(index(address, 0), 0);
+    /// Maps pages of memory from its page `first` on, all or none; each is a reference.
+    pub(crate) fn map(
+        &mut self,
+        address: u64,
+        memory: &Memory,
+        pages: Range<u32>,
+        flags: Flags,
+    ) -> Result<(), MapError> {
+        let count = pages.end.saturating_sub(pages.start);
+        check_user(address, count)?;
+        if pages.end > memory.pages() {
+            return Err(MapError::BadAddress);
         }
+        let mut next = memory.frame(pages.start);
+        let mut done = 0;
+        for part in parts(address, count) {
+            let table = self.make_leaf_table(part.address);
+            let mapped = table.and_then(|table| fill(table, &part, &mut next, flags));
+            if let Err(error) = mapped {
+                memory.add_mapped(done);
+                let taken_back = if done > 0 { self.unmap(address, done) } else { Ok(0) };
+                return taken_back.and(Err(error));
+            }
+            done += part.entries.len() as u32;
+        }
+        memory.add_mapped(done);
+        Ok(())
     }
 
-    /// Gives back the tables, not what they map. No processor uses them any more.
+    /// Takes away whatever is mapped in a range; returns how many pages that were. The processor may remember them until its next
+    /// flush, which must come before anybody runs.
+    pub(crate) fn unmap(&mut self, address: u64, pages: u32) -> Result<u32, MapError> {
+        check_user(address, pages)?;
+        let tables = parts(address, pages).filter_map(|part| Some((self.leaf_table(part.address)?, part)));
+        Ok(tables.map(|(table, part)| clear(table, part.entries)).sum())
+    }
+
+    /// Changes what may be done with pages, all or none; what each belongs to must be as `may` says. The processor may remember
+    /// them as they were until its next flush.
+    pub(crate) fn protect(
+        &mut self,
+        address: u64,
+        pages: u32,
+        flags: Flags,
+        may: impl Fn(Mapped) -> bool,
+    ) -> Result<(), MapError> {
+        check_user(address, pages)?;
+        for part in parts(address, pages) {
+            let table = self.leaf_table(part.address).ok_or(MapError::Empty)?;
+            let chains = Chains::look();
+            for index in part.entries {
+                let object = mapped_frame(table.word(index)).and_then(|frame| Mapped::of(&chains, frame));
+                if !may(object.ok_or(MapError::Empty)?) {
+                    return Err(MapError::Forbidden);
+                }
+            }
+        }
+        for part in parts(address, pages) {
+            let Some(table) = self.leaf_table(part.address) else { continue };
+            for index in part.entries {
+                table.set_word(index, table.word(index) & ADDRESS | flags.bits());
+            }
+        }
+        Ok(())
+    }
+
+    /// What is mapped at a page's address: its frame.
+    pub(crate) fn mapped_at(&self, address: u64) -> Option<Frame> {
+        check_user(address, 1).ok()?;
+        mapped_frame(self.leaf_table(address)?.word(index(address, 0)))
+    }
+
+    /// Shows every mapped page: its address, its entry, its frame.
+    pub(crate) fn for_each_page(&self, mut show: impl FnMut(u64, Flags, Frame)) {
+        self.for_each_leaf_table(|address, table| {
+            for index in 0..512 {
+                let entry = table.word(index);
+                if let Some(frame) = mapped_frame(entry) {
+                    show(address + index as u64 * PAGE_BYTES, Flags::from_bits_truncate(entry), frame);
+                }
+            }
+        });
+    }
+
+    /// Whether the kernel's half is what it is everywhere.
+    pub(crate) fn has_kernel(&self, kernel: &KernelSpace) -> bool {
+        (USER_ENTRIES..512).all(|index| self.root.word(index) == kernel.root.word(index))
+    }
+
+    /// Gives back the tables, and the references to what they map. No processor uses them any more, and the domain does not pay for
+    /// them any more: see [`AddressSpace::stop_paying`].
     pub(crate) fn end(self) {
         (0..USER_ENTRIES).filter_map(|index| child(self.root, index)).for_each(|table| give_tables(table, 2));
         frames::give(self.root);
     }
+
+    /// The domain is about to end.
+    pub(crate) fn stop_paying(&self) {
+        quota::refund_of(self.domain, self.tables);
+    }
+
+    fn leaf_table(&self, address: u64) -> Option<Frame> {
+        (1..=3).rev().try_fold(self.root, |table, level| child(table, index(address, level)))
+    }
+
+    /// The table that maps an address's page, made where there is none.
+    fn make_leaf_table(&mut self, address: u64) -> Result<Frame, MapError> {
+        let mut table = self.root;
+        for level in (1..=3).rev() {
+            let place = index(address, level);
+            table = match child(table, place) {
+                Some(below) => below,
+                None => self.make_table(table, place)?,
+            };
+        }
+        Ok(table)
+    }
+
+    fn make_table(&mut self, above: Frame, place: usize) -> Result<Frame, MapError> {
+        if self.tables >= MAX_TABLES {
+            return Err(MapError::NoFrames);
+        }
+        quota::charge(self.domain, 1).map_err(|_| MapError::NoQuota)?;
+        let made = table_below(above, place, Flags::USER);
+        let made = made.inspect_err(|_| quota::refund_of(self.domain, 1))?;
+        self.tables += 1;
+        Ok(made)
+    }
+
+    fn for_each_leaf_table(&self, mut show: impl FnMut(u64, Frame)) {
+        let below = |table: Frame, level: u32, start: u64| {
+            (0..512).filter_map(move |index| {
+                Some((start + ((index as u64) << (12 + 9 * level)), child(table, index)?))
+            })
+        };
+        for (start, table) in below(self.root, 3, 0).filter(|(start, _)| *start < USER_END) {
+            for (start, table) in below(table, 2, start) {
+                below(table, 1, start).for_each(|(start, leaf)| show(start, leaf));
+            }
+        }
+    }
+}
+
+/// Pages that one table maps.
+struct Part {
+    address: u64,
+    entries: Range<usize>,
+}
+
+/// A range of a domain's addresses, table by table.
+fn parts(address: u64, pages: u32) -> impl Iterator<Item = Part> {
+    let end = address + u64::from(pages) * PAGE_BYTES;
+    let mut next = address;
+    core::iter::from_fn(move || {
+        let address = next;
+        let first = index(address, 0);
+        let count = ((end - address) / PAGE_BYTES).min(512 - first as u64);
+        next += count * PAGE_BYTES;
+        (count > 0).then_some(Part { address, entries: first..first + count as usize })
+    })
+}
+
+/// Fills the entries of one table from a chain of frames, all or none.
+fn fill(table: Frame, part: &Part, next: &mut Option<Frame>, flags: Flags) -> Result<(), MapError> {
+    if part.entries.clone().any(|index| table.word(index) != 0) {
+        return Err(MapError::Occupied);
+    }
+    let chains = Chains::look();
+    for index in part.entries.clone() {
+        // As long as the memory is: the range was checked.
+        let Some(frame) = *next else { return Err(MapError::BadAddress) };
+        table.set_word(index, frame.address() | flags.bits());
+        *next = chains.next(frame);
+    }
+    Ok(())
+}
+
+/// Empties entries of one table, and lets go of what they named.
+fn clear(table: Frame, entries: Range<usize>) -> u32 {
+    let (mut start, mut removed) = (entries.start, 0);
+    while start < entries.end {
+        let (object, count, next) = clear_run(table, start..entries.end);
+        if let Some(object) = object {
+            object.subtract(count);
+        }
+        (start, removed) = (next, removed + count);
+    }
+    removed
+}
+
+/// Empties entries as long as they are one object's; which, how many, and where it stopped.
+fn clear_run(table: Frame, entries: Range<usize>) -> (Option<Mapped>, u32, usize) {
+    let chains = Chains::look();
+    let (mut found, mut count) = (None, 0);
+    for index in entries.clone() {
+        let Some(frame) = mapped_frame(table.word(index)) else { continue };
+        let object = Mapped::of(&chains, frame);
+        if count > 0 && object != found {
+            return (found, count, index);
+        }
+        table.set_word(index, 0);
+        (found, count) = (object, count + 1);
+    }
+    (found, count, entries.end)
+}
+
+/// The frame that an entry of a domain's lowest tables maps.
+fn mapped_frame(entry: u64) -> Option<Frame> {
+    // SAFETY: by the invariant of `AddressSpace`.
+    (entry != 0).then(|| unsafe { Frame::new(((entry & ADDRESS) / PAGE_BYTES) as u32) })
 }
 
 /// The kernel's half, with nothing in the other one.
@@ -191,8 +410,9 @@ fn image_flags(image: &Image, address: u64) -> Flags {
     }
 }
 
-fn check_user(address: u64) -> Result<(), MapError> {
-    let is_inside = (USER_START..USER_END).contains(&address);
+fn check_user(address: u64, pages: u32) -> Result<(), MapError> {
+    let end = address.checked_add(u64::from(pages) * PAGE_BYTES).ok_or(MapError::BadAddress)?;
+    let is_inside = pages > 0 && address >= USER_START && end <= USER_END;
     if is_inside && address.is_multiple_of(PAGE_BYTES) { Ok(()) } else { Err(MapError::BadAddress) }
 }
 
@@ -236,20 +456,18 @@ fn map(root: Frame, address: u64, physical: u64, flags: Flags, leaf: u32) -> Res
     Ok(())
 }
 
-fn leaf_table(root: Frame, address: u64) -> Option<Frame> {
-    (1..=3).rev().try_fold(root, |table, level| child(table, index(address, level)))
-}
-
 /// Three levels at most, so at most three calls deep.
 fn give_tables(table: Frame, level: u32) {
     if level > 0 {
         (0..512).filter_map(|index| child(table, index)).for_each(|below| give_tables(below, level - 1));
+    } else {
+        clear(table, 0..512);
     }
     frames::give(table);
 }
 
 fn cleared_frame() -> Option<Frame> {
-    let frame = frames::take(None)?;
+    let frame = frames::take(Wanted::Any)?;
     frame.clear();
     Some(frame)
 }

@@ -62,6 +62,7 @@ pub(super) const UNSAFE: &[Exception] = &[
     listed("kernel/programs/src/memory.rs", "memory that the kernel has mapped, as regions with one writer"),
     listed("kernel/programs/src/tests/attack.rs", "does what a domain must not"),
     listed("kernel/programs/src/tests/float.rs", "looks at the vector registers"),
+    listed("kernel/programs/src/tests/space.rs", "touches pages as their mapping changes"),
     listed("kernel/programs/src/child.rs", "reads the program file, which has no writer"),
     listed("tests/tests/quiet.rs", "a global allocator that counts"),
     listed("benches/src/raw.rs", "the limit to compare with: a ring without any protection"),

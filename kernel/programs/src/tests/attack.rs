@@ -5,7 +5,7 @@ use core::arch::asm;
 use crate::gate;
 
 /// How many attacks there are.
-pub(crate) const ATTACKS: u64 = 34;
+pub(crate) const ATTACKS: u64 = 36;
 
 const KERNEL_TEXT: usize = 0xffff_ffff_8010_2000;
 const ALL_MEMORY: usize = 0xffff_8000_0000_0000;
@@ -49,6 +49,8 @@ pub(crate) fn attack(number: u64) {
             31 => overflow_stack(),
             // Single step: the debug exception comes with the next instruction, on its own stack.
             32 => asm!("pushfq", "or qword ptr [rsp], 0x100", "popfq", "nop", "nop"),
+            33 => super::space::write_protected(),
+            34 => super::space::read_unmapped(),
             _ => return call_with_strange_flags_and_stack(),
         }
     }

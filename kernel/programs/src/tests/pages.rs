@@ -161,7 +161,8 @@ pub(super) fn exhausted(ground: &Ground<'_>) -> Checked {
     }
     let [free, ..] = held();
     // A machine with much memory is not used up by so few.
-    ensure(end == Some(Status::ObjectsFull) && free < 512 || end.is_none())?;
+    let is_full = matches!(end, Some(Status::ObjectsFull | Status::QuotaExceeded));
+    ensure(is_full && free < 512 || end.is_none())?;
     for child in children.into_iter().flatten() {
         child.destroy()?;
     }

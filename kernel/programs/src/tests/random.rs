@@ -38,6 +38,7 @@ impl Random {
         match self.below(8) {
             0 => self.next(),
             1..=4 => self.below(24),
+            5 => 0x1030 + self.below(16),
             _ => 0x1000 + self.below(16),
         }
     }

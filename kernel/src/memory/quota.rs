@@ -1,0 +1,158 @@
+//! Who pays for frames, and how many there may be of each one's.
+//!
+//! A domain has an **account** once its creator has handed it an amount; until then its creator's account pays, as that domain could
+//! have used the frames itself. Amounts are handed down, never made: their sum is what the machine had when the first domain
+//! began. When a domain ends, its amount, and whatever it still pays for because others use it, goes back to who handed it down.
+
+use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+
+use feuerbird_abi::Status;
+use feuerbird_exokernel::DomainId;
+
+use crate::memory::object::{self, NOBODY};
+
+/// The most domains at one time.
+pub(crate) const MAX_DOMAINS: usize = 256;
+
+/// One for each domain. Written under the kernel's lock only; atomic so that the table can be a static.
+struct Account {
+    /// The domain, 0 for none.
+    domain: AtomicU64,
+    /// Whose account pays for this domain: its own, or one of those above it.
+    payer: AtomicU64,
+    /// Who handed the amount down, and gets it back.
+    giver: AtomicU64,
+    amount: AtomicU32,
+    used: AtomicU32,
+}
+
+static ACCOUNTS: [Account; MAX_DOMAINS] = [const {
+    Account {
+        domain: AtomicU64::new(0),
+        payer: AtomicU64::new(0),
+        giver: AtomicU64::new(0),
+        amount: AtomicU32::new(0),
+        used: AtomicU32::new(0),
+    }
+}; MAX_DOMAINS];
+
+/// Begins with the first domain: all frames are its.
+pub(crate) fn begin(first: DomainId, frames: u32) {
+    if let Some(account) = ACCOUNTS.get(first.index()) {
+        account.reset(first, first, NOBODY);
+        account.amount.store(frames, Ordering::Relaxed);
+    }
+}
+
+/// A new domain: its creator pays.
+pub(crate) fn open(domain: DomainId, creator: DomainId) -> Result<(), Status> {
+    let payer = payer_of(creator)?;
+    let account = ACCOUNTS.get(domain.index()).ok_or(Status::ObjectsFull)?;
+    account.reset(domain, payer, payer);
+    Ok(())
+}
+
+/// Makes a domain's amount this one: the difference comes from the giver's account, or goes there. `tables` is what the domain
+/// costs already by its page tables, which it pays for itself from now on.
+///
+/// # Errors
+/// [`Status::QuotaExceeded`] where the giver has not so much left, or the domain uses more already.
+pub(crate) fn hand_down(giver: DomainId, domain: DomainId, frames: u32, tables: u32) -> Result<(), Status> {
+    let giver = find(payer_of(giver)?)?;
+    let account = find(domain)?;
+    let is_first = account.payer.load(Ordering::Relaxed) != domain.to_bits();
+    let used = account.used.load(Ordering::Relaxed) + if is_first { tables } else { 0 };
+    let before = account.amount.load(Ordering::Relaxed);
+    let left = giver.left() + before + if is_first { tables } else { 0 };
+    if frames < used || left < frames || core::ptr::eq(giver, account) {
+        return Err(Status::QuotaExceeded);
+    }
+    if is_first {
+        account.payer.store(domain.to_bits(), Ordering::Relaxed);
+        giver.used.fetch_sub(tables, Ordering::Relaxed);
+        account.used.store(tables, Ordering::Relaxed);
+    }
+    giver.amount.store(giver.amount.load(Ordering::Relaxed) + before - frames, Ordering::Relaxed);
+    account.amount.store(frames, Ordering::Relaxed);
+    Ok(())
+}
+
+/// Books frames; returns whose account paid.
+///
+/// # Errors
+/// [`Status::QuotaExceeded`].
+pub(crate) fn charge(domain: DomainId, frames: u32) -> Result<DomainId, Status> {
+    let payer = payer_of(domain)?;
+    let account = find(payer)?;
+    if account.left() < frames {
+        return Err(Status::QuotaExceeded);
+    }
+    account.used.fetch_add(frames, Ordering::Relaxed);
+    Ok(payer)
+}
+
+/// Frames have gone back.
+pub(crate) fn refund(payer: DomainId, frames: u32) {
+    if let Ok(account) = find(payer) {
+        account.used.fetch_sub(frames, Ordering::Relaxed);
+    }
+}
+
+/// As [`refund`], of what that domain's account paid for.
+pub(crate) fn refund_of(domain: DomainId, frames: u32) {
+    if let Ok(payer) = payer_of(domain) {
+        refund(payer, frames);
+    }
+}
+
+/// A domain has ended.
+pub(crate) fn close(domain: DomainId) {
+    let Ok(account) = find(domain) else { return };
+    let heir = account.giver.load(Ordering::Relaxed);
+    account.domain.store(NOBODY.to_bits(), Ordering::Relaxed);
+    for other in &ACCOUNTS {
+        let replace = |field: &AtomicU64| {
+            let _ = field.compare_exchange(domain.to_bits(), heir, Ordering::Relaxed, Ordering::Relaxed);
+        };
+        replace(&other.payer);
+        replace(&other.giver);
+    }
+    let heir = DomainId::from_bits(heir);
+    let (amount, used) = (account.amount.load(Ordering::Relaxed), account.used.load(Ordering::Relaxed));
+    if used > 0 {
+        object::inherit(domain, heir);
+    }
+    if let Ok(heir) = find(heir) {
+        heir.amount.fetch_add(amount, Ordering::Relaxed);
+        heir.used.fetch_add(used, Ordering::Relaxed);
+    }
+}
+
+/// What a domain may use in all, and what it does use: of its own account, or of the one that pays for it.
+pub(crate) fn of(domain: DomainId) -> Result<(u32, u32), Status> {
+    let account = find(payer_of(domain)?)?;
+    Ok((account.amount.load(Ordering::Relaxed), account.used.load(Ordering::Relaxed)))
+}
+
+fn payer_of(domain: DomainId) -> Result<DomainId, Status> {
+    Ok(DomainId::from_bits(find(domain)?.payer.load(Ordering::Relaxed)))
+}
+
+fn find(domain: DomainId) -> Result<&'static Account, Status> {
+    let account = ACCOUNTS.get(domain.index()).filter(|_| domain != NOBODY);
+    account.filter(|it| it.domain.load(Ordering::Relaxed) == domain.to_bits()).ok_or(Status::DomainGone)
+}
+
+impl Account {
+    fn reset(&self, domain: DomainId, payer: DomainId, giver: DomainId) {
+        self.domain.store(domain.to_bits(), Ordering::Relaxed);
+        self.payer.store(payer.to_bits(), Ordering::Relaxed);
+        self.giver.store(giver.to_bits(), Ordering::Relaxed);
+        self.amount.store(0, Ordering::Relaxed);
+        self.used.store(0, Ordering::Relaxed);
+    }
+
+    fn left(&self) -> u32 {
+        self.amount.load(Ordering::Relaxed).saturating_sub(self.used.load(Ordering::Relaxed))
+    }
+}

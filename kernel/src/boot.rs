@@ -4,20 +4,21 @@ mod pvh;
 
 use ::core::sync::atomic::{AtomicU64, Ordering};
 
+use feuerbird_abi::Status;
 use feuerbird_boot::Physical;
 use feuerbird_boot::acpi::{Madt, Root};
 use feuerbird_boot::pvh::StartInfo;
-use feuerbird_capability::Trust;
-use feuerbird_exokernel::{Kernel, Limits};
+use feuerbird_capability::{Badge, Capability, Object, ObjectKind, Range, Rights, Trust};
+use feuerbird_exokernel::{DomainId, Kernel, Limits};
 use feuerbird_numa::Topology;
 use spin::Once;
 
 use crate::console::{print, println};
 use crate::cpu::features::Features;
 use crate::cpu::{apic, clock, core, entry, segments, start};
-use crate::domain::load;
 use crate::domain::machine::Native;
 use crate::domain::run::{self, World};
+use crate::domain::{load, slices};
 use crate::memory::direct::{self, Firmware};
 use crate::memory::layout::BOOT_MAPPED_BYTES;
 use crate::memory::map::MemoryMap;
@@ -225,6 +226,17 @@ fn report_nodes(topology: &Topology) {
     }
 }
 
+/// Gives the first domain capabilities for all that there is one of: it hands them down.
+fn give_machine(kernel: &mut Kernel<Native>, root: DomainId) -> Result<(), Status> {
+    let rights = Rights::CONTROL | Rights::DERIVE | Rights::GRANT | Rights::REVOKE | Rights::INSPECT;
+    let mut give = |kind, id, units| {
+        let (object, range) = (Object { kind, id }, Range::new(0, units));
+        let capability = Capability { object, rights, trust: Trust::KERNEL, badge: Badge::NONE, range };
+        kernel.mint_for(root, capability).map(|_| ())
+    };
+    (0..core::count() as u64).try_for_each(|core| give(ObjectKind::TimeSlice, core, slices::COUNT.into()))
+}
+
 /// Makes the exokernel and its first domain.
 fn start_world(kernel_space: KernelSpace, firmware: &Firmware, info: &StartInfo<'_>) {
     let machine = Native::new(kernel_space, &LIMITS, core::count());
@@ -238,5 +250,6 @@ fn start_world(kernel_space: KernelSpace, firmware: &Firmware, info: &StartInfo<
     kernel.machine_mut().settle_first(root).expect("an empty machine has room for a domain");
     load::load(kernel.machine_mut(), root, file, argument).expect("the first domain's program can be loaded");
     println!("boot: the first domain's program has {} bytes", file.len());
+    give_machine(&mut kernel, root).expect("an empty space has room for the machine");
     run::start(World { kernel, root });
 }

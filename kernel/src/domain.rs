@@ -2,10 +2,12 @@
 
 pub(crate) mod calls;
 pub(crate) mod check;
+pub(crate) mod events;
 pub(crate) mod load;
 pub(crate) mod machine;
 pub(crate) mod memory_calls;
 pub(crate) mod resident;
 pub(crate) mod run;
 pub(crate) mod slices;
+pub(crate) mod time_calls;
 pub(crate) mod upcalls;

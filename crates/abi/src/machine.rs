@@ -97,6 +97,14 @@ pub enum MachineCall {
     /// each page is of a memory object, writable by its one writer at most, and never both writable and executable. For the first
     /// domain only.
     CheckFrames = 0x1036,
+    /// `(kind, object)` -> `(slot)`. The one of the caller's slots with the widest capability of that kind, for that object: for a
+    /// core's time slices the core's number, for ports and interrupt lines 0.
+    Find = 0x1037,
+    /// `(slot, gate handle)`. Has that domain, or the caller for 0, run in all slices of a capability for time slices, as long as
+    /// that is live. The slice that it was lent when it was made goes. Needs `CONTROL`. A domain that runs moves to another core by its own call only.
+    RunIn = 0x1038,
+    /// `(gate handle)`. Gives the rest of the slice to that domain, which must be one of the same core, and ready.
+    YieldTo = 0x1039,
 }
 
 /// What may be done with a mapping. Reading always may.
@@ -113,7 +121,7 @@ pub enum Access {
 
 impl MachineCall {
     /// Every call, in the order of its number.
-    pub const ALL: [Self; 21] = [
+    pub const ALL: [Self; 24] = [
         Self::Yield,
         Self::Wait,
         Self::Exit,
@@ -135,6 +143,9 @@ impl MachineCall {
         Self::Quota,
         Self::EditSpace,
         Self::CheckFrames,
+        Self::Find,
+        Self::RunIn,
+        Self::YieldTo,
     ];
 
     /// The call with this number, if there is one. Numbers may have gaps: each family of calls has sixteen of its own.

@@ -63,6 +63,9 @@ fn calls_of_the_machine() {
         (0x1034, MachineCall::Quota),
         (0x1035, MachineCall::EditSpace),
         (0x1036, MachineCall::CheckFrames),
+        (0x1037, MachineCall::Find),
+        (0x1038, MachineCall::RunIn),
+        (0x1039, MachineCall::YieldTo),
     ];
     assert_eq!(fixed.len(), MachineCall::ALL.len());
     for (number, call) in fixed {

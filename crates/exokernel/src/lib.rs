@@ -72,6 +72,7 @@ mod binding;
 mod calls;
 mod domain;
 pub mod fake;
+mod home;
 mod kernel;
 mod limits;
 mod machine;

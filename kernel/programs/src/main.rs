@@ -11,6 +11,8 @@ mod demo;
 #[cfg(target_os = "none")]
 mod endpoint;
 #[cfg(target_os = "none")]
+mod events;
+#[cfg(target_os = "none")]
 mod fault;
 #[cfg(target_os = "none")]
 mod gate;

@@ -35,10 +35,16 @@ pub(crate) enum Role {
     Yielder = 12,
     /// Uses up the frames that it was handed.
     Hoarder = 40,
+    /// Makes no call until an event comes.
+    Listener = 41,
+    /// Is told of the end of its slices.
+    Sliced = 42,
+    /// Looks which core it is on.
+    OnCore = 43,
 }
 
 impl Role {
-    const ALL: [Self; 14] = [
+    const ALL: [Self; 17] = [
         Self::Demo,
         Self::Tests,
         Self::Producer,
@@ -53,6 +59,9 @@ impl Role {
         Self::Paths,
         Self::Yielder,
         Self::Hoarder,
+        Self::Listener,
+        Self::Sliced,
+        Self::OnCore,
     ];
 
     /// The argument that makes a domain that.
@@ -86,6 +95,9 @@ pub(crate) fn main(argument: u64, file: u64, bytes: u64) -> ! {
         Role::Random => tests::call_at_random(own),
         Role::Patterns => tests::keep_patterns(own),
         Role::Sender => tests::produce(own),
+        Role::Listener => tests::listen_without_calls(),
+        Role::Sliced => tests::be_sliced(own),
+        Role::OnCore => tests::be_on_core(own),
         Role::Hoarder => tests::hoard(own),
         Role::BadHandler => tests::handle_badly(own),
     }

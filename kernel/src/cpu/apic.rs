@@ -1,5 +1,7 @@
 //! The local APIC, through its registers in memory: timer, interrupts between cores. The x2APIC is not used.
 
+use ::core::sync::atomic::{AtomicU32, Ordering};
+
 use crate::cpu::clock;
 use crate::memory::layout::DEVICES_BASE;
 use crate::memory::paging::KernelSpace;
@@ -59,10 +61,19 @@ pub(crate) fn measure_timer(nanoseconds: u64) -> u32 {
     u32::try_from(ticks * nanoseconds / elapsed).unwrap_or(u32::MAX).max(1)
 }
 
-/// Makes the timer interrupt this core every so many ticks.
+/// How long a slice is, in ticks of the timer.
+static SLICE_TICKS: AtomicU32 = AtomicU32::new(0);
+
+/// Makes the timer interrupt this core every so many ticks, which are a slice.
 pub(crate) fn start_timer(ticks: u32) {
+    SLICE_TICKS.store(ticks, Ordering::Relaxed);
     write(TIMER_VECTOR, PERIODIC | TIMER as u32);
     write(TIMER_START, ticks);
+}
+
+/// Begins a slice, or a part of one: the next interrupt comes after that.
+pub(crate) fn restart_timer(parts: u32) {
+    write(TIMER_START, (SLICE_TICKS.load(Ordering::Relaxed) / parts.max(1)).max(1));
 }
 
 /// Wakes another core.

@@ -5,6 +5,7 @@
 //! tables, or of a domain's that the caller may fill.
 
 use feuerbird_abi::{Call, Class, MachineCall, PAYLOAD_BYTES, Request, Status};
+use feuerbird_capability::{Object, ObjectKind};
 use feuerbird_exokernel::{Answer, DomainId, Machine, Outcome};
 
 use crate::console::{self, Exit, exit};
@@ -12,7 +13,7 @@ use crate::cpu::state::Registers;
 use crate::cpu::{clock, core};
 use crate::domain::resident::{Handle, Resident, State};
 use crate::domain::run::{self, World};
-use crate::domain::{check, memory_calls};
+use crate::domain::{check, memory_calls, time_calls};
 use crate::memory::frames;
 use crate::memory::layout::USER_END;
 use crate::memory::object;
@@ -33,6 +34,8 @@ pub(crate) fn carry_out(world: &mut World, caller: DomainId, registers: &mut Reg
         Some(MachineCall::Yield) => return yield_slice(world, caller, registers),
         Some(MachineCall::Wait) => return wait(world, caller, registers),
         Some(MachineCall::Exit) => return world.kernel.domain_died(caller),
+        Some(MachineCall::RunIn) => return time_calls::run_in(world, caller, registers),
+        Some(MachineCall::YieldTo) => return time_calls::yield_to(world, caller, registers),
         Some(MachineCall::FrameNames) => return frame_names(world, caller, registers),
         Some(call) => machine_call(world, caller, call, registers),
         None => Err(Status::NoSuchCall),
@@ -133,6 +136,7 @@ fn machine_call(world: &mut World, caller: DomainId, call: MachineCall, register
         MachineCall::HandDown => memory_calls::hand_down(world, caller, first, second).map(done),
         MachineCall::Quota => memory_calls::quota(caller),
         MachineCall::EditSpace => memory_calls::edit_space(own(world, caller)?, registers.r12),
+        MachineCall::Find => find(world, caller, first, second),
         MachineCall::CheckFrames if caller == world.root => Ok((check::all(world.kernel.machine()), 0)),
         MachineCall::CheckFrames => Err(Status::MissingRight),
         MachineCall::Map => memory_calls::map(own(world, caller)?, first, second, third).map(done),
@@ -146,9 +150,12 @@ fn machine_call(world: &mut World, caller: DomainId, call: MachineCall, register
         MachineCall::PowerOff => Err(Status::MissingRight),
         MachineCall::Statistics => Ok((statistics(world), 0)),
         MachineCall::HandleFaults => handle_faults(own(world, caller)?, first, second).map(done),
-        MachineCall::Yield | MachineCall::Wait | MachineCall::Exit | MachineCall::FrameNames => {
-            Err(Status::NoSuchCall)
-        }
+        MachineCall::Yield
+        | MachineCall::YieldTo
+        | MachineCall::RunIn
+        | MachineCall::Wait
+        | MachineCall::Exit
+        | MachineCall::FrameNames => Err(Status::NoSuchCall),
     }
 }
 
@@ -186,6 +193,18 @@ fn handle_faults(resident: &mut Resident, entry: u64, stack: u64) -> Result<()> 
     }
     resident.fault_handler = (entry != 0).then_some((entry, stack));
     Ok(())
+}
+
+/// The slot with the widest capability for an object.
+fn find(world: &World, caller: DomainId, kind: u64, id: u64) -> Result {
+    let kind = ObjectKind::from_number(kind).ok_or(Status::BadArgument)?;
+    let (slot, _) = world
+        .kernel
+        .held(caller)
+        .filter(|(_, held)| held.object == Object { kind, id })
+        .max_by_key(|(_, held)| (held.range.length, held.rights.bits()))
+        .ok_or(Status::NoCapability)?;
+    Ok(([slot.to_bits(), 0, 0, 0, 0, 0], 0))
 }
 
 fn statistics(world: &World) -> [u64; 6] {

@@ -2,7 +2,7 @@
 
 use alloc::vec::Vec;
 
-use feuerbird_abi::{GATE_UPCALL, Reply, Status, Upcall};
+use feuerbird_abi::{GATE_UPCALL, Reply, Status, Upcall, event};
 use feuerbird_exokernel::{DomainId, Limits, Machine};
 use zerocopy::IntoBytes;
 
@@ -22,6 +22,12 @@ pub(crate) struct CoreState {
     /// What a domain that was ended while it ran here had mapped: this core still uses those tables.
     pub(crate) remains: Option<Mapped>,
     pub(crate) is_idle: bool,
+    /// Its domain's slice is over, and it was told so: it has until the next interrupt of the timer.
+    pub(crate) is_overtime: bool,
+    /// Its domain does not go by itself: the timer makes it.
+    pub(crate) is_forced: bool,
+    /// Who is to run next, by the wish of who ran before.
+    pub(crate) directed: Option<DomainId>,
     /// Its time.
     pub(crate) slices: Slices,
 }
@@ -48,7 +54,15 @@ impl Native {
         assert!(limits.domains as usize <= quota::MAX_DOMAINS, "an account for each domain");
         let (first, pages) = frames::publish();
         let domains = 0..limits.domains;
-        let core = |_| CoreState { current: None, remains: None, is_idle: false, slices: Slices::new() };
+        let core = |_| CoreState {
+            current: None,
+            remains: None,
+            is_idle: false,
+            is_overtime: false,
+            is_forced: false,
+            directed: None,
+            slices: Slices::new(),
+        };
         Self {
             kernel_space,
             free_map: Memory::of_kernel(first, pages).expect("a place among no memory objects"),
@@ -124,6 +138,15 @@ impl Native {
         true
     }
 
+    /// Has a core look at its domain, if it runs that one.
+    pub(crate) fn interrupt(&self, number: usize, domain: DomainId) {
+        if number != core::number() && self.cores[number].current == Some(domain) {
+            apic::wake(core::apic_id(number));
+        } else {
+            self.wake(number);
+        }
+    }
+
     /// Lets a core know that there is something for it.
     pub(crate) fn wake(&self, number: usize) {
         if number != core::number() && (self.cores[number].is_idle || self.cores[number].remains.is_some()) {
@@ -196,6 +219,8 @@ impl Machine for Native {
         if let State::Waiting { deadline_ns } = state {
             self.answer_wait(domain, deadline_ns);
             self.wake(core);
+        } else {
+            self.post_event(domain, event::UPCALL);
         }
     }
 

@@ -61,6 +61,13 @@ pub(crate) struct Resident {
     pub(crate) words: Memory,
     /// Where its exceptions go, and on which stack.
     pub(crate) fault_handler: Option<(u64, u64)>,
+    /// What has come for it and was not delivered: see [`events`](crate::domain::events).
+    pub(crate) events: u64,
+    /// It was told that its slice ends, and has not given up its core since.
+    pub(crate) is_warned: bool,
+    /// Slices that it loses because it overstayed, and how often in a row it did.
+    pub(crate) owes: u32,
+    pub(crate) overstays: u32,
     handles: [Option<Handle>; HANDLES],
 }
 
@@ -92,6 +99,10 @@ impl Resident {
             gate,
             words,
             fault_handler: None,
+            events: 0,
+            is_warned: false,
+            owes: 0,
+            overstays: 0,
             handles,
         })
     }

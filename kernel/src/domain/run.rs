@@ -3,6 +3,7 @@
 //! A core has the registers of one domain on its stack. While that domain is in the kernel they are its; whoever makes another
 //! one current copies them to the old one's record and the new one's here.
 
+use feuerbird_abi::event;
 use feuerbird_exokernel::{DomainId, Kernel};
 use spin::{Mutex, MutexGuard};
 use x86_64::PhysAddr;
@@ -13,9 +14,9 @@ use x86_64::structures::paging::PhysFrame;
 use crate::console::{Exit, exit, println};
 use crate::cpu::state::Registers;
 use crate::cpu::{apic, clock, core, entry, features};
-use crate::domain::calls;
 use crate::domain::machine::Native;
-use crate::domain::resident::State;
+use crate::domain::resident::{Resident, State};
+use crate::domain::{calls, time_calls};
 
 /// The exokernel over this machine.
 pub(crate) struct World {
@@ -60,6 +61,9 @@ extern "sysv64" fn trap_entry(registers: &mut Registers) {
         _ if !registers.is_user() => in_kernel(registers),
         apic::TIMER => {
             let mut world = WORLD.lock();
+            if world.as_mut().is_some_and(|world| time_calls::warn(world, registers)) {
+                return resume_or_reschedule(world, registers);
+            }
             if let Some(world) = world.as_mut() {
                 end_slice(world);
             }
@@ -102,7 +106,7 @@ fn in_kernel(registers: &Registers) {
 }
 
 /// The domain in this core's registers, if it has not been ended meanwhile.
-fn current(world: &World) -> Option<DomainId> {
+pub(crate) fn current(world: &World) -> Option<DomainId> {
     world.kernel.machine().cores[core::number()].current
 }
 
@@ -139,14 +143,22 @@ fn handle_fault(world: &mut World, registers: &mut Registers) {
 }
 
 /// Goes on with the current domain if it can, with another one otherwise.
-fn resume_or_reschedule(world: MutexGuard<'_, Option<World>>, registers: &mut Registers) {
+fn resume_or_reschedule(mut world: MutexGuard<'_, Option<World>>, registers: &mut Registers) {
     let can_go_on = world.as_ref().is_some_and(|world| {
         let domain = current(world).and_then(|domain| world.kernel.machine().resident(domain));
         domain.is_some_and(|resident| resident.state == State::Ready && !resident.is_put_away)
     });
     if !can_go_on {
-        reschedule(world, registers);
+        return reschedule(world, registers);
     }
+    if let Some(resident) = world.as_mut().and_then(current_resident) {
+        resident.deliver_events(registers);
+    }
+}
+
+fn current_resident(world: &mut World) -> Option<&mut Resident> {
+    let domain = current(world)?;
+    world.kernel.machine_mut().resident_mut(domain)
 }
 
 /// Puts the current domain away and another one's registers here; halts as long as there is none.
@@ -195,23 +207,43 @@ fn put_away(world: &mut World, number: usize, registers: &Registers) {
 
 /// The next domain of this core's slices that can run.
 fn choose(world: &mut World, number: usize) -> Option<DomainId> {
-    let machine = world.kernel.machine_mut();
-    let mut rest = machine.cores[number].slices.in_turn();
-    while let Some((slice, domain)) = rest.next(&machine.cores[number].slices) {
-        let Some(resident) = machine.resident(domain) else { continue };
-        let can_run = match resident.state {
-            State::Ready => true,
-            State::Waiting { deadline_ns } if deadline_ns <= clock::now_ns() => {
-                machine.answer_wait(domain, deadline_ns)
-            }
-            _ => false,
-        };
-        if can_run {
-            machine.cores[number].slices.run(slice);
-            return Some(domain);
+    if let Some(domain) = world.kernel.machine_mut().cores[number].directed.take()
+        && can_run(world, domain)
+    {
+        return Some(domain);
+    }
+    let mut rest = world.kernel.machine().cores[number].slices.in_turn();
+    while let Some((slice, holder)) = rest.next(&world.kernel.machine().cores[number].slices) {
+        if holder.by.is_some_and(|ticket| !world.kernel.is_live(&ticket)) {
+            world.kernel.machine_mut().cores[number].slices.clear(slice);
+        } else if can_run(world, holder.domain) && !time_calls::pays(world, holder.domain) {
+            world.kernel.machine_mut().cores[number].slices.run(slice);
+            return Some(holder.domain);
         }
     }
     None
+}
+
+/// Whether a domain has something to do, its alarm and the end of its waiting included.
+fn can_run(world: &mut World, domain: DomainId) -> bool {
+    let machine = world.kernel.machine_mut();
+    let Some(resident) = machine.resident_mut(domain) else { return false };
+    match resident.state {
+        State::Ready => true,
+        State::Waiting { deadline_ns } => {
+            let now = clock::now_ns();
+            if deadline_ns <= now {
+                return machine.answer_wait(domain, deadline_ns);
+            }
+            resident.look_at_alarm(now);
+            if resident.events & event::TIMER != 0 && resident.lets(event::TIMER) {
+                machine.post_event(domain, event::TIMER);
+                return true;
+            }
+            false
+        }
+        _ => false,
+    }
 }
 
 /// Makes a domain the current one.
@@ -222,6 +254,12 @@ fn take_up(world: &mut World, number: usize, domain: DomainId, registers: &mut R
     resident.is_put_away = false;
     resident.float.restore();
     let root = resident.mapped.root();
+    resident.look_at_alarm(clock::now_ns());
+    if resident.lets(event::SLICE_BEGINS) {
+        resident.post(event::SLICE_BEGINS);
+    }
+    resident.deliver_events(registers);
+    time_calls::begin(machine, number);
     let core = &mut machine.cores[number];
     core.is_idle = false;
     let before = core.current.replace(domain);

@@ -1,18 +1,32 @@
 //! A core's time, as a vector of slices (after Aegis: Engler, Kaashoek, O'Toole, "Exokernel", 1995).
 
+use core::ops::Range;
+
+use feuerbird_capability::Ticket;
 use feuerbird_exokernel::DomainId;
 
 /// How many slices a core's time has.
-const COUNT: u32 = 64;
+pub(crate) const COUNT: u32 = 64;
 
 /// Whose each slice is. They come in order, round and round; the slice of who is not ready is passed over.
+///
+/// All are the first domain's, by capability; a slice runs whom the holder of its capability says, as long as that is live. Slices
+/// that nobody has said anything about are lent to new domains, one each.
 #[derive(Debug)]
 pub(crate) struct Slices {
-    holders: [Option<DomainId>; COUNT as usize],
+    holders: [Option<Holder>; COUNT as usize],
     /// A bit for each slice that is somebody's.
     given: u64,
     /// The one that runs.
     current: u32,
+}
+
+/// Who runs in a slice.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Holder {
+    pub(crate) domain: DomainId,
+    /// By whose capability; lent where there is none.
+    pub(crate) by: Option<Ticket>,
 }
 
 /// The slices that have not been looked at in this turn, the current one first.
@@ -40,7 +54,7 @@ impl Slices {
     pub(crate) fn give(&mut self, domain: DomainId) {
         let slice = self.given.trailing_ones();
         if let Some(holder) = self.holders.get_mut(slice as usize) {
-            *holder = Some(domain);
+            *holder = Some(Holder { domain, by: None });
             self.given |= 1 << slice;
         }
     }
@@ -48,10 +62,39 @@ impl Slices {
     /// Takes back all that a domain has.
     pub(crate) fn take_back(&mut self, domain: DomainId) {
         for (slice, holder) in self.holders.iter_mut().enumerate() {
-            if *holder == Some(domain) {
+            if holder.is_some_and(|it| it.domain == domain) {
                 *holder = None;
                 self.given &= !(1 << slice);
             }
+        }
+    }
+
+    /// Takes back what a domain was lent.
+    pub(crate) fn take_back_lent(&mut self, domain: DomainId) {
+        let is_lent =
+            |holder: &Option<Holder>| holder.is_some_and(|it| it.domain == domain && it.by.is_none());
+        for slice in 0..COUNT {
+            if is_lent(&self.holders[slice as usize]) {
+                self.clear(slice);
+            }
+        }
+    }
+
+    /// Has a domain run in slices, by a capability for them.
+    pub(crate) fn assign(&mut self, slices: Range<u32>, domain: DomainId, by: Ticket) {
+        for slice in slices {
+            if let Some(holder) = self.holders.get_mut(slice as usize) {
+                *holder = Some(Holder { domain, by: Some(by) });
+                self.given |= 1 << slice;
+            }
+        }
+    }
+
+    /// The slice is nobody's: the capability for it is gone.
+    pub(crate) fn clear(&mut self, slice: u32) {
+        if let Some(holder) = self.holders.get_mut(slice as usize) {
+            *holder = None;
+            self.given &= !(1 << slice);
         }
     }
 
@@ -73,12 +116,12 @@ impl Slices {
 
 impl Turn {
     /// The next slice, and whose it is.
-    pub(crate) fn next(&mut self, slices: &Slices) -> Option<(u32, DomainId)> {
+    pub(crate) fn next(&mut self, slices: &Slices) -> Option<(u32, Holder)> {
         while self.rest != 0 {
             let slice = (self.first + self.rest.trailing_zeros()) % COUNT;
             self.rest &= self.rest - 1;
-            if let Some(domain) = slices.holders[slice as usize] {
-                return Some((slice, domain));
+            if let Some(holder) = slices.holders[slice as usize] {
+                return Some((slice, holder));
             }
         }
         None

@@ -58,6 +58,7 @@ pub(super) const UNSAFE: &[Exception] = &[
     listed("kernel/src/memory/paging.rs", "names frames out of page tables"),
     listed("kernel/programs/src/gate.rs", "system calls, and the page that goes with them"),
     listed("kernel/programs/src/fault.rs", "the way back from an exception, and what makes one"),
+    listed("kernel/programs/src/events.rs", "the way back from an event"),
     listed("kernel/programs/src/heap.rs", "the allocator of the LibOS"),
     listed("kernel/programs/src/memory.rs", "memory that the kernel has mapped, as regions with one writer"),
     listed("kernel/programs/src/tests/attack.rs", "does what a domain must not"),

@@ -1,0 +1,46 @@
+//! Capabilities for what only a home has: its frames, slices of time, ports and interrupt lines. The kernel keeps, derives and revokes
+//! them as any other; what they allow, the home does.
+
+use feuerbird_abi::Status;
+use feuerbird_capability::{Capability, ObjectKind, Rights, Slot, Ticket};
+
+use crate::calls::status;
+use crate::{DomainId, Kernel, Machine};
+
+impl<M: Machine> Kernel<M> {
+    /// Puts a capability for something of the home's into a domain's space, out of nothing.
+    ///
+    /// # Errors
+    /// [`Status::DomainGone`], [`Status::SlotsFull`], [`Status::ObjectsFull`]; [`Status::BadArgument`] for a range that
+    /// overlaps another one of an exclusive kind, or is empty.
+    pub fn mint_for(&mut self, domain: DomainId, capability: Capability) -> Result<Slot, Status> {
+        let slot = self.mint(domain, capability)?;
+        self.log_minted(domain, slot);
+        Ok(slot)
+    }
+
+    /// What a slot of a domain's holds, if it is of this kind and has these rights; with a ticket to keep.
+    ///
+    /// # Errors
+    /// [`Status::DomainGone`], [`Status::NoCapability`], [`Status::WrongKind`], [`Status::MissingRight`].
+    pub fn claim(
+        &self,
+        domain: DomainId,
+        slot: Slot,
+        kind: ObjectKind,
+        needed: Rights,
+    ) -> Result<(Capability, Ticket), Status> {
+        let capability = self.authority(domain, slot, kind, needed)?;
+        let space = self.alive(domain)?.space;
+        let (_, ticket) = self.capabilities.ticket(space, slot, needed).map_err(status)?;
+        Ok((capability, ticket))
+    }
+
+    /// Whether what was claimed is still its holder's: neither deleted nor revoked, and the holder has not ended.
+    ///
+    /// # Cost
+    /// One step per derivation between the capability and the minted one.
+    pub fn is_live(&self, ticket: &Ticket) -> bool {
+        self.capabilities.is_live(ticket)
+    }
+}

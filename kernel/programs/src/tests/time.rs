@@ -1,0 +1,133 @@
+//! Time slices by capability, and yielding to one domain.
+
+use feuerbird_abi::{Call, MachineCall, Status, UpcallKind};
+use feuerbird_capability::{ObjectKind, Rights, Trust};
+
+use super::{Checked, Ground, ensure, ensure_ends, ensure_refused};
+use crate::child::Child;
+use crate::gate::{self, Result};
+use crate::lane;
+use crate::role::Role;
+
+const RIGHTS: u64 = Rights::CONTROL.bits() as u64 | Rights::GRANT.bits() as u64;
+
+/// A capability for some of a core's slices, below the first domain's.
+pub(super) fn slices(core: u64, start: u64, length: u64) -> Result<u64> {
+    let all = gate::machine(MachineCall::Find, &[ObjectKind::TimeSlice.number(), core])?.values[0];
+    Ok(gate::call(Call::Derive, &[all, RIGHTS, 0, 0, start, length])?.values[0])
+}
+
+fn all_of(core: u64) -> Result<u64> {
+    Ok(gate::machine(MachineCall::Find, &[ObjectKind::TimeSlice.number(), core])?.values[0])
+}
+
+fn run_in(slot: u64, gate: u64) -> Result<()> {
+    gate::machine(MachineCall::RunIn, &[slot, gate]).map(|_| ())
+}
+
+fn this_core() -> Result<(u64, u64)> {
+    let values = gate::machine(MachineCall::Clock, &[])?.values;
+    Ok((values[1], values[2]))
+}
+
+pub(super) fn by_capability(ground: &Ground<'_>) -> Checked {
+    let (_, cores) = this_core()?;
+    for core in 0..cores {
+        let some = slices(core, 30, 4)?;
+        let child = Child::new(ground.image, Trust::USER)?;
+        run_in(some, child.gate())?;
+        child.start(ground.image, Role::OnCore.argument(core))?;
+        ensure_ends(child)?;
+        gate::call(Call::Delete, &[some])?;
+        // A domain that was given slices of a core goes there by itself.
+        let mover = ground.run(Role::OnCore, 0x100 | core)?;
+        let some = slices(core, 40, 2)?;
+        mover.grant(some, Rights::CONTROL, Trust::USER)?;
+        ensure_ends(mover)?;
+        gate::call(Call::Delete, &[some])?;
+    }
+    Ok(())
+}
+
+/// Ends where it should run; or goes there first, by a capability that it is granted.
+pub(crate) fn be_on_core(wanted: u64) {
+    let core = wanted & 0xff;
+    let is_there = || this_core().is_ok_and(|(here, _)| here == core);
+    if wanted & 0x100 != 0 {
+        let slot = lane::expect(UpcallKind::Granted).map_or(0, |(granted, _)| granted.values[0]);
+        super::end_if(run_in(slot, 0).is_ok() && is_there());
+    }
+    super::end_if(is_there());
+}
+
+/// Without slices a domain does not run; with others it goes on.
+pub(super) fn revoked(ground: &Ground<'_>) -> Checked {
+    let (_, cores) = this_core()?;
+    let core = cores - 1;
+    let some = slices(core, 30, 4)?;
+    let child = Child::new(ground.image, Trust::USER)?;
+    run_in(some, child.gate())?;
+    gate::call(Call::Revoke, &[all_of(core)?, 0])?;
+    ensure_refused(run_in(some, child.gate()), Status::NoCapability)?;
+    child.start(ground.image, Role::Nothing.argument(0))?;
+    gate::sleep(150_000_000)?;
+    ensure(child.is_alive())?;
+    let others = slices(core, 32, 1)?;
+    run_in(others, child.gate())?;
+    ensure_ends(child)?;
+    gate::call(Call::Delete, &[others])?;
+    while gate::wait(0)?.is_some() {}
+    Ok(())
+}
+
+pub(super) fn refused(ground: &Ground<'_>) -> Checked {
+    let (_, cores) = this_core()?;
+    let time = ObjectKind::TimeSlice.number();
+    for (kind, object) in [(time, cores), (0, 0), (99, 0), (time, u64::MAX)] {
+        ensure(gate::machine(MachineCall::Find, &[kind, object]).is_err())?;
+    }
+    let child = Child::new(ground.image, Trust::USER)?;
+    let own = gate::machine(MachineCall::Find, &[ObjectKind::Audit.number(), 1])?.values[0];
+    ensure_refused(run_in(own, child.gate()), Status::WrongKind)?;
+    ensure_refused(run_in(0, child.gate()), Status::NoCapability)?;
+    let some = slices(0, 30, 4)?;
+    for (start, length) in [(60, 5), (64, 1), (u64::MAX, 1), (33, 2), (30, 1)] {
+        ensure(slices(0, start, length).is_err())?;
+    }
+    ensure_refused(run_in(some, 63), Status::NoHandle)?;
+    let all = all_of(0)?;
+    let weak = gate::call(Call::Derive, &[all, Rights::INSPECT.bits().into(), 0, 0, 40, 1])?.values[0];
+    ensure_refused(run_in(weak, child.gate()), Status::MissingRight)?;
+    ensure_refused(gate::machine(MachineCall::YieldTo, &[child.gate()]), Status::BadArgument)?;
+    ensure_refused(gate::machine(MachineCall::YieldTo, &[0]), Status::NoHandle)?;
+    gate::call(Call::Delete, &[weak])?;
+    gate::call(Call::Delete, &[some])?;
+    Ok(child.destroy()?)
+}
+
+/// The one named runs at once, whoever else is ready.
+pub(super) fn directed(ground: &Ground<'_>) -> Checked {
+    let (core, _) = this_core()?;
+    let some = [slices(core, 30, 1)?, slices(core, 31, 1)?];
+    let busy = Child::new(ground.image, Trust::USER)?;
+    run_in(some[0], busy.gate())?;
+    busy.start(ground.image, Role::Idle.argument(0))?;
+    let switches = || gate::machine(MachineCall::Statistics, &[]).map_or(0, |answer| answer.values[4]);
+    let mut best = u64::MAX;
+    for _ in 0..20 {
+        let child = Child::new(ground.image, Trust::USER)?;
+        run_in(some[1], child.gate())?;
+        child.start(ground.image, Role::Nothing.argument(0))?;
+        let before = switches();
+        gate::machine(MachineCall::YieldTo, &[child.gate()])?;
+        if !child.is_alive() {
+            best = best.min(switches() - before);
+        }
+        ensure_ends(child)?;
+    }
+    busy.destroy()?;
+    for slot in some {
+        gate::call(Call::Delete, &[slot])?;
+    }
+    ensure(best == 2)
+}

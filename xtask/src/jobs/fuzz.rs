@@ -1,7 +1,7 @@
 //! The job `fuzz`: each decoder on what a fuzzer makes of honest messages, for some seconds.
 //!
 //! Built as `cargo fuzz` builds its targets, so that nothing has to be installed but the nightly compiler; with `cargo fuzz` at hand,
-//! `cargo fuzz run lite` in `crates/serialization` runs one for as long as wanted.
+//! `cargo fuzz run lite` in `crates/serialization`, say, runs one for as long as wanted.
 
 use std::path::Path;
 
@@ -10,9 +10,14 @@ use crate::context::{Context, Failure};
 use crate::metadata::Workspace;
 use crate::run;
 
-/// The package with the targets.
-const MANIFEST: &str = "crates/serialization/fuzz/Cargo.toml";
-const TARGETS: [&str; 7] = ["raw", "lite", "full", "formats", "packed", "plain", "request"];
+/// The packages with targets, and these.
+const PACKAGES: [(&str, &[&str]); 2] = [
+    ("crates/boot/fuzz/Cargo.toml", &["pvh", "acpi", "numa", "sysfs", "elf"]),
+    (
+        "crates/serialization/fuzz/Cargo.toml",
+        &["raw", "lite", "full", "formats", "packed", "plain", "request"],
+    ),
+];
 /// Seconds for each.
 const SECONDS: u32 = 10;
 /// What libFuzzer and the address sanitizer need.
@@ -27,16 +32,24 @@ pub(super) fn run(context: &Context) -> Result<Outcome, Failure> {
         return Ok(Outcome::Skipped(reason));
     }
     let folder = Workspace::load(context)?.target_directory.join("fuzz");
-    let manifest = context.root.join(MANIFEST);
+    PACKAGES.iter().try_for_each(|(manifest, targets)| package(context, &folder, manifest, targets))?;
+    Ok(Outcome::Passed)
+}
+
+fn package(context: &Context, folder: &Path, manifest: &str, targets: &[&str]) -> Result<(), Failure> {
+    let manifest = context.root.join(manifest);
     let mut build = nightly_cargo(context);
     build.args(["build", "--release", "--bins", "--target", HOST, "--manifest-path"]).arg(&manifest);
-    run::run(build.env("RUSTFLAGS", FLAGS).env("CARGO_TARGET_DIR", &folder))?;
+    run::run(build.env("RUSTFLAGS", FLAGS).env("CARGO_TARGET_DIR", folder))?;
     let corpus = folder.join("corpus");
+    // A seed that its target refuses at once seeds nothing.
+    let mut tests = context.cargo();
+    tests.args(["test", "--quiet", "--lib", "--manifest-path"]).arg(&manifest);
+    run::run(tests.env("CARGO_TARGET_DIR", folder.join("seeds")))?;
     let mut seeds = context.cargo();
     seeds.args(["run", "--quiet", "--example", "seeds", "--manifest-path"]).arg(&manifest);
     run::run(seeds.env("CARGO_TARGET_DIR", folder.join("seeds")).arg("--").arg(&corpus))?;
-    TARGETS.iter().try_for_each(|target| fuzz(context, &folder, &corpus, target))?;
-    Ok(Outcome::Passed)
+    targets.iter().try_for_each(|target| fuzz(context, folder, &corpus, target))
 }
 
 fn fuzz(context: &Context, folder: &Path, corpus: &Path, target: &str) -> Result<(), Failure> {

@@ -15,7 +15,7 @@ use spin::Once;
 
 use crate::console::{print, println};
 use crate::cpu::features::Features;
-use crate::cpu::{apic, clock, core, entry, segments, start};
+use crate::cpu::{apic, clock, core, entry, io_apic, ports, segments, start};
 use crate::domain::machine::Native;
 use crate::domain::run::{self, World};
 use crate::domain::{load, slices};
@@ -146,6 +146,9 @@ fn start_processor(space: &KernelSpace, machine: &Machine<'_>, hz: u64) -> Plan 
     let features = Features::detect();
     apic::map(space, machine.madt.as_ref().map_or(0xfee0_0000, Madt::local_apic));
     silence_old_interrupts();
+    if let Some((registers, 0)) = machine.madt.as_ref().and_then(|madt| madt.io_apics().next()) {
+        io_apic::start(space, registers);
+    }
     become_core(features, 0, space.map_stack(0, STACK_PAGES));
     let timer_ticks = apic::measure_timer(SLICE_NS);
     println!("boot: time stamp counter {} MHz, {features}", hz / 1_000_000);
@@ -229,12 +232,23 @@ fn report_nodes(topology: &Topology) {
 /// Gives the first domain capabilities for all that there is one of: it hands them down.
 fn give_machine(kernel: &mut Kernel<Native>, root: DomainId) -> Result<(), Status> {
     let rights = Rights::CONTROL | Rights::DERIVE | Rights::GRANT | Rights::REVOKE | Rights::INSPECT;
-    let mut give = |kind, id, units| {
-        let (object, range) = (Object { kind, id }, Range::new(0, units));
+    let mut give = |kind, id, start, end| {
+        let (object, range) = (Object { kind, id }, Range::new(start, end - start));
         let capability = Capability { object, rights, trust: Trust::KERNEL, badge: Badge::NONE, range };
         kernel.mint_for(root, capability).map(|_| ())
     };
-    (0..core::count() as u64).try_for_each(|core| give(ObjectKind::TimeSlice, core, slices::COUNT.into()))
+    for core in 0..core::count() as u64 {
+        give(ObjectKind::TimeSlice, core, 0, slices::COUNT.into())?;
+    }
+    if io_apic::lines() > 0 {
+        give(ObjectKind::Interrupt, 0, 0, io_apic::lines().into())?;
+    }
+    let mut start = 0;
+    for (taken, end) in ports::KERNELS {
+        give(ObjectKind::IoPort, 0, start, taken)?;
+        start = end;
+    }
+    give(ObjectKind::IoPort, 0, start, ports::COUNT)
 }
 
 /// Makes the exokernel and its first domain.

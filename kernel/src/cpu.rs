@@ -5,6 +5,8 @@ pub(crate) mod clock;
 pub(crate) mod core;
 pub(crate) mod entry;
 pub(crate) mod features;
+pub(crate) mod io_apic;
+pub(crate) mod ports;
 pub(crate) mod segments;
 pub(crate) mod start;
 pub(crate) mod state;

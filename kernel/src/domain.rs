@@ -2,6 +2,7 @@
 
 pub(crate) mod calls;
 pub(crate) mod check;
+pub(crate) mod devices;
 pub(crate) mod events;
 pub(crate) mod load;
 pub(crate) mod machine;

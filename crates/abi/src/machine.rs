@@ -97,14 +97,24 @@ pub enum MachineCall {
     /// each page is of a memory object, writable by its one writer at most, and never both writable and executable. For the first
     /// domain only.
     CheckFrames = 0x1036,
-    /// `(kind, object)` -> `(slot)`. The one of the caller's slots with the widest capability of that kind, for that object: for a
-    /// core's time slices the core's number, for ports and interrupt lines 0.
+    /// `(kind, object, unit)` -> `(slot)`. The one of the caller's slots with the widest capability of that kind, for that object and
+    /// with that unit in its range. The object is the core's number for time slices, and 0 for ports and interrupt lines.
     Find = 0x1037,
     /// `(slot, gate handle)`. Has that domain, or the caller for 0, run in all slices of a capability for time slices, as long as
     /// that is live. The slice that it was lent when it was made goes. Needs `CONTROL`. A domain that runs moves to another core by its own call only.
     RunIn = 0x1038,
     /// `(gate handle)`. Gives the rest of the slice to that domain, which must be one of the same core, and ready.
     YieldTo = 0x1039,
+    /// `(slot, port, bytes)` -> `(value)`. Reads 1, 2 or 4 bytes at a port, all in the range of a capability for ports with
+    /// `CONTROL`.
+    ReadPort = 0x103a,
+    /// `(slot, port, bytes, value)`. Writes as [`ReadPort`](Self::ReadPort) reads.
+    WritePort = 0x103b,
+    /// `(slot, line, mode)`. Has an interrupt line come to the caller from now on, as [`event::INTERRUPT`](crate::event::INTERRUPT),
+    /// as long as the capability for it is live. Needs `CONTROL`. Bit 0 of the mode: it interrupts by its level; bit 1: by the low one.
+    TakeInterrupt = 0x103c,
+    /// `(slot, line)` -> `(1 if it has fired since the last time)`. After it has fired once, a line is silent until this.
+    NextInterrupt = 0x103d,
 }
 
 /// What may be done with a mapping. Reading always may.
@@ -121,7 +131,7 @@ pub enum Access {
 
 impl MachineCall {
     /// Every call, in the order of its number.
-    pub const ALL: [Self; 24] = [
+    pub const ALL: [Self; 28] = [
         Self::Yield,
         Self::Wait,
         Self::Exit,
@@ -146,6 +156,10 @@ impl MachineCall {
         Self::Find,
         Self::RunIn,
         Self::YieldTo,
+        Self::ReadPort,
+        Self::WritePort,
+        Self::TakeInterrupt,
+        Self::NextInterrupt,
     ];
 
     /// The call with this number, if there is one. Numbers may have gaps: each family of calls has sixteen of its own.

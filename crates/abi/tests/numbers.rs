@@ -66,6 +66,10 @@ fn calls_of_the_machine() {
         (0x1037, MachineCall::Find),
         (0x1038, MachineCall::RunIn),
         (0x1039, MachineCall::YieldTo),
+        (0x103a, MachineCall::ReadPort),
+        (0x103b, MachineCall::WritePort),
+        (0x103c, MachineCall::TakeInterrupt),
+        (0x103d, MachineCall::NextInterrupt),
     ];
     assert_eq!(fixed.len(), MachineCall::ALL.len());
     for (number, call) in fixed {

@@ -130,7 +130,7 @@ impl<'a> Madt<'a> {
             let entry = entry?;
             let least = match entry[0] {
                 0 => 8,
-                5 => 12,
+                1 | 5 => 12,
                 9 => 16,
                 _ => 2,
             };
@@ -147,6 +147,14 @@ impl<'a> Madt<'a> {
     /// Where the local APIC's registers are.
     pub fn local_apic(&self) -> u64 {
         self.local_apic
+    }
+
+    /// The interrupt controllers for devices: where their registers are, and the first line of each.
+    pub fn io_apics(&self) -> impl Iterator<Item = (u64, u32)> + use<'a> {
+        self.entries.clone().filter_map(|entry| {
+            let entry = entry.ok()?;
+            (entry[0] == 1).then_some((u64::from(word(entry, 4)?), word(entry, 8)?))
+        })
     }
 
     /// The APIC ids of the processors that may be used, in the order of the table.

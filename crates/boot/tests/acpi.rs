@@ -29,6 +29,7 @@ fn madt() -> Vec<u8> {
     rest.extend([0, 8, 2, 5, 0, 0, 0, 0]);
     rest.extend([9, 16, 0, 0, 0, 3, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0]);
     rest.extend([5, 12, 0, 0, 0, 0, 0xd0, 0xfe, 0, 0, 0, 0]);
+    rest.extend([1, 12, 0, 0, 0, 0, 0xc0, 0xfe, 24, 0, 0, 0]);
     rest.extend([77, 3, 9]);
     table(b"APIC", &rest)
 }
@@ -54,6 +55,7 @@ fn processors_are_those_that_are_enabled() {
     let madt = Madt::parse(root.table(*b"APIC").unwrap()).unwrap();
     assert_eq!(madt.processors().collect::<Vec<_>>(), [0, 4, 0x300]);
     assert_eq!(madt.local_apic(), 0xfed0_0000);
+    assert_eq!(madt.io_apics().collect::<Vec<_>>(), [(0xfec0_0000, 24)]);
     assert!(root.table(*b"SRAT").is_none());
 }
 
@@ -87,9 +89,15 @@ fn each_broken_byte_of_a_table_is_noticed() {
 
 #[test]
 fn an_entry_without_length_or_too_long_ends_the_table() {
-    for entry in
-        [&[0, 0][..], &[0, 1], &[0], &[0, 9, 0, 0, 1, 0, 0, 0], &[0, 4, 0, 0], &[9, 8, 0, 0, 0, 0, 0, 0]]
-    {
+    for entry in [
+        &[0, 0][..],
+        &[0, 1],
+        &[0],
+        &[0, 9, 0, 0, 1, 0, 0, 0],
+        &[0, 4, 0, 0],
+        &[9, 8, 0, 0, 0, 0, 0, 0],
+        &[1, 8, 0, 0, 0, 0, 0, 0],
+    ] {
         let broken = table(b"APIC", &[&[0; 8], entry].concat());
         assert_eq!(Madt::parse(&broken).err(), Some(Error::BadEntry), "{entry:?}");
     }
@@ -122,7 +130,7 @@ proptest! {
     #[test]
     fn no_bytes_stop_a_parser(bytes in prop::collection::vec(any::<u8>(), 0..300), kinds in prop::collection::vec(0u8..12, 0..300)) {
         for rest in [&bytes, &kinds] {
-            let _ = Madt::parse(rest).map(|madt| madt.processors().count());
+            let _ = Madt::parse(rest).map(|madt| (madt.processors().count(), madt.io_apics().count()));
             let _ = memory_nodes(rest, |range, _| assert!(range.start() < range.end()));
         }
     }

@@ -18,7 +18,7 @@ fn what_is_claimed_ends_with_its_revocation() {
     let mut kernel = Kernel::new(FakeMachine::default(), Limits::SMALL);
     let root = kernel.boot_domain(Trust::KERNEL).unwrap();
     let all = kernel.mint_for(root, ports(100)).unwrap();
-    let mut call = |kernel: &mut Kernel<_>, call, arguments: &[u64]| match kernel.dispatch(
+    let call = |kernel: &mut Kernel<_>, call, arguments: &[u64]| match kernel.dispatch(
         root,
         &Request::new(call, 0, arguments),
         &[],

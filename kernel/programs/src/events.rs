@@ -77,10 +77,24 @@ event_quiet_start:
     pop rax
     mov rsp, event_return[rip + 8]
     jmp event_return[rip]
-    .global event_quiet_end
+    // Waits until the time in rdi, with the events in rsi let through from here on; rdx is where that is written. One that comes
+    // between the store and the call waits for the call, which then does not block.
+    .global event_wait
+event_wait:
+    push r12
+    push r13
+    mov eax, {wait}
+    xor r12d, r12d
+    xor r13d, r13d
+    mov [rdx], rsi
+    syscall
 event_quiet_end:
+    pop r13
+    pop r12
+    ret
 
     .global event_quiet_start
+    .global event_quiet_end
     .section .bss.event_return, "aw", @nobits
     .align 8
 event_return:
@@ -88,12 +102,14 @@ event_return:
     .text
 "#,
     record = const GATE_ADDRESS + GATE_FAULT as u64,
+    wait = const MachineCall::Wait as u32,
 );
 
 unsafe extern "sysv64" {
     static event_entry: u8;
     static event_quiet_start: u8;
     static event_quiet_end: u8;
+    fn event_wait(deadline_ns: u64, events: u64, enabled: *const AtomicU64);
 }
 
 #[unsafe(no_mangle)]
@@ -132,6 +148,12 @@ pub(crate) fn stop() -> Result<()> {
 /// Lets these come, and holds the others back.
 pub(crate) fn enable(events: u64) {
     word(offset_of!(Events, enabled)).store(events, Ordering::Relaxed);
+}
+
+/// Sleeps until one of these has come, or the time has; they are let through from then on.
+pub(crate) fn wait(events: u64, deadline_ns: u64) {
+    // SAFETY: the call changes nothing but registers that the calling convention gives away, and the page of the gate.
+    unsafe { event_wait(deadline_ns, events, word(offset_of!(Events, enabled))) }
 }
 
 /// Wants [`event::TIMER`] at a time.

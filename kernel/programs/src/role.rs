@@ -41,10 +41,12 @@ pub(crate) enum Role {
     Sliced = 42,
     /// Looks which core it is on.
     OnCore = 43,
+    /// Drives the clock.
+    Driver = 44,
 }
 
 impl Role {
-    const ALL: [Self; 17] = [
+    const ALL: [Self; 18] = [
         Self::Demo,
         Self::Tests,
         Self::Producer,
@@ -62,6 +64,7 @@ impl Role {
         Self::Listener,
         Self::Sliced,
         Self::OnCore,
+        Self::Driver,
     ];
 
     /// The argument that makes a domain that.
@@ -97,6 +100,7 @@ pub(crate) fn main(argument: u64, file: u64, bytes: u64) -> ! {
         Role::Sender => tests::produce(own),
         Role::Listener => tests::listen_without_calls(),
         Role::Sliced => tests::be_sliced(own),
+        Role::Driver => tests::drive(own),
         Role::OnCore => tests::be_on_core(own),
         Role::Hoarder => tests::hoard(own),
         Role::BadHandler => tests::handle_badly(own),

@@ -2,6 +2,7 @@
 
 mod attack;
 mod calls;
+mod devices;
 mod domains;
 mod events;
 mod faults;
@@ -25,6 +26,7 @@ use crate::memory::{self, Mapping};
 use crate::role::Role;
 
 pub(crate) use attack::attack;
+pub(crate) use devices::drive;
 pub(crate) use events::{be_sliced, listen_without_calls};
 pub(crate) use faults::handle_badly;
 pub(crate) use float::keep_patterns;
@@ -91,6 +93,9 @@ const TESTS: &[Test] = &[
     ("a domain whose slices were revoked does not run", time::revoked),
     ("calls about time without authority are refused", time::refused),
     ("a slice can be given to one domain", time::directed),
+    ("a driver in ring 3 has its ports and its interrupts", devices::driver),
+    ("ports and interrupts are taken away at once", devices::revoked),
+    ("ports and lines without authority are refused", devices::refused),
     ("100 000 random system calls do no harm", domains::random_calls),
     ("vector registers keep their patterns", domains::patterns),
     ("1 000 domains come and go", domains::many),

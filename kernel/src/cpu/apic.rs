@@ -10,6 +10,8 @@ use crate::memory::paging::KernelSpace;
 pub(crate) const TIMER: u64 = 32;
 /// The vector that only wakes, or makes a core look at what it runs.
 pub(crate) const WAKE: u64 = 33;
+/// The vectors of devices, from here on.
+pub(crate) const DEVICES: u64 = 34;
 /// What the APIC sends when it has changed its mind; not to be acknowledged.
 pub(crate) const SPURIOUS: u64 = 47;
 

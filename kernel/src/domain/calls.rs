@@ -5,7 +5,7 @@
 //! tables, or of a domain's that the caller may fill.
 
 use feuerbird_abi::{Call, Class, MachineCall, PAYLOAD_BYTES, Request, Status};
-use feuerbird_capability::{Object, ObjectKind};
+use feuerbird_capability::{Object, ObjectKind, Range};
 use feuerbird_exokernel::{Answer, DomainId, Machine, Outcome};
 
 use crate::console::{self, Exit, exit};
@@ -13,7 +13,7 @@ use crate::cpu::state::Registers;
 use crate::cpu::{clock, core};
 use crate::domain::resident::{Handle, Resident, State};
 use crate::domain::run::{self, World};
-use crate::domain::{check, memory_calls, time_calls};
+use crate::domain::{check, devices, memory_calls, time_calls};
 use crate::memory::frames;
 use crate::memory::layout::USER_END;
 use crate::memory::object;
@@ -136,7 +136,17 @@ fn machine_call(world: &mut World, caller: DomainId, call: MachineCall, register
         MachineCall::HandDown => memory_calls::hand_down(world, caller, first, second).map(done),
         MachineCall::Quota => memory_calls::quota(caller),
         MachineCall::EditSpace => memory_calls::edit_space(own(world, caller)?, registers.r12),
-        MachineCall::Find => find(world, caller, first, second),
+        MachineCall::Find => find(world, caller, [first, second, third]),
+        MachineCall::ReadPort => {
+            devices::read_port(world, caller, [first, second, third]).map(|value| ([value, 0, 0, 0, 0, 0], 0))
+        }
+        MachineCall::WritePort => {
+            devices::write_port(world, caller, [first, second, third], fourth).map(done)
+        }
+        MachineCall::TakeInterrupt => devices::take_line(world, caller, first, second, third).map(done),
+        MachineCall::NextInterrupt => {
+            devices::next_interrupt(world, caller, first, second).map(|fired| ([fired, 0, 0, 0, 0, 0], 0))
+        }
         MachineCall::CheckFrames if caller == world.root => Ok((check::all(world.kernel.machine()), 0)),
         MachineCall::CheckFrames => Err(Status::MissingRight),
         MachineCall::Map => memory_calls::map(own(world, caller)?, first, second, third).map(done),
@@ -196,12 +206,13 @@ fn handle_faults(resident: &mut Resident, entry: u64, stack: u64) -> Result<()> 
 }
 
 /// The slot with the widest capability for an object.
-fn find(world: &World, caller: DomainId, kind: u64, id: u64) -> Result {
+fn find(world: &World, caller: DomainId, [kind, id, unit]: [u64; 3]) -> Result {
     let kind = ObjectKind::from_number(kind).ok_or(Status::BadArgument)?;
     let (slot, _) = world
         .kernel
         .held(caller)
         .filter(|(_, held)| held.object == Object { kind, id })
+        .filter(|(_, held)| held.range.length == 0 || held.range.contains(Range::new(unit, 1)))
         .max_by_key(|(_, held)| (held.range.length, held.rights.bits()))
         .ok_or(Status::NoCapability)?;
     Ok(([slot.to_bits(), 0, 0, 0, 0, 0], 0))

@@ -7,6 +7,7 @@ use feuerbird_exokernel::{DomainId, Limits, Machine};
 use zerocopy::IntoBytes;
 
 use crate::cpu::{apic, clock, core};
+use crate::domain::devices::{self, Line};
 use crate::domain::resident::{Handle, Mapped, Resident, State};
 use crate::domain::slices::Slices;
 use crate::domain::upcalls::Upcalls;
@@ -41,6 +42,8 @@ pub(crate) struct Native {
     residents: Vec<Option<Resident>>,
     upcalls: Vec<Upcalls>,
     pub(crate) cores: Vec<CoreState>,
+    /// Interrupt lines that are somebody's, by their vectors.
+    pub(crate) lines: [Option<Line>; devices::LINES],
     /// How often a core went from one domain to another.
     pub(crate) switches: u64,
 }
@@ -69,6 +72,7 @@ impl Native {
             residents: domains.clone().map(|_| None).collect(),
             upcalls: domains.map(|_| Upcalls::new()).collect(),
             cores: (0..cores).map(core).collect(),
+            lines: [None; devices::LINES],
             switches: 0,
         }
     }
@@ -128,7 +132,7 @@ impl Native {
             resident.gate.first().write(GATE_UPCALL, upcall.as_bytes());
             let number = handle.and_then(|handle| resident.keep(handle).ok()).unwrap_or(0);
             resident.registers.answer(Status::Ok as u32, [1, 0, 0, 0, 0, 0], 0, number);
-        } else if deadline_ns <= clock::now_ns() {
+        } else if deadline_ns <= clock::now_ns() || resident.lets(resident.events) {
             resident.registers.answer(Status::Ok as u32, [0; 6], 0, 0);
         } else {
             resident.state = State::Waiting { deadline_ns };

@@ -16,7 +16,7 @@ use crate::cpu::state::Registers;
 use crate::cpu::{apic, clock, core, entry, features};
 use crate::domain::machine::Native;
 use crate::domain::resident::{Resident, State};
-use crate::domain::{calls, time_calls};
+use crate::domain::{calls, devices, time_calls};
 
 /// The exokernel over this machine.
 pub(crate) struct World {
@@ -54,11 +54,16 @@ pub(crate) extern "sysv64" fn run_core() -> ! {
 extern "sysv64" fn trap_entry(registers: &mut Registers) {
     // A domain may have set the flag that suspends SMAP; only SYSCALL clears it by itself.
     features::resume_smap();
-    if matches!(registers.vector, apic::TIMER | apic::WAKE) {
+    if matches!(registers.vector, apic::TIMER..apic::SPURIOUS) {
         apic::acknowledge();
     }
     match registers.vector {
         _ if !registers.is_user() => in_kernel(registers),
+        apic::DEVICES..apic::SPURIOUS => {
+            let mut world = WORLD.lock();
+            device(&mut world, registers.vector);
+            resume_or_reschedule(world, registers);
+        }
         apic::TIMER => {
             let mut world = WORLD.lock();
             if world.as_mut().is_some_and(|world| time_calls::warn(world, registers)) {
@@ -93,10 +98,19 @@ extern "sysv64" fn syscall_entered(registers: &mut Registers) {
     resume_or_reschedule(world, registers);
 }
 
+fn device(world: &mut Option<World>, vector: u64) {
+    if let Some(world) = world {
+        devices::interrupt(world, vector);
+    }
+}
+
 /// In ring 0 only an idle core is interrupted; anything else is a bug of the kernel.
 fn in_kernel(registers: &Registers) {
-    if matches!(registers.vector, apic::TIMER | apic::WAKE | apic::SPURIOUS) {
-        return;
+    match registers.vector {
+        apic::TIMER | apic::WAKE | apic::SPURIOUS => return,
+        // Only where a core halts, with the lock given back.
+        apic::DEVICES..apic::SPURIOUS => return device(&mut WORLD.lock(), registers.vector),
+        _ => (),
     }
     let Registers { vector, error, rip, rsp, .. } = *registers;
     panic!(

@@ -5,7 +5,7 @@
 //!   0000_0000_0040_0000  a domain's: it maps what it holds where it likes, up to USER_END
 //!   ffff_8000_0000_0000  DIRECT_BASE: all memory, for the kernel's own reading and writing; never executable
 //!   ffff_c000_0000_0000  STACKS_BASE: one stack for each core, with nothing below it
-//!   ffff_d000_0000_0000  DEVICES_BASE: the local APIC
+//!   ffff_d000_0000_0000  DEVICES_BASE: the APICs' registers
 //!   ffff_ffff_8000_0000  KERNEL_BASE: the image: text executable, constants readable, data writable
 //! ```
 

@@ -38,6 +38,13 @@ pub(super) fn alarms(_: &Ground<'_>) -> Checked {
     events::set_alarm(start + SOON_NS);
     ensure(gate::wait(start + 20_000 * SOON_NS)?.is_none())?;
     ensure(events::count(event::TIMER) == before + 21 && gate::now_ns() < start + 20_000 * SOON_NS)?;
+    // None is lost that comes before the wait begins.
+    for _ in 0..50 {
+        events::enable(0);
+        events::set_alarm(1);
+        events::wait(event::TIMER, start + 20_000 * SOON_NS);
+    }
+    ensure(events::count(event::TIMER) == before + 71 && gate::now_ns() < start + 20_000 * SOON_NS)?;
     Ok(events::stop()?)
 }
 

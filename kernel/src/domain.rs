@@ -7,6 +7,7 @@ pub(crate) mod events;
 pub(crate) mod load;
 pub(crate) mod machine;
 pub(crate) mod memory_calls;
+pub(crate) mod monitor;
 pub(crate) mod resident;
 pub(crate) mod run;
 pub(crate) mod slices;

@@ -27,6 +27,7 @@ mod call;
 mod events;
 mod machine;
 mod memory;
+pub mod monitor;
 mod record;
 mod status;
 mod upcall;

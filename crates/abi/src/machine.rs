@@ -115,6 +115,9 @@ pub enum MachineCall {
     TakeInterrupt = 0x103c,
     /// `(slot, line)` -> `(1 if it has fired since the last time)`. After it has fired once, a line is silent until this.
     NextInterrupt = 0x103d,
+    /// `(slot)` -> `(pages)` + a handle for what the kernel publishes about itself, for reading: see [`monitor`](crate::monitor).
+    /// Needs `INSPECT` on an audit capability.
+    Monitor = 0x103e,
 }
 
 /// What may be done with a mapping. Reading always may.
@@ -131,7 +134,7 @@ pub enum Access {
 
 impl MachineCall {
     /// Every call, in the order of its number.
-    pub const ALL: [Self; 28] = [
+    pub const ALL: [Self; 29] = [
         Self::Yield,
         Self::Wait,
         Self::Exit,
@@ -160,6 +163,7 @@ impl MachineCall {
         Self::WritePort,
         Self::TakeInterrupt,
         Self::NextInterrupt,
+        Self::Monitor,
     ];
 
     /// The call with this number, if there is one. Numbers may have gaps: each family of calls has sixteen of its own.

@@ -70,6 +70,7 @@ fn calls_of_the_machine() {
         (0x103b, MachineCall::WritePort),
         (0x103c, MachineCall::TakeInterrupt),
         (0x103d, MachineCall::NextInterrupt),
+        (0x103e, MachineCall::Monitor),
     ];
     assert_eq!(fixed.len(), MachineCall::ALL.len());
     for (number, call) in fixed {

@@ -8,6 +8,7 @@ mod events;
 mod faults;
 mod float;
 mod frames;
+mod monitor;
 mod pages;
 mod random;
 mod space;
@@ -96,6 +97,9 @@ const TESTS: &[Test] = &[
     ("a driver in ring 3 has its ports and its interrupts", devices::driver),
     ("ports and interrupts are taken away at once", devices::revoked),
     ("ports and lines without authority are refused", devices::refused),
+    ("the audit log can be read without a call", monitor::records),
+    ("what the kernel counts can be read without a call", monitor::counters),
+    ("the monitor's pages are for those who may read the log", monitor::refused),
     ("100 000 random system calls do no harm", domains::random_calls),
     ("vector registers keep their patterns", domains::patterns),
     ("1 000 domains come and go", domains::many),

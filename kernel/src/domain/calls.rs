@@ -13,7 +13,7 @@ use crate::cpu::state::Registers;
 use crate::cpu::{clock, core};
 use crate::domain::resident::{Handle, Resident, State};
 use crate::domain::run::{self, World};
-use crate::domain::{check, devices, memory_calls, time_calls};
+use crate::domain::{check, devices, memory_calls, monitor, time_calls};
 use crate::memory::frames;
 use crate::memory::layout::USER_END;
 use crate::memory::object;
@@ -136,6 +136,7 @@ fn machine_call(world: &mut World, caller: DomainId, call: MachineCall, register
         MachineCall::HandDown => memory_calls::hand_down(world, caller, first, second).map(done),
         MachineCall::Quota => memory_calls::quota(caller),
         MachineCall::EditSpace => memory_calls::edit_space(own(world, caller)?, registers.r12),
+        MachineCall::Monitor => monitor::open(world, caller, first),
         MachineCall::Find => find(world, caller, [first, second, third]),
         MachineCall::ReadPort => {
             devices::read_port(world, caller, [first, second, third]).map(|value| ([value, 0, 0, 0, 0, 0], 0))
@@ -220,13 +221,13 @@ fn find(world: &World, caller: DomainId, [kind, id, unit]: [u64; 3]) -> Result {
 
 fn statistics(world: &World) -> [u64; 6] {
     let machine = world.kernel.machine();
-    let objects = object::count() as u64;
+    let objects = object::count().into();
     [
         frames::free().into(),
         objects,
         machine.count() as u64,
         machine.lost_upcalls(),
-        machine.switches,
+        machine.cores.iter().map(|core| core.switches).sum(),
         machine.now_ns(),
     ]
 }

@@ -120,6 +120,7 @@ pub(super) fn interrupt(world: &mut World, vector: u64) {
     io_apic::mask(line.number);
     let is_live = world.kernel.is_live(&line.by);
     let machine = world.kernel.machine_mut();
+    machine.monitor.interrupts += 1;
     machine.lines[place] = is_live.then_some(Line { has_fired: true, ..line });
     if is_live {
         machine.post_event(line.domain, event::INTERRUPT);

@@ -8,6 +8,7 @@ use zerocopy::IntoBytes;
 
 use crate::cpu::{apic, clock, core};
 use crate::domain::devices::{self, Line};
+use crate::domain::monitor::Monitor;
 use crate::domain::resident::{Handle, Mapped, Resident, State};
 use crate::domain::slices::Slices;
 use crate::domain::upcalls::Upcalls;
@@ -29,6 +30,8 @@ pub(crate) struct CoreState {
     pub(crate) is_forced: bool,
     /// Who is to run next, by the wish of who ran before.
     pub(crate) directed: Option<DomainId>,
+    /// How often it went from one domain to another.
+    pub(crate) switches: u64,
     /// Its time.
     pub(crate) slices: Slices,
 }
@@ -44,8 +47,8 @@ pub(crate) struct Native {
     pub(crate) cores: Vec<CoreState>,
     /// Interrupt lines that are somebody's, by their vectors.
     pub(crate) lines: [Option<Line>; devices::LINES],
-    /// How often a core went from one domain to another.
-    pub(crate) switches: u64,
+    /// What is published.
+    pub(crate) monitor: Monitor,
 }
 
 impl Native {
@@ -64,6 +67,7 @@ impl Native {
             is_overtime: false,
             is_forced: false,
             directed: None,
+            switches: 0,
             slices: Slices::new(),
         };
         Self {
@@ -73,7 +77,7 @@ impl Native {
             upcalls: domains.map(|_| Upcalls::new()).collect(),
             cores: (0..cores).map(core).collect(),
             lines: [None; devices::LINES],
-            switches: 0,
+            monitor: Monitor::new(),
         }
     }
 

@@ -16,7 +16,7 @@ use crate::cpu::state::Registers;
 use crate::cpu::{apic, clock, core, entry, features};
 use crate::domain::machine::Native;
 use crate::domain::resident::{Resident, State};
-use crate::domain::{calls, devices, time_calls};
+use crate::domain::{calls, devices, monitor, time_calls};
 
 /// The exokernel over this machine.
 pub(crate) struct World {
@@ -127,6 +127,7 @@ pub(crate) fn current(world: &World) -> Option<DomainId> {
 /// The slice is over: the next one's turn.
 pub(crate) fn end_slice(world: &mut World) {
     work(world);
+    monitor::publish_counters(world);
     world.kernel.machine_mut().cores[core::number()].slices.end_current();
 }
 
@@ -138,6 +139,7 @@ fn work(world: &mut World) {
             world.kernel.tick(now);
         }
     }
+    monitor::publish_records(world);
 }
 
 /// A domain that did what it must not handles that itself, or is ended.
@@ -145,6 +147,7 @@ fn handle_fault(world: &mut World, registers: &mut Registers) {
     let Some(domain) = current(world) else { return };
     let Registers { vector, error, rip, .. } = *registers;
     let address = if vector == 14 { Cr2::read_raw() } else { 0 };
+    world.kernel.machine_mut().monitor.faults += 1;
     let resident = world.kernel.machine().resident(domain);
     if resident.is_some_and(|resident| resident.upcall_fault(registers, address)) {
         return;
@@ -204,6 +207,7 @@ fn reschedule(mut world: MutexGuard<'_, Option<World>>, registers: &mut Register
         interrupts::enable_and_hlt();
         interrupts::disable();
         world = WORLD.lock();
+        world.as_mut().into_iter().for_each(monitor::publish_counters);
     }
 }
 
@@ -283,7 +287,7 @@ fn take_up(world: &mut World, number: usize, domain: DomainId, registers: &mut R
     if let Some(remains) = core.remains.take() {
         remains.end();
     }
-    machine.switches += u64::from(before != Some(domain));
+    machine.cores[number].switches += u64::from(before != Some(domain));
 }
 
 /// Makes the processor use other tables; it forgets what it knew of the old ones.

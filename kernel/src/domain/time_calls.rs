@@ -104,6 +104,7 @@ pub(super) fn warn(world: &mut World, registers: &Registers) -> bool {
         resident.owes += 1;
         resident.overstays += 1;
         if resident.overstays >= MAX_OVERSTAYS {
+            machine.monitor.overstays += 1;
             println!("kernel: domain {} ended: it kept its core too often", domain.index());
             world.kernel.domain_died(domain);
         }

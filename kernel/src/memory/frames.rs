@@ -111,20 +111,28 @@ pub(crate) fn start(map: &MemoryMap, srat: Option<&[u8]>) {
 pub(crate) fn publish() -> (Frame, u32) {
     let count = FRAMES.lock().entries.len() as u32;
     let pages = 1 + count.div_ceil(FRAMES_PER_PAGE);
-    let taken: Vec<_> = (0..pages)
-        .map(|_| take(Wanted::Any).expect("frames for the list of free ones"))
-        .inspect(|frame| frame.clear())
-        .collect();
-    let head = taken.iter().rfold(None, |head, frame| {
-        chain(*frame, head);
-        Some(*frame)
-    });
+    let taken = take_for_kernel(pages);
+    let head = taken[0];
     let mut frames = FRAMES.lock();
     taken[0].set_word(free_map::FRAMES, count.into());
     frames.published = taken;
     frames.publish_runs();
     (0..count).for_each(|number| frames.publish(number));
-    (head.expect("at least one page"), pages)
+    (head, pages)
+}
+
+/// Takes cleared frames while the kernel starts, for pages that it will write; they are chained.
+///
+/// # Panics
+/// Where there are none: the kernel cannot start then.
+pub(crate) fn take_for_kernel(pages: u32) -> Vec<Frame> {
+    let taken: Vec<_> = (0..pages).filter_map(|_| take(Wanted::Any)).inspect(|frame| frame.clear()).collect();
+    assert!(taken.len() == pages as usize, "frames for the kernel's own pages");
+    taken.iter().rfold(None, |head, frame| {
+        chain(*frame, head);
+        Some(*frame)
+    });
+    taken
 }
 
 /// Takes a frame, with whatever was in it.

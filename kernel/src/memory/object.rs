@@ -46,6 +46,9 @@ static OBJECTS: [Entry; MAX_OBJECTS] = [const {
     }
 }; MAX_OBJECTS];
 
+/// How many of them there are.
+static COUNT: AtomicU32 = AtomicU32::new(0);
+
 /// A reference to a memory object. The last one that goes gives the frames back.
 #[derive(Debug)]
 pub(crate) struct Memory(u16);
@@ -84,6 +87,7 @@ impl Memory {
         entry.writer.store(writer.to_bits(), Ordering::Relaxed);
         entry.payer.store(payer.to_bits(), Ordering::Relaxed);
         entry.references.store(1, Ordering::Relaxed);
+        COUNT.fetch_add(1, Ordering::Relaxed);
         Self(place as u16)
     }
 
@@ -202,8 +206,8 @@ impl Mapped {
 }
 
 /// How many memory objects there are.
-pub(crate) fn count() -> usize {
-    OBJECTS.iter().filter(|entry| entry.references.load(Ordering::Relaxed) > 0).count()
+pub(crate) fn count() -> u32 {
+    COUNT.load(Ordering::Relaxed)
 }
 
 /// Makes an heir pay for whatever `payer` still pays for. Looks at all objects.
@@ -217,6 +221,7 @@ fn let_go(object: u16, references: u32) {
     if entry.references.fetch_sub(references, Ordering::Relaxed) != references {
         return;
     }
+    COUNT.fetch_sub(1, Ordering::Relaxed);
     // SAFETY: as in `first`.
     give_chain(Some(unsafe { Frame::new(entry.first.load(Ordering::Relaxed)) }));
     let payer = entry.payer.swap(NOBODY.to_bits(), Ordering::Relaxed);

@@ -64,6 +64,9 @@ pub enum Call {
     /// `()` -> `(own domain's slot, trust, validity words, slot of the audit log)` + one memory handle: the validity words,
     /// for reading. The first call a domain makes. The last slot is 0 for all but the first domain.
     Hello = 18,
+    /// `(binding, peer)`. Ends one pair of a binding, and not the binding: the peer gets
+    /// [`UpcallKind::PeerLeft`](crate::UpcallKind::PeerLeft), as if the caller had unbound. For a peer that the caller has no room for.
+    Part = 19,
 }
 
 /// Which way a binding faces.
@@ -78,7 +81,7 @@ pub enum Role {
 
 impl Call {
     /// Every call, in the order of its number.
-    pub const ALL: [Self; 19] = [
+    pub const ALL: [Self; 20] = [
         Self::Null,
         Self::Inspect,
         Self::Derive,
@@ -98,6 +101,7 @@ impl Call {
         Self::ReadAudit,
         Self::DestroyDomain,
         Self::Hello,
+        Self::Part,
     ];
 
     /// The call with this number, if there is one.

@@ -29,12 +29,13 @@ fn calls() {
         (16, Call::ReadAudit),
         (17, Call::DestroyDomain),
         (18, Call::Hello),
+        (19, Call::Part),
     ];
     assert_eq!(fixed.len(), Call::ALL.len());
     for (number, call) in fixed {
         assert_eq!((call as u32, Call::from_number(number)), (number, Some(call)));
     }
-    assert_eq!(Call::from_number(19), None);
+    assert_eq!(Call::from_number(20), None);
     assert_eq!(Call::from_number(u32::MAX), None);
 }
 

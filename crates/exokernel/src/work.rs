@@ -121,7 +121,7 @@ impl<M: Machine> Kernel<M> {
     }
 
     /// Ends a pair: first both sides can see it, then the other one is told.
-    fn end_pair(&mut self, peer: Id, leaving: Role, reason: Reason) {
+    pub(crate) fn end_pair(&mut self, peer: Id, leaving: Role, reason: Reason) {
         let Some(pair) = self.pairs.get(peer) else { return };
         let sides = pair.sides;
         for (side, role) in sides.iter().zip([Role::Sender, Role::Receiver]) {

@@ -72,6 +72,32 @@ fn a_domain_can_meet_itself() {
 }
 
 #[test]
+fn who_parts_from_one_peer_keeps_the_others() {
+    let mut meeting = Meeting::new();
+    let (sender, receiver) = (meeting.sender.id, meeting.receiver.id);
+    let third = meeting.world.child(Trust::USER);
+    let slot = meeting.world.grant(meeting.endpoint, third, Rights::SEND, Trust::USER);
+    let late = meeting.world.bind(third.id, slot, Role::Sender, 9).unwrap();
+    let joined = meeting.world.joined();
+    let own = joined.iter().find(|(to, _)| *to == third.id).unwrap().1;
+    let call = |world: &mut World, who, arguments: &[u64]| {
+        values(&world.answer(who, Call::Part, arguments, &[], None).reply).map(drop)
+    };
+    let (binding, peer) = (meeting.receiving.number, own.peer);
+    assert_eq!(call(&mut meeting.world, sender, &[meeting.sending.number, peer]), Err(Status::NoPeer));
+    assert_eq!(call(&mut meeting.world, sender, &[binding, peer]), Err(Status::NoBinding));
+    assert_eq!(call(&mut meeting.world, receiver, &[binding, u64::MAX]), Err(Status::NoPeer));
+    assert_eq!(call(&mut meeting.world, receiver, &[binding, peer]), Ok(()));
+    assert_eq!(call(&mut meeting.world, receiver, &[binding, peer]), Err(Status::NoPeer));
+    let told = meeting.world.upcalls();
+    assert_eq!(told.len(), 1, "only the other side is told");
+    let (to, upcall) = (told[0].0, told[0].1);
+    assert_eq!((to, UpcallKind::from_number(upcall.kind)), (third.id, Some(UpcallKind::PeerLeft)));
+    assert_eq!(upcall.values[..3], [late.number, peer, Reason::Unbound as u64]);
+    assert!(!meeting.world.is_valid(third.id, &own) && meeting.is_valid(), "and the other pair goes on");
+}
+
+#[test]
 fn the_first_binding_fixes_the_contract() {
     let mut meeting = Meeting::new();
     let (world, sender) = (&mut meeting.world, meeting.sender);

@@ -1,6 +1,6 @@
 //! Calls about endpoints and bindings: create, bind, unbind, acknowledge; and how two bindings meet.
 
-use feuerbird_abi::{AuditKind, Role, Status, UpcallKind};
+use feuerbird_abi::{AuditKind, Reason, Role, Status, UpcallKind};
 use feuerbird_capability::{Object, ObjectKind, Rights, Ticket};
 
 use super::{Asked, Beside, Values, status};
@@ -74,6 +74,17 @@ impl<M: Machine> Kernel<M> {
     pub(super) fn unbind(&mut self, asked: &Asked<'_, M::Handle>) -> Result<Values, Status> {
         self.own_binding(asked.caller, asked.arguments[0])?;
         self.doom(Id(asked.arguments[0]), Ending::Unbound);
+        Ok([0; 6])
+    }
+
+    pub(super) fn part(&mut self, asked: &Asked<'_, M::Handle>) -> Result<Values, Status> {
+        let [number, peer, ..] = asked.arguments;
+        let role = self.own_binding(asked.caller, number)?.role;
+        let pair = self.pairs.get(Id(peer)).ok_or(Status::NoPeer)?;
+        if pair.side(role).binding != Id(number) {
+            return Err(Status::NoPeer);
+        }
+        self.end_pair(Id(peer), role, Reason::Unbound);
         Ok([0; 6])
     }
 

@@ -91,6 +91,7 @@ impl<M: Machine> Kernel<M> {
             Call::ReadAudit => self.read_audit(&asked, beside),
             Call::DestroyDomain => self.destroy_domain(&asked),
             Call::Hello => self.hello(&asked, beside),
+            Call::Part => self.part(&asked),
         }
     }
 

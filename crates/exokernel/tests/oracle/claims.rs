@@ -74,6 +74,12 @@ impl Claims {
         }
     }
 
+    /// Whoever parts from a peer is not told of it.
+    pub fn part(&mut self, binding: u64, peer: u64) {
+        let parted = self.pairs.remove(&(binding, peer)).expect("only what is there can be parted from");
+        self.over.insert(parted);
+    }
+
     fn end_pairs(&mut self, is_over: impl Fn(u64, DomainId) -> bool) {
         self.pairs.retain(|&(binding, _), &mut (holder, word, value)| {
             let ends = is_over(binding, holder);
@@ -145,7 +151,7 @@ impl Claims {
 
     /// A call about a binding must be by its holder.
     pub fn check_binding(&self, caller: DomainId, call: Call, arguments: &[u64; 6]) {
-        if matches!(call, Call::Share | Call::Unbind) {
+        if matches!(call, Call::Share | Call::Unbind | Call::Part) {
             assert_eq!(self.bindings.get(&arguments[0]), Some(&caller), "{call:?} of another's binding");
         }
     }
@@ -191,7 +197,7 @@ pub fn check_authority(call: Call, arguments: &[u64; 6], held: &BTreeMap<Slot, C
     };
     let any = None;
     match call {
-        Call::Null | Call::CreateEndpoint | Call::RegisterRegion | Call::Unbind => (),
+        Call::Null | Call::CreateEndpoint | Call::RegisterRegion | Call::Unbind | Call::Part => (),
         Call::Acknowledge | Call::CreateDomain | Call::Hello => (),
         Call::Inspect => has(0, Rights::INSPECT, any),
         Call::Derive | Call::Copy => has(0, Rights::DERIVE, any),

@@ -129,6 +129,9 @@ impl Oracle {
                     self.accepted[call as usize] += 1;
                     claims::check_authority(call, &arguments, &held);
                     self.claims.check_binding(caller, call, &arguments);
+                    if call == Call::Part {
+                        self.claims.part(arguments[0], arguments[1]);
+                    }
                     answer.reply.values.iter().take(2).for_each(|&value| self.learn(value));
                 } else {
                     assert_eq!(answer.reply.values, [0; 6]);
@@ -175,6 +178,7 @@ impl Oracle {
             Call::RegisterRegion => [1 + self.random.below(100), 0, 0, 0, 0, 0],
             Call::Bind => [first, self.random.below(2), number, 0, 0, 0],
             Call::Share => [binding, peer, region, 0, 0, 0],
+            Call::Part => [binding, peer, 0, 0, 0, 0],
             Call::Unbind => [binding, 0, 0, 0, 0, 0],
             Call::Acknowledge => [self.claims.request_to(caller).unwrap_or(number), 0, 0, 0, 0, 0],
             Call::CreateDomain => [trust, 0, 0, 0, 0, 0],

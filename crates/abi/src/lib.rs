@@ -35,7 +35,10 @@ mod upcall;
 pub use audit::{AuditKind, AuditRecord};
 pub use call::{Call, Role};
 pub use events::{EVENT_VECTOR, Events, GATE_EVENTS, event};
-pub use machine::{Access, Fault, GATE_ADDRESS, GATE_FAULT, GATE_UPCALL, MachineCall};
+pub use machine::{
+    Access, Fault, GATE_ADDRESS, GATE_FAULT, GATE_MESSAGE, GATE_UPCALL, MESSAGE_WORDS, MachineCall,
+    REGISTER_WORDS,
+};
 pub use memory::{EDIT_PAGES, Edit, EditAction, free_map};
 pub use record::{CONTRACT_BYTES, Class, PAYLOAD_BYTES, RECORD_BYTES, Reply, Request, Upcall};
 pub use status::Status;

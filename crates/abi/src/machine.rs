@@ -16,6 +16,15 @@ pub const GATE_UPCALL: usize = 1024;
 /// Where in the gate page the kernel writes what an exception was, in bytes: a [`Fault`].
 pub const GATE_FAULT: usize = 2048;
 
+/// Where in the gate page the words of a message lie that are beyond the four in registers, in bytes.
+pub const GATE_MESSAGE: usize = 3072;
+
+/// How many words of a message are in registers: `r12`, `r13`, `r14`, `r15`.
+pub const REGISTER_WORDS: u64 = 4;
+
+/// The most words of one message.
+pub const MESSAGE_WORDS: u64 = 64;
+
 /// An exception of the domain's own, as its handler finds it in the gate page.
 ///
 /// The kernel has changed nothing else but `rip`, `rsp` and the flags that would disturb the handler. To go on, the domain puts its
@@ -78,6 +87,37 @@ pub enum MachineCall {
     /// `(entry, stack)`. From now on an exception of the caller's continues at `entry` on `stack`, with a [`Fault`] in the gate page.
     /// An `entry` of 0: it ends the domain, as at first.
     HandleFaults = 0x100d,
+    /// Calls whoever receives at an endpoint and waits for the reply: a protected control transfer. Needs `SEND`.
+    ///
+    /// In `rdi` the slot, `rdx` the number of words, `r8` the slot of a capability to grant along or 0 (needs `GRANT`; the
+    /// receiver's has the same authority), `r9` a deadline or 0 for none. The first words are in `r12` to `r15`, the others in the
+    /// gate page at [`GATE_MESSAGE`]. The reply comes in the same places: `rdx`, `r8` and the words.
+    ///
+    /// This call and the next three keep `rbx`, `rbp` and `rsp` only: all other registers are the message's or come back as
+    /// they please, with nothing in them that was another domain's and not sent.
+    ///
+    /// A receiver of the same core runs in the caller's time, until it replies. How it can end beside the usual refusals:
+    /// [`Status::NoCapability`](crate::Status::NoCapability) where the capability is revoked,
+    /// [`Status::DomainGone`](crate::Status::DomainGone) where the server ends, `TimedOut`.
+    Call = 0x1010,
+    /// Replies and waits for the next message, or only waits. Needs `RECEIVE`.
+    ///
+    /// In `rdi` the slot of the endpoint, `rsi` what to reply to, or 0; the reply's words as with [`Call`](Self::Call). A message
+    /// comes with the badge of the sender's capability in `rdi`, and in `rsi` what to reply to: a number that works once, for
+    /// this domain only, and not after its caller is gone; 0 where no reply is wanted.
+    ReplyAndReceive = 0x1011,
+    /// Replies, and goes on; as [`ReplyAndReceive`](Self::ReplyAndReceive), without a slot.
+    Reply = 0x1012,
+    /// As [`Call`](Self::Call), but waits only until somebody has the message. A receiver of the same core runs first.
+    Send = 0x1013,
+    /// `(slot, bits, whether to give the slice to whoever it wakes)`. Adds bits to a notification and wakes who waits for it. Needs
+    /// `SEND`. A badged capability can signal the bits of its badge only.
+    Notify = 0x1014,
+    /// `(slot, deadline)` -> `(bits)`. Takes all bits of a notification, waiting for some; no bits where the deadline came first. 0
+    /// does not wait at all. Needs `RECEIVE`.
+    Watch = 0x1015,
+    /// `()` -> `(slot)`. A new notification; the capability has all rights.
+    CreateNotification = 0x1016,
     /// `(frame, pages)` -> a handle, as [`Allocate`](Self::Allocate), for those very frames: that one and those behind it, if
     /// all are free.
     AllocateNamed = 0x1030,
@@ -134,7 +174,7 @@ pub enum Access {
 
 impl MachineCall {
     /// Every call, in the order of its number.
-    pub const ALL: [Self; 29] = [
+    pub const ALL: &[Self] = &[
         Self::Yield,
         Self::Wait,
         Self::Exit,
@@ -149,6 +189,13 @@ impl MachineCall {
         Self::PowerOff,
         Self::Statistics,
         Self::HandleFaults,
+        Self::Call,
+        Self::ReplyAndReceive,
+        Self::Reply,
+        Self::Send,
+        Self::Notify,
+        Self::Watch,
+        Self::CreateNotification,
         Self::AllocateNamed,
         Self::FrameNames,
         Self::FreeFrames,

@@ -33,6 +33,8 @@ pub enum Status {
     NoHandle = 12,
     /// The binding has shared a region with this peer already, which it can once.
     AlreadyShared = 13,
+    /// Nobody waits for that reply: it was used, or its caller has ended, was revoked or gave up.
+    NoCaller = 14,
 
     /// No free slot in the capability space.
     SlotsFull = 32,
@@ -42,6 +44,12 @@ pub enum Status {
     QuotaExceeded = 34,
     /// The domain is ending, or has ended.
     DomainGone = 35,
+    /// Another domain waits there already.
+    Busy = 36,
+    /// Nothing came: the caller has been told something, which it is to hear first.
+    Interrupted = 37,
+    /// The deadline came first.
+    TimedOut = 38,
 
     /// The peer broke the protocol.
     PeerMisbehaved = 64,
@@ -49,7 +57,7 @@ pub enum Status {
 
 impl Status {
     /// Every status, in no particular order.
-    pub const ALL: [Self; 19] = [
+    pub const ALL: [Self; 23] = [
         Self::Ok,
         Self::NoSuchCall,
         Self::NoCapability,
@@ -64,10 +72,14 @@ impl Status {
         Self::NoPeer,
         Self::NoHandle,
         Self::AlreadyShared,
+        Self::NoCaller,
         Self::SlotsFull,
         Self::ObjectsFull,
         Self::QuotaExceeded,
         Self::DomainGone,
+        Self::Busy,
+        Self::Interrupted,
+        Self::TimedOut,
         Self::PeerMisbehaved,
     ];
 
@@ -92,10 +104,14 @@ impl Status {
             Self::NoPeer => "the binding has no such peer",
             Self::NoHandle => "the call needs a memory handle",
             Self::AlreadyShared => "a region was shared with this peer before, which can be done once",
+            Self::NoCaller => "nobody waits for that reply",
             Self::SlotsFull => "the capability space is full",
             Self::ObjectsFull => "the kernel has no room for another object",
             Self::QuotaExceeded => "the domain's quota is used up",
             Self::DomainGone => "the domain is gone",
+            Self::Busy => "another domain waits there",
+            Self::Interrupted => "an upcall is to be heard first",
+            Self::TimedOut => "the deadline came first",
             Self::PeerMisbehaved => "the peer broke the protocol",
         }
     }

@@ -25,6 +25,8 @@ pub struct Capabilities<N, S> {
     pub(crate) condemned: u32,
     /// Of destroyed spaces, to be swept; the head of a [`Chain::Neighbours`].
     pub(crate) orphans: u32,
+    /// See [`ended`](Self::ended).
+    pub(crate) ended: u64,
 }
 
 /// What is known about a capability beside the capability itself.
@@ -57,7 +59,7 @@ impl<N: AsRef<[Node]> + AsMut<[Node]>, S: AsRef<[Space]> + AsMut<[Space]>> Capab
             *space = Space { next_free: free_space, ..Space::EMPTY };
             free_space = index as u32;
         }
-        Self { nodes, spaces, free_node, free_space, condemned: NONE, orphans: NONE }
+        Self { nodes, spaces, free_node, free_space, condemned: NONE, orphans: NONE, ended: 0 }
     }
 
     /// Makes a capability space that may hold `limit` capabilities.
@@ -86,6 +88,7 @@ impl<N: AsRef<[Node]> + AsMut<[Node]>, S: AsRef<[Space]> + AsMut<[Space]>> Capab
         let held = self.space(id)?.held;
         self.orphans = crate::node::splice(self.nodes.as_mut(), self.orphans, held, Chain::Neighbours);
         let next_free = self.free_space;
+        self.ended += 1;
         let space = &mut self.spaces.as_mut()[id.index as usize];
         space.is_live = false;
         // A space whose generations are used up is not offered again: its ids must not recur.
@@ -149,6 +152,15 @@ impl<N: AsRef<[Node]> + AsMut<[Node]>, S: AsRef<[Space]> + AsMut<[Space]>> Capab
             && node.state == State::Held
             && self.is_current(node.space)
             && self.is_rooted(node)
+    }
+
+    /// A number that grows whenever anything ends that a lookup could have found: by delete, move, revoke or the end of a space.
+    ///
+    /// What a lookup found stays true for as long as the number is the same, so that who keeps both need not look again: one
+    /// comparison instead of the walk towards the root, and nothing to call back. Never decreases.
+    #[inline]
+    pub const fn ended(&self) -> u64 {
+        self.ended
     }
 
     /// Finds what a slot holds and how it stands in the derivation tree. Needs [`Rights::INSPECT`].

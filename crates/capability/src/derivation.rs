@@ -138,6 +138,8 @@ impl<N: AsRef<[Node]> + AsMut<[Node]>, S: AsRef<[Space]> + AsMut<[Space]>> Capab
     fn rename(&mut self, index: u32) -> Result<Slot, Error> {
         let node = self.node_mut(index);
         node.generation = node.generation.checked_add(1).ok_or(Error::WornOut)?;
-        Ok(node.slot(index))
+        let slot = node.slot(index);
+        self.ended += 1;
+        Ok(slot)
     }
 }

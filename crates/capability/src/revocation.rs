@@ -48,6 +48,7 @@ impl<N: AsRef<[Node]> + AsMut<[Node]>, S: AsRef<[Space]> + AsMut<[Space]>> Capab
     /// A lookup and at most [`DEPTH_LIMIT`](crate::DEPTH_LIMIT) steps, however many children there are.
     pub fn delete(&mut self, space: SpaceId, slot: Slot) -> Result<Finalised, Error> {
         self.find(space, slot)?;
+        self.ended += 1;
         Ok(self.finalise(slot.index, Cause::Deleted))
     }
 
@@ -115,6 +116,7 @@ impl<N: AsRef<[Node]> + AsMut<[Node]>, S: AsRef<[Space]> + AsMut<[Space]>> Capab
         }
         // Cannot overflow: `derive` leaves the last epoch without children.
         node.epoch += 1;
+        self.ended += 1;
         self.condemned = splice(self.nodes.as_mut(), self.condemned, children, Chain::Siblings);
         true
     }

@@ -335,3 +335,32 @@ fn a_million_descendants_are_swept_in_quanta_while_others_work() {
     assert_eq!(system.usage(a), Ok((1, count + 8)));
     assert_eq!(system.verify(), Ok(()));
 }
+
+/// What is remembered of a lookup is worth as much as another lookup, as long as nothing has ended.
+#[test]
+fn whatever_ends_a_capability_can_be_seen_in_one_number() {
+    let (mut system, [space, other]) = system(8);
+    let root = system.mint(space, endpoint()).unwrap();
+    let mut seen = system.ended();
+    let mut has_grown = |system: &world::System| {
+        let before = std::mem::replace(&mut seen, system.ended());
+        seen > before
+    };
+    let ask = Derivation::new(Rights::all(), Trust::USER);
+    let child = system.derive(space, root, ask).unwrap();
+    system.copy(space, child).unwrap();
+    let granted = system.grant(space, child, other, ask).unwrap();
+    system.lookup(other, granted, Rights::SEND).unwrap();
+    assert!(!has_grown(&system), "nothing has ended");
+    let child = system.move_within(space, child).unwrap();
+    assert!(has_grown(&system), "the old slot");
+    let moved = system.move_to(other, granted, space).unwrap();
+    assert!(has_grown(&system), "the slot in the other space");
+    system.delete(space, moved).unwrap();
+    assert!(has_grown(&system));
+    system.derive(space, child, ask).unwrap();
+    system.revoke(space, root).unwrap();
+    assert!(has_grown(&system));
+    system.destroy_space(other).unwrap();
+    assert!(has_grown(&system));
+}

@@ -61,6 +61,7 @@ pub(crate) struct Domain {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Charges {
     pub(crate) endpoints: u32,
+    pub(crate) notifications: u32,
     pub(crate) regions: u32,
     pub(crate) region_bytes: u64,
     pub(crate) bindings: u32,

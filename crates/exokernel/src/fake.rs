@@ -7,7 +7,7 @@ use alloc::vec::Vec;
 
 use feuerbird_abi::{Reply, Status, Upcall, UpcallKind};
 
-use crate::{DomainId, Machine};
+use crate::{DomainId, Machine, Message};
 
 /// A machine made of vectors.
 #[derive(Default)]
@@ -24,6 +24,10 @@ pub struct FakeMachine {
     pub upcalls: Vec<(DomainId, Upcall, Option<FakeHandle>)>,
     /// All deferred replies, in their order.
     pub replies: Vec<(DomainId, Reply)>,
+    /// All messages: from whom, to whom, and what came with the words.
+    pub deliveries: Vec<(DomainId, DomainId, Message)>,
+    /// Domains that act as if they had upcalls to hear.
+    pub deaf: Vec<DomainId>,
     /// What was written to validity words; the others are 0.
     pub validity: BTreeMap<(DomainId, u32), u32>,
     /// By domain, binding and peer: the word a pair has, and the value it is valid with.
@@ -124,6 +128,16 @@ impl Machine for FakeMachine {
         self.must_be_there(domain);
         self.check_order(domain, upcall);
         self.upcalls.push((domain, *upcall, handle.copied()));
+    }
+
+    fn deliver(&mut self, from: DomainId, to: DomainId, message: &Message) {
+        self.must_be_there(from);
+        self.must_be_there(to);
+        self.deliveries.push((from, to, *message));
+    }
+
+    fn has_upcalls(&self, domain: DomainId) -> bool {
+        self.deaf.contains(&domain)
     }
 
     fn reply(&mut self, domain: DomainId, reply: &Reply) {

@@ -13,6 +13,7 @@ use crate::domain::{Domain, DomainId};
 use crate::object::{Endpoint, Region};
 use crate::revocation::Revocation;
 use crate::table::{Id, List, Table};
+use crate::transfer::{Notification, Transfers};
 use crate::words::Words;
 use crate::{Limits, Machine, Outcome};
 
@@ -31,6 +32,8 @@ pub struct Kernel<M: Machine> {
     pub(crate) space_holders: Vec<DomainId>,
     pub(crate) words: Words,
     pub(crate) endpoints: Table<Endpoint>,
+    pub(crate) notifications: Table<Notification>,
+    pub(crate) transfers: Transfers,
     pub(crate) regions: Table<Region<M::Handle>>,
     pub(crate) bindings: Table<Binding>,
     pub(crate) pairs: Table<Pair>,
@@ -60,6 +63,8 @@ impl<M: Machine> Kernel<M> {
             space_holders: alloc::vec![DomainId(0); limits.domains as usize],
             words: Words::new(limits.domains, limits.words_per_domain),
             endpoints: Table::new(times(limits.endpoints_per_domain)),
+            notifications: Table::new(times(limits.endpoints_per_domain)),
+            transfers: Transfers::new(limits.domains, times(limits.endpoints_per_domain)),
             regions: Table::new(times(limits.regions_per_domain)),
             bindings: Table::new(times(limits.bindings_per_domain)),
             // Each pair takes a word on each side, so this many there can be at most.

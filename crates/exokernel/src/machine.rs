@@ -2,7 +2,7 @@
 
 use feuerbird_abi::{Reply, Status, Upcall};
 
-use crate::DomainId;
+use crate::{DomainId, Message};
 
 /// What the kernel needs from the machine below it: a clock, memory that can be handed over, and ways to reach a domain.
 ///
@@ -53,6 +53,25 @@ pub trait Machine {
 
     /// Tells a domain something unasked.
     fn upcall(&mut self, domain: DomainId, upcall: &Upcall, handle: Option<&Self::Handle>);
+
+    /// Hands a message over, and lets `to` go on with it: the words are where `from` left them when it called, sent or replied.
+    ///
+    /// Only for homes that use the kernel's [`call`](crate::Kernel::call) and its like; others need not do anything.
+    fn deliver(&mut self, from: DomainId, to: DomainId, message: &Message) {
+        let _ = (from, to, message);
+    }
+
+    /// Whether a domain has been told something that it has not heard: then it does not wait for messages.
+    fn has_upcalls(&self, domain: DomainId) -> bool {
+        let _ = domain;
+        false
+    }
+
+    /// Whether the processor that asks can go on with a domain at once.
+    fn is_here(&self, domain: DomainId) -> bool {
+        let _ = domain;
+        true
+    }
 
     /// Answers a request that [`Kernel::dispatch`](crate::Kernel::dispatch) left pending.
     fn reply(&mut self, domain: DomainId, reply: &Reply);

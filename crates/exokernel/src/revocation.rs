@@ -179,6 +179,7 @@ impl<M: Machine> Kernel<M> {
     pub(crate) fn finalise(&mut self, finalised: &Finalised, now: u64) {
         let Finalised { space, slot, capability, cause } = *finalised;
         let holder = self.space_holders[space.index() as usize];
+        self.end_waiting_by(holder, slot);
         let had_bindings = !self.made_with[slot.index as usize].is_empty();
         while let Some(binding) = self.made_with[slot.index as usize].head() {
             match cause {

@@ -25,6 +25,8 @@ pub enum Damage {
     Pair,
     /// A revocation waits for what is not there.
     Revocation,
+    /// A domain waits where nobody would find it, or is found where it does not wait.
+    Transfer,
 }
 
 impl<M: Machine> Kernel<M> {
@@ -47,6 +49,7 @@ impl<M: Machine> Kernel<M> {
             check(knows(Role::Sender) && knows(Role::Receiver), Damage::Pair)
         })?;
         self.verify_revocations()?;
+        self.verify_transfers()?;
         // A capability that the sweep has not reached is counted and not held.
         if self.capabilities.is_swept() { self.verify_references() } else { Ok(()) }
     }
@@ -56,6 +59,7 @@ impl<M: Machine> Kernel<M> {
         let bindings = || self.bindings.iter().filter(|(_, it)| it.holder == id);
         let charges = Charges {
             endpoints: count(self.endpoints.iter().filter(|(_, it)| it.owner == id)),
+            notifications: count(self.notifications.iter().filter(|(_, it)| it.owner == id)),
             regions: count(regions()),
             region_bytes: regions().map(|(_, it)| it.bytes).sum(),
             bindings: count(bindings()),
@@ -96,6 +100,12 @@ impl<M: Machine> Kernel<M> {
             let bindings = count(self.bindings.iter().filter(|(_, binding)| binding.endpoint.id == id.0));
             let is_right = it.references == held(ObjectKind::Endpoint, id) && it.bindings == bindings;
             check(is_right && it.references + it.bindings > 0, Damage::References)
+        })?;
+        self.notifications.iter().try_for_each(|(id, it)| {
+            check(
+                it.references == held(ObjectKind::Notification, id) && it.references > 0,
+                Damage::References,
+            )
         })?;
         self.regions.iter().try_for_each(|(id, it)| {
             check(it.references == held(ObjectKind::Region, id) && it.references > 0, Damage::References)

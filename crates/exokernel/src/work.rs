@@ -174,6 +174,7 @@ impl<M: Machine> Kernel<M> {
         told.upcalls += 1;
         let sequence = told.upcalls;
         self.machine.upcall(domain, &Upcall::new(kind, sequence, values), handle);
+        self.interrupt(domain);
         sequence
     }
 

@@ -28,6 +28,8 @@ mod paths;
 mod role;
 #[cfg(target_os = "none")]
 mod tests;
+#[cfg(target_os = "none")]
+mod transfer;
 
 /// On a host there is nothing to run.
 #[cfg(not(target_os = "none"))]

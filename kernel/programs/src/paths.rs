@@ -4,14 +4,15 @@
 //! difference of two readings around one operation, less the readings themselves; the lowest of a few, because the timer
 //! interrupts as it likes.
 
-use feuerbird_abi::{Access, Call, Edit, EditAction, MachineCall};
+use feuerbird_abi::{Access, Call, Edit, EditAction, MachineCall, UpcallKind};
 use feuerbird_capability::{Rights, Trust};
 
 use crate::child::{Child, Image};
-use crate::fault;
 use crate::gate::{self, Result, println};
 use crate::memory::{self, PAGE, SCRATCH};
 use crate::role::Role;
+use crate::transfer::{self, Outgoing};
+use crate::{fault, lane};
 
 /// Pages in each of two edits of a batch.
 const PAGES_PER_EDIT: u32 = 256;
@@ -48,6 +49,7 @@ fn measure(image: &Image) -> Result<()> {
         ignore(gate::raw(MachineCall::Yield as u64, [0; 6], 0, 0))
     })?;
     other.destroy()?;
+    measure_transfers(image, nothing)?;
     measure_memory(&path)?;
     measure_capabilities(&path)
 }
@@ -111,6 +113,103 @@ fn measure_capabilities(path: &Path<'_>) -> Result<()> {
         derive()?;
         gate::call(Call::Revoke, &[endpoint, 0]).map(|_| ())
     })
+}
+
+/// The server of these: says when it had the message, when it replied, and when it had the message before.
+pub(crate) fn serve() {
+    let slot = granted();
+    let (mut token, mut out, mut before) = (0, Outgoing::default(), 0);
+    loop {
+        out.words[1] = gate::counter();
+        let (status, came) = transfer::raw(MachineCall::ReplyAndReceive, slot, token, out, 0);
+        let now = gate::counter();
+        if status != 0 {
+            while matches!(gate::wait(0), Ok(Some(_))) {}
+        }
+        (token, out.words[0], out.words[2]) = (came.token, now, before);
+        before = now;
+    }
+}
+
+/// Says when it was woken.
+pub(crate) fn watch() {
+    let (bell, report) = (granted(), granted());
+    loop {
+        let (status, _) = transfer::raw(MachineCall::Watch, bell, u64::MAX, Outgoing::default(), 0);
+        let now = gate::counter();
+        if status == 0 {
+            let _ = transfer::send(report, transfer::words([now, 0, 0, 0]), 0);
+        } else {
+            while matches!(gate::wait(0), Ok(Some(_))) {}
+        }
+    }
+}
+
+fn granted() -> u64 {
+    lane::expect(UpcallKind::Granted).map_or(0, |(granted, _)| granted.values[0])
+}
+
+fn measure_transfers(image: &Image, nothing: u64) -> Result<()> {
+    let endpoint = gate::call(Call::CreateEndpoint, &[0])?.values[0];
+    let server = Child::new(image, Trust::USER)?;
+    server.start(image, Role::Counted.argument(0))?;
+    server.grant(endpoint, Rights::RECEIVE, Trust::USER)?;
+    let slot = gate::call(Call::Derive, &[endpoint, Rights::SEND.bits().into(), 0, 7, 0, 0])?.values[0];
+    for length in [0, 10, 64] {
+        let (mut call, mut reply, mut both) = (u64::MAX, u64::MAX, u64::MAX);
+        for _ in 0..ROUNDS {
+            let out = Outgoing { length, ..Outgoing::default() };
+            let start = gate::counter();
+            let (_, came) = transfer::raw(MachineCall::Call, slot, 0, out, 0);
+            let end = gate::counter();
+            call = call.min(came.words[0] - start);
+            reply = reply.min(end - came.words[1]);
+            both = both.min(end - start);
+        }
+        println!("path call, {length} words: {}", call - nothing);
+        println!("path reply and wait, after {length} words: {}", reply - nothing);
+        println!("path round trip, {length} words: {}", both - nothing);
+    }
+    let mut send = u64::MAX;
+    for _ in 0..ROUNDS {
+        let start = gate::counter();
+        transfer::raw(MachineCall::Send, slot, 0, Outgoing::default(), 0);
+        gate::give_way();
+        let (_, came) = transfer::raw(MachineCall::Call, slot, 0, Outgoing::default(), 0);
+        send = send.min(came.words[2] - start);
+    }
+    println!("path send without reply: {}", send - nothing);
+    server.destroy()?;
+    gate::call(Call::Delete, &[slot])?;
+    gate::call(Call::Delete, &[endpoint])?;
+    measure_signals(image, gate::call(Call::CreateEndpoint, &[0])?.values[0], nothing)
+}
+
+fn measure_signals(image: &Image, endpoint: u64, nothing: u64) -> Result<()> {
+    let bell = transfer::create_notification()?;
+    let mut signal = u64::MAX;
+    for _ in 0..ROUNDS {
+        let start = gate::counter();
+        transfer::notify(bell, 1)?;
+        signal = signal.min(gate::counter() - start);
+    }
+    println!("path notify, no switch: {}", signal - nothing);
+    transfer::watch(bell, 0)?;
+    let watcher = Child::new(image, Trust::USER)?;
+    watcher.start(image, Role::Watcher.argument(0))?;
+    watcher.grant(bell, Rights::RECEIVE, Trust::USER)?;
+    watcher.grant(endpoint, Rights::SEND, Trust::USER)?;
+    let mut woken = u64::MAX;
+    for _ in 0..ROUNDS {
+        (0..4).for_each(|_| gate::give_way());
+        let start = gate::counter();
+        transfer::notify_and_yield(bell, 1)?;
+        woken = woken.min(transfer::receive(endpoint, u64::MAX)?.words[0] - start);
+    }
+    println!("path notify and switch: {}", woken - nothing);
+    watcher.destroy()?;
+    gate::call(Call::Delete, &[bell])?;
+    gate::call(Call::Delete, &[endpoint]).map(|_| ())
 }
 
 fn ignore<T>(_: T) -> Result<()> {

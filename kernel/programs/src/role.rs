@@ -43,10 +43,18 @@ pub(crate) enum Role {
     OnCore = 43,
     /// Drives the clock.
     Driver = 44,
+    /// Serves calls.
+    Server = 20,
+    /// Calls, and reports how it went.
+    Caller = 21,
+    /// Serves calls whose instructions are counted.
+    Counted = 22,
+    /// Waits for signals whose instructions are counted.
+    Watcher = 23,
 }
 
 impl Role {
-    const ALL: [Self; 18] = [
+    const ALL: [Self; 22] = [
         Self::Demo,
         Self::Tests,
         Self::Producer,
@@ -65,6 +73,10 @@ impl Role {
         Self::Sliced,
         Self::OnCore,
         Self::Driver,
+        Self::Server,
+        Self::Caller,
+        Self::Counted,
+        Self::Watcher,
     ];
 
     /// The argument that makes a domain that.
@@ -101,6 +113,10 @@ pub(crate) fn main(argument: u64, file: u64, bytes: u64) -> ! {
         Role::Listener => tests::listen_without_calls(),
         Role::Sliced => tests::be_sliced(own),
         Role::Driver => tests::drive(own),
+        Role::Server => tests::serve(own),
+        Role::Caller => tests::call_as(own),
+        Role::Counted => paths::serve(),
+        Role::Watcher => paths::watch(),
         Role::OnCore => tests::be_on_core(own),
         Role::Hoarder => tests::hoard(own),
         Role::BadHandler => tests::handle_badly(own),

@@ -14,6 +14,7 @@ mod random;
 mod space;
 mod talk;
 mod time;
+mod transfers;
 
 use core::panic::Location;
 
@@ -35,6 +36,7 @@ pub(crate) use frames::hoard;
 pub(crate) use random::call_at_random;
 pub(crate) use talk::produce;
 pub(crate) use time::be_on_core;
+pub(crate) use transfers::{call_as, serve};
 
 /// How long a domain may take to end that should.
 const PATIENCE_NS: u64 = 60_000_000_000;
@@ -108,6 +110,17 @@ const TESTS: &[Test] = &[
     ("a revocation takes by force at its deadline", talk::forced),
     ("revoked at once while messages are in flight", talk::in_flight),
     ("a peer that dies leaves what it shared readable", talk::died),
+    ("calls come back with their replies, of all lengths, from all cores", transfers::round_trips),
+    ("a transfer shows no register that was not sent", transfers::registers),
+    ("forged and wrong capabilities for transfers are refused", transfers::forged),
+    ("a reply works once, for whom it is, while its caller waits", transfers::replies),
+    ("a server that ends leaves its callers with an answer", transfers::server_ends),
+    ("revocation ends calls in flight and in the server's hands", transfers::revoked),
+    ("a call has a deadline", transfers::late),
+    ("a capability goes along with a call, if it may", transfers::along),
+    ("what is sent without reply arrives in order", transfers::sends),
+    ("signals add up, wake and are revoked", transfers::signals),
+    ("callers are killed and revoked while they call from all cores", transfers::storm),
 ];
 
 /// Runs them all; the machine ends with the number of those that failed.

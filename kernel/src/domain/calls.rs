@@ -13,7 +13,7 @@ use crate::cpu::state::Registers;
 use crate::cpu::{clock, core};
 use crate::domain::resident::{Handle, Resident, State};
 use crate::domain::run::{self, World};
-use crate::domain::{check, devices, memory_calls, monitor, time_calls};
+use crate::domain::{check, devices, memory_calls, monitor, time_calls, transfers};
 use crate::memory::frames;
 use crate::memory::layout::USER_END;
 use crate::memory::object;
@@ -34,6 +34,12 @@ pub(crate) fn carry_out(world: &mut World, caller: DomainId, registers: &mut Reg
         Some(MachineCall::Yield) => return yield_slice(world, caller, registers),
         Some(MachineCall::Wait) => return wait(world, caller, registers),
         Some(MachineCall::Exit) => return world.kernel.domain_died(caller),
+        Some(
+            call
+            @ (MachineCall::Call | MachineCall::Send | MachineCall::Reply | MachineCall::ReplyAndReceive),
+        ) => return transfers::carry_out(world, caller, call, registers),
+        Some(MachineCall::Notify) => return transfers::notify(world, caller, registers),
+        Some(MachineCall::Watch) => return transfers::watch(world, caller, registers),
         Some(MachineCall::RunIn) => return time_calls::run_in(world, caller, registers),
         Some(MachineCall::YieldTo) => return time_calls::yield_to(world, caller, registers),
         Some(MachineCall::FrameNames) => return frame_names(world, caller, registers),
@@ -161,7 +167,16 @@ fn machine_call(world: &mut World, caller: DomainId, call: MachineCall, register
         MachineCall::PowerOff => Err(Status::MissingRight),
         MachineCall::Statistics => Ok((statistics(world), 0)),
         MachineCall::HandleFaults => handle_faults(own(world, caller)?, first, second).map(done),
-        MachineCall::Yield
+        MachineCall::CreateNotification => {
+            world.kernel.create_notification(caller).map(|slot| ([slot, 0, 0, 0, 0, 0], 0))
+        }
+        MachineCall::Call
+        | MachineCall::Send
+        | MachineCall::Reply
+        | MachineCall::ReplyAndReceive
+        | MachineCall::Notify
+        | MachineCall::Watch
+        | MachineCall::Yield
         | MachineCall::YieldTo
         | MachineCall::RunIn
         | MachineCall::Wait

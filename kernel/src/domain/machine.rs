@@ -3,7 +3,7 @@
 use alloc::vec::Vec;
 
 use feuerbird_abi::{GATE_UPCALL, Reply, Status, Upcall, event};
-use feuerbird_exokernel::{DomainId, Limits, Machine};
+use feuerbird_exokernel::{DomainId, Limits, Machine, Message};
 use zerocopy::IntoBytes;
 
 use crate::cpu::{apic, clock, core};
@@ -230,6 +230,24 @@ impl Machine for Native {
         } else {
             self.post_event(domain, event::UPCALL);
         }
+    }
+
+    fn deliver(&mut self, from: DomainId, to: DomainId, message: &Message) {
+        self.hand_over(from, to, message);
+    }
+
+    #[inline(always)]
+    fn has_upcalls(&self, domain: DomainId) -> bool {
+        self.upcalls.get(domain.index()).is_some_and(|upcalls| !upcalls.is_empty())
+    }
+
+    /// Not where something else is to be done first: an event to deliver, overtime to be ended.
+    #[inline(always)]
+    fn is_here(&self, domain: DomainId) -> bool {
+        let number = core::number();
+        let is_overtime = self.cores.get(number).is_none_or(|core| core.is_overtime);
+        let can_go_on = |it: &Resident| it.core == number && (it.events == 0 || !it.lets(it.events));
+        !is_overtime && self.resident(domain).is_some_and(can_go_on)
     }
 
     fn reply(&mut self, domain: DomainId, reply: &Reply) {

@@ -32,6 +32,8 @@ pub(crate) enum State {
     Waiting { deadline_ns: u64 },
     /// It waits for the answer to a system call.
     Calling,
+    /// It waits in a transfer or for a notification, until then.
+    Transferring { deadline_ns: u64 },
 }
 
 /// What a domain has mapped: its page tables. They go with the domain, or later when a core still uses them.

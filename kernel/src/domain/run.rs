@@ -3,9 +3,8 @@
 //! A core has the registers of one domain on its stack. While that domain is in the kernel they are its; whoever makes another
 //! one current copies them to the old one's record and the new one's here.
 
-use feuerbird_abi::event;
+use feuerbird_abi::{Status, event};
 use feuerbird_exokernel::{DomainId, Kernel};
-use spin::{Mutex, MutexGuard};
 use x86_64::PhysAddr;
 use x86_64::instructions::interrupts;
 use x86_64::registers::control::{Cr2, Cr3, Cr3Flags};
@@ -14,6 +13,7 @@ use x86_64::structures::paging::PhysFrame;
 use crate::console::{Exit, exit, println};
 use crate::cpu::state::Registers;
 use crate::cpu::{apic, clock, core, entry, features};
+use crate::domain::lock::{self, Guard};
 use crate::domain::machine::Native;
 use crate::domain::resident::{Resident, State};
 use crate::domain::{calls, devices, monitor, time_calls};
@@ -25,22 +25,16 @@ pub(crate) struct World {
     pub(crate) root: DomainId,
 }
 
-/// # Locking
-/// The one lock of the kernel: who comes from ring 3 takes it, and gives it back before leaving or halting. Only the frames' and
-/// the serial line's locks are taken under it. It is not fair: a ticket lock was tried, and where the processors
-/// are themselves scheduled (a busy host) it hands the kernel to one that does not run, and all wait.
-static WORLD: Mutex<Option<World>> = Mutex::new(None);
-
 /// Opens the world.
 pub(crate) fn start(world: World) {
-    *WORLD.lock() = Some(world);
+    *lock::lock() = Some(world);
 }
 
 /// What a core does after it has started: runs domains, for ever.
 pub(crate) extern "sysv64" fn run_core() -> ! {
     let registers = core::registers();
     let mut next = Registers::USER;
-    reschedule(WORLD.lock(), &mut next);
+    reschedule(lock::lock(), &mut next);
     // SAFETY: this core's place for the registers of ring 3 is above this stack frame, and what is written there was made from
     // `Registers::USER` by `calls::start`, or came from ring 3 itself.
     unsafe {
@@ -60,12 +54,12 @@ extern "sysv64" fn trap_entry(registers: &mut Registers) {
     match registers.vector {
         _ if !registers.is_user() => in_kernel(registers),
         apic::DEVICES..apic::SPURIOUS => {
-            let mut world = WORLD.lock();
+            let mut world = lock::lock();
             device(&mut world, registers.vector);
             resume_or_reschedule(world, registers);
         }
         apic::TIMER => {
-            let mut world = WORLD.lock();
+            let mut world = lock::lock();
             if world.as_mut().is_some_and(|world| time_calls::warn(world, registers)) {
                 return resume_or_reschedule(world, registers);
             }
@@ -74,9 +68,9 @@ extern "sysv64" fn trap_entry(registers: &mut Registers) {
             }
             reschedule(world, registers);
         }
-        apic::WAKE | apic::SPURIOUS => resume_or_reschedule(WORLD.lock(), registers),
+        apic::WAKE | apic::SPURIOUS => resume_or_reschedule(lock::lock(), registers),
         _ => {
-            let mut world = WORLD.lock();
+            let mut world = lock::lock();
             if let Some(world) = world.as_mut() {
                 handle_fault(world, registers);
             }
@@ -88,7 +82,7 @@ extern "sysv64" fn trap_entry(registers: &mut Registers) {
 /// A system call.
 #[unsafe(no_mangle)]
 extern "sysv64" fn syscall_entered(registers: &mut Registers) {
-    let mut world = WORLD.lock();
+    let mut world = lock::lock();
     if let Some(world) = world.as_mut()
         && let Some(caller) = current(world)
     {
@@ -109,7 +103,7 @@ fn in_kernel(registers: &Registers) {
     match registers.vector {
         apic::TIMER | apic::WAKE | apic::SPURIOUS => return,
         // Only where a core halts, with the lock given back.
-        apic::DEVICES..apic::SPURIOUS => return device(&mut WORLD.lock(), registers.vector),
+        apic::DEVICES..apic::SPURIOUS => return device(&mut lock::lock(), registers.vector),
         _ => (),
     }
     let Registers { vector, error, rip, rsp, .. } = *registers;
@@ -160,7 +154,7 @@ fn handle_fault(world: &mut World, registers: &mut Registers) {
 }
 
 /// Goes on with the current domain if it can, with another one otherwise.
-fn resume_or_reschedule(mut world: MutexGuard<'_, Option<World>>, registers: &mut Registers) {
+fn resume_or_reschedule(mut world: Guard, registers: &mut Registers) {
     let can_go_on = world.as_ref().is_some_and(|world| {
         let domain = current(world).and_then(|domain| world.kernel.machine().resident(domain));
         domain.is_some_and(|resident| resident.state == State::Ready && !resident.is_put_away)
@@ -179,7 +173,7 @@ fn current_resident(world: &mut World) -> Option<&mut Resident> {
 }
 
 /// Puts the current domain away and another one's registers here; halts as long as there is none.
-fn reschedule(mut world: MutexGuard<'_, Option<World>>, registers: &mut Registers) {
+fn reschedule(mut world: Guard, registers: &mut Registers) {
     let number = core::number();
     if let Some(world) = world.as_mut() {
         put_away(world, number, registers);
@@ -206,7 +200,7 @@ fn reschedule(mut world: MutexGuard<'_, Option<World>>, registers: &mut Register
         drop(world);
         interrupts::enable_and_hlt();
         interrupts::disable();
-        world = WORLD.lock();
+        world = lock::lock();
         world.as_mut().into_iter().for_each(monitor::publish_counters);
     }
 }
@@ -237,9 +231,19 @@ fn choose(world: &mut World, number: usize) -> Option<DomainId> {
         } else if can_run(world, holder.domain) && !time_calls::pays(world, holder.domain) {
             world.kernel.machine_mut().cores[number].slices.run(slice);
             return Some(holder.domain);
+        } else if let Some(server) = working_for(world, number, holder.domain) {
+            world.kernel.machine_mut().cores[number].slices.run(slice);
+            return Some(server);
         }
     }
     None
+}
+
+/// Who works on this core for a domain that waits for a reply: the time is donated.
+fn working_for(world: &mut World, number: usize, domain: DomainId) -> Option<DomainId> {
+    let server = world.kernel.served_by(domain)?;
+    let is_near = world.kernel.machine().resident(server)?.core == number;
+    (is_near && can_run(world, server)).then_some(server)
 }
 
 /// Whether a domain has something to do, its alarm and the end of its waiting included.
@@ -259,6 +263,10 @@ fn can_run(world: &mut World, domain: DomainId) -> bool {
                 return true;
             }
             false
+        }
+        State::Transferring { .. } if resident.is_late(clock::now_ns()) => {
+            world.kernel.give_up(domain, Status::TimedOut);
+            true
         }
         _ => false,
     }

@@ -22,6 +22,7 @@ impl<M: Machine> Kernel<M> {
         }
         let endpoint = Endpoint::new(caller, asked.arguments[0]);
         let id = self.endpoints.insert(endpoint).ok_or(Status::ObjectsFull)?;
+        self.transfers.open(id.index());
         let object = Object { kind: ObjectKind::Endpoint, id: id.0 };
         match self.mint(caller, whole(object, Rights::all(), trust)) {
             Ok(slot) => {

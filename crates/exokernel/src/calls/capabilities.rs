@@ -96,7 +96,7 @@ impl<M: Machine> Kernel<M> {
     }
 
     /// Counts and writes down a capability that came into a space.
-    fn entered(
+    pub(crate) fn entered(
         &mut self,
         kind: AuditKind,
         subject: DomainId,
@@ -113,6 +113,9 @@ impl<M: Machine> Kernel<M> {
     fn refer(&mut self, object: Object) {
         let references = match object.kind {
             ObjectKind::Endpoint => self.endpoints.get_mut(Id(object.id)).map(|it| &mut it.references),
+            ObjectKind::Notification => {
+                self.notifications.get_mut(Id(object.id)).map(|it| &mut it.references)
+            }
             ObjectKind::Region => self.regions.get_mut(Id(object.id)).map(|it| &mut it.references),
             _ => None,
         };

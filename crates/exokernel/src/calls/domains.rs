@@ -139,6 +139,7 @@ impl<M: Machine> Kernel<M> {
             return Err(Status::ObjectsFull);
         };
         let domain = DomainId(id.0);
+        self.transfers.enter(domain);
         self.space_holders[space.index() as usize] = domain;
         let words = self.words.reset(domain.index());
         let object = Object { kind: ObjectKind::Domain, id: domain.to_bits() };
@@ -172,6 +173,7 @@ impl<M: Machine> Kernel<M> {
     /// Takes back a domain that nobody knows of.
     pub(crate) fn forget_domain(&mut self, domain: DomainId) {
         if let Some(forgotten) = self.domains.remove(domain.id()) {
+            self.end_party(domain);
             let _ = self.capabilities.destroy_space(forgotten.space);
         }
     }
@@ -194,6 +196,7 @@ impl<M: Machine> Kernel<M> {
         // It is live as long as its domain is.
         let _ = self.capabilities.destroy_space(space);
         self.domains.push(&mut self.ending, domain.id(), ());
+        self.end_party(domain);
         self.machine.destroy_domain(domain);
         if let Some(rest) = rest {
             self.log(rest);

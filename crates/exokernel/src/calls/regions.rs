@@ -119,6 +119,7 @@ impl<M: Machine> Kernel<M> {
                 }
                 self.collect_endpoint(id);
             }
+            ObjectKind::Notification => self.collect_notification(id),
             ObjectKind::Region => {
                 let Some(region) = self.regions.get_mut(id) else { return };
                 region.references -= 1;

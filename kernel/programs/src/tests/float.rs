@@ -9,8 +9,7 @@ const ROUNDS: u32 = 4000;
 
 /// Keeps a pattern in all 16 registers and ends, or waits for ever where one has changed.
 pub(crate) fn keep_patterns(seed: u64) {
-    let pattern: [u64; 32] =
-        core::array::from_fn(|word| (seed << 32 | word as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15));
+    let pattern = pattern(seed);
     load(&pattern);
     for round in 0..ROUNDS {
         match round % 8 {
@@ -27,7 +26,12 @@ pub(crate) fn keep_patterns(seed: u64) {
     }
 }
 
-fn load(pattern: &[u64; 32]) {
+/// What all registers together hold.
+pub(super) fn pattern(seed: u64) -> [u64; 32] {
+    core::array::from_fn(|word| (seed << 32 | word as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15))
+}
+
+pub(super) fn load(pattern: &[u64; 32]) {
     // SAFETY: reads 256 bytes of the pattern into registers that nothing else in this program uses.
     unsafe {
         asm!("movups xmm0, [{0}]", "movups xmm1, [{0} + 16]", "movups xmm2, [{0} + 32]", "movups xmm3, [{0} + 48]",
@@ -38,7 +42,7 @@ fn load(pattern: &[u64; 32]) {
     }
 }
 
-fn store() -> [u64; 32] {
+pub(super) fn store() -> [u64; 32] {
     let mut found = [0; 32];
     // SAFETY: writes 256 bytes to `found`.
     unsafe {

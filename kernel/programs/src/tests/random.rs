@@ -4,6 +4,7 @@ use feuerbird_abi::{Access, Call, MachineCall};
 
 use crate::gate;
 use crate::memory::{self, Mapping};
+use crate::transfer::{self, Outgoing};
 
 /// How many calls one domain makes; two of them do.
 const CALLS: u32 = 50_000;
@@ -39,6 +40,7 @@ impl Random {
             0 => self.next(),
             1..=4 => self.below(24),
             5 => 0x1030 + self.below(16),
+            6 => 0x1010 + self.below(8),
             _ => 0x1000 + self.below(16),
         }
     }
@@ -65,7 +67,10 @@ pub(crate) fn call_at_random(seed: u64) {
         let arguments = core::array::from_fn(|_| random.argument());
         let payload = if random.below(4) == 0 { random.next() } else { random.below(961) };
         let handle = if random.below(16) == 0 { random.next() } else { random.below(66) };
-        gate::raw(number, arguments, payload, handle);
+        match MachineCall::from_number(number) {
+            Some(call) if (0x1010..0x1020).contains(&number) => transfer_at_random(call, arguments),
+            _ => _ = gate::raw(number, arguments, payload, handle),
+        }
         if let Ok(kept) = &kept {
             // What this domain has written is its own, whatever it asked the kernel.
             kept.store(count as usize % 512, count.into());
@@ -73,4 +78,10 @@ pub(crate) fn call_at_random(seed: u64) {
         }
         while count % 64 == 0 && matches!(gate::wait(0), Ok(Some(_))) {}
     }
+}
+
+/// With a deadline that is over, so that nothing waits; and never for a notification, whose second argument is the deadline.
+fn transfer_at_random(call: MachineCall, [slot, token, length, capability, ..]: [u64; 6]) {
+    let token = if call == MachineCall::Watch { token % 2 } else { token };
+    transfer::raw(call, slot, token, Outgoing { length, words: [slot; 4], capability }, 1);
 }

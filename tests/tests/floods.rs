@@ -9,9 +9,9 @@ use std::{
 use feuerbird::{
     Domain, Program,
     capability::{Rights, Slot},
-    channel::RecvError,
+    channel::{RecvError, SendError},
     hosted::{SocketGate, os::socket::Socket},
-    libos::{Authority, DomainHandle, Handle},
+    libos::{Authority, DomainHandle, Handle, Receiver},
     prelude::{Message, Plain, SECOND, Terms, Trust, WhenFull},
 };
 use feuerbird_abi::{AuditKind, Call, Class, Reply, Request, Role, Status, Upcall, UpcallKind};
@@ -130,7 +130,11 @@ fn peers_that_come_and_go_without_end_do_not_end_who_does_not_listen() {
     victim.ask(Call::Null, 2, &[], &[]);
     let heard = victim.hear(2);
     assert!(heard.upcalls.len() < 1024, "the queue grows");
-    assert_eq!(heard.count(UpcallKind::PeerJoined), heard.count(UpcallKind::PeerLeft) + 1, "one is left");
+    let unheard_of = |it: &&Upcall| it.kind == UpcallKind::PeerLeft as u32 && it.values[1] == u64::MAX;
+    let notes = heard.upcalls.iter().filter(unheard_of).count();
+    assert_eq!(notes, 1, "told together");
+    let left = heard.count(UpcallKind::PeerLeft) - notes;
+    assert_eq!(heard.count(UpcallKind::PeerJoined), left + 1, "one is left");
     // The one that stays is the last one that it heard of.
     let last = heard.upcalls.iter().rev().find(|it| it.kind == UpcallKind::PeerJoined as u32).unwrap();
     let left = heard.upcalls.iter().filter(|it| it.kind == UpcallKind::PeerLeft as u32);
@@ -184,47 +188,100 @@ fn programs_that_came_and_went_leave_no_slot_taken() {
     }
 }
 
+/// How many mappings of memory of ours there are, and of how many bytes.
+fn mapped() -> (usize, usize) {
+    let maps = std::fs::read_to_string("/proc/self/maps").unwrap();
+    let ours = maps.lines().filter(|line| line.contains("memfd:feuerbird"));
+    let bytes = ours.map(|line| {
+        let (from, to) = line.split_whitespace().next().unwrap().split_once('-').unwrap();
+        usize::from_str_radix(to, 16).unwrap() - usize::from_str_radix(from, 16).unwrap()
+    });
+    bytes.fold((0, 0), |(count, sum), bytes| (count + 1, sum + bytes))
+}
+
+/// What a receiver takes next; the ends of lanes, and of those that never came to be, are told between messages.
+fn next(receiver: &mut Receiver<Plain<u64>, SocketGate>) -> Option<u64> {
+    let end = Instant::now() + Duration::from_secs(1);
+    loop {
+        match receiver.recv_timeout(SECOND / 10, |value| value) {
+            Ok(value) => return Some(value),
+            Err(error) if Instant::now() > end => {
+                assert!(matches!(error, RecvError::Disconnected | RecvError::DeadlinePassed), "{error}");
+                return None;
+            }
+            Err(_) => {}
+        }
+    }
+}
+
+/// Sends one message from a peer of its own, which goes: whether it was taken in, and how long that took to say.
+fn send_and_go(root: &Domain, endpoint: &Handle<SocketGate>, value: &u64) -> Result<(), SendError> {
+    let began = Instant::now();
+    let mut sender = root.sender::<Plain<u64>>(endpoint).unwrap();
+    sender.set_when_full(WhenFull::Block { timeout_ns: 10 * SECOND });
+    let sent = sender.send(value);
+    assert!(
+        began.elapsed() < Duration::from_secs(1),
+        "{value}: {sent:?} after {:?}, {} receivers",
+        began.elapsed(),
+        sender.receivers()
+    );
+    sent
+}
+
 /// Peers that come, send and go cost an owner that does not look memory for so many lanes, and no more.
 #[test]
 fn peers_that_come_and_go_unseen_leave_a_bounded_number_of_lanes() {
     let root = feuerbird::embedded().unwrap();
     let endpoint = endpoint(&root);
     let mut receiver = root.receiver::<Plain<u64>>(&endpoint).unwrap();
-    let mappings = || std::fs::read_to_string("/proc/self/maps").unwrap().matches("memfd:feuerbird").count();
-    let before = mappings();
+    let (before, _) = mapped();
     let mut sent = vec![];
     // Those that left nothing make room for those that do.
-    for value in 0..1000 {
-        let mut sender = root.sender::<Plain<u64>>(&endpoint).unwrap();
-        sender.set_when_full(WhenFull::Block { timeout_ns: SECOND / 100 });
-        if value % 2 == 0 && sender.send(&value).is_ok() {
-            sent.push(value);
+    for value in 0..600 {
+        if value % 2 == 1 {
+            drop(root.sender::<Plain<u64>>(&endpoint).unwrap());
+            continue;
+        }
+        match send_and_go(&root, &endpoint, &value) {
+            Ok(()) => sent.push(value),
+            Err(error) => assert_eq!(error, SendError::Disconnected, "who finds no room hears of it"),
         }
     }
-    assert!(mappings() - before < 2 * 300, "{} mappings more", mappings() - before);
-    let mut received = vec![];
-    // The ends of lanes, and of those that never came to be, are told between messages.
-    let mut next = move || {
-        let end = Instant::now() + Duration::from_secs(1);
-        loop {
-            match receiver.recv_timeout(SECOND / 10, |value| value) {
-                Ok(value) => return Some(value),
-                Err(error) if Instant::now() > end => {
-                    assert!(matches!(error, RecvError::Disconnected | RecvError::DeadlinePassed), "{error}");
-                    return None;
-                }
-                Err(_) => {}
-            }
-        }
-    };
-    received.extend(std::iter::from_fn(&mut next));
+    let (after, _) = mapped();
+    assert!(after - before < 2 * 300, "{} mappings more", after - before);
+    assert!((200..=256).contains(&sent.len()), "{} of 256 lanes", sent.len());
+    // One that stays hears of it as well, and is let in when it comes again.
+    let mut stays = root.sender::<Plain<u64>>(&endpoint).unwrap();
+    assert_eq!(stays.send(&7), Err(SendError::Disconnected));
+    let mut received: Vec<_> = std::iter::from_fn(|| next(&mut receiver)).collect();
     received.sort_unstable();
     assert_eq!(received, sent, "each one, whoever sent it");
-    assert!((200..=256).contains(&sent.len()), "{} of 256 lanes", sent.len());
-    // And who comes now is heard again.
-    let mut sender = root.sender::<Plain<u64>>(&endpoint).unwrap();
-    sender.send(&7).unwrap();
-    assert_eq!(next(), Some(7));
+    assert_eq!(stays.send(&7), Err(SendError::Disconnected));
+    drop(stays);
+    let mut again = root.sender::<Plain<u64>>(&endpoint).unwrap();
+    again.send(&7).unwrap();
+    assert_eq!(next(&mut receiver), Some(7));
+}
+
+/// Lanes as large as they may be cost no more of it.
+#[test]
+fn peers_that_come_and_go_unseen_leave_a_bounded_amount_of_memory() {
+    let root = feuerbird::embedded().unwrap();
+    let endpoint = root.endpoint(Terms::new(1 << 20, 16).unwrap()).unwrap();
+    let mut receiver = root.receiver::<Plain<u64>>(&endpoint).unwrap();
+    let (_, before) = mapped();
+    let sent = (0..20).filter(|value| send_and_go(&root, &endpoint, value).is_ok()).collect::<Vec<_>>();
+    let (_, after) = mapped();
+    assert!(after - before < 80 << 20, "{} MiB more", (after - before) >> 20);
+    assert!((2..=4).contains(&sent.len()), "{} lanes of 17 MiB", sent.len());
+    let mut received: Vec<_> = std::iter::from_fn(|| next(&mut receiver)).collect();
+    received.sort_unstable();
+    assert_eq!(received, sent);
+    // Those who stay are none of it: what they cost is theirs as well.
+    let mut staying: Vec<_> = (0..6).map(|_| root.sender::<Plain<u64>>(&endpoint).unwrap()).collect();
+    staying.iter_mut().for_each(|sender| sender.send(&1).unwrap());
+    assert!((0..6).all(|_| next(&mut receiver) == Some(1)));
 }
 
 #[test]

@@ -10,11 +10,10 @@ use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
 
-use crossbeam_queue::SegQueue;
 use feuerbird_capability::Trust;
 use feuerbird_channel::layout::{Half, LaneLayout};
 use feuerbird_channel::{
-    ClaimError, Consumer, LaneIn, LaneOut, Producer, Receiver, RecvError, SendError, Sender, Terms, Validity,
+    Arriving, ClaimError, Consumer, LaneIn, LaneOut, Producer, Receiver, RecvError, SendError, Sender, Terms, Validity,
     WhenFull, prepare,
 };
 use feuerbird_hosted::LinuxHome;
@@ -228,7 +227,7 @@ impl Lanes {
     /// Through the typed endpoints, each side trusting the other this far.
     pub fn typed(self, terms: Terms, trust: Trust) -> Spinning<TypedOut, TypedIn> {
         let (home, valid) = (LinuxHome::new(), Validity::unconditional);
-        let (outgoing, arriving) = (Arc::new(SegQueue::new()), Arc::new(SegQueue::new()));
+        let (outgoing, arriving) = (Arc::new(Arriving::new()), Arc::new(Arriving::new()));
         outgoing.push(LaneOut::new(self.producer, trust, terms));
         arriving.push(LaneIn::new(raw::vouch_for_producer(self.consumer), trust, terms));
         let sender = Sender::new(home, valid(), outgoing);

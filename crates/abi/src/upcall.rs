@@ -1,5 +1,8 @@
 //! What the kernel says unasked.
 
+/// In place of a peer's number: peers that their domain never heard of.
+pub const UNHEARD_OF: u64 = u64::MAX;
+
 /// What an upcall says, and what its six values are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[repr(u32)]
@@ -13,7 +16,8 @@ pub enum UpcallKind {
     PeerJoined = 2,
     /// `(binding, peer, bytes)` + one memory handle: the peer lets this side map memory that only the peer writes.
     Shared = 3,
-    /// `(binding, peer, reason)`: a [`Reason`]. The pair's validity word has already changed.
+    /// `(binding, peer, reason)`: a [`Reason`]. The pair's validity word has already changed. `peer` is [`UNHEARD_OF`] for
+    /// one or more that came and left before this domain heard of them, or were refused for want of room.
     PeerLeft = 4,
     /// `(binding, peer, deadline)`: the capability behind a binding was revoked; it works until the deadline or until this
     /// upcall is acknowledged, whichever is first. `peer` is all ones where the whole binding goes.

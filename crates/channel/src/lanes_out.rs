@@ -2,13 +2,13 @@
 
 use alloc::{collections::VecDeque, sync::Arc, vec::Vec};
 
-use crossbeam_queue::{ArrayQueue, SegQueue};
+use crossbeam_queue::ArrayQueue;
 use feuerbird_capability::Trust;
 use feuerbird_serialization::{Encode, Format, Layer, Message, Stable};
 
 use crate::{
-    ClaimError, Ended, Home, PollError, Producer, SendError, SenderStatistics, Standing, Terms, Validity,
-    Watched, buffer::Buffer, wait::MAX_WATCHED,
+    Arriving, ClaimError, Ended, Home, PollError, Producer, SendError, SenderStatistics, Standing, Terms,
+    Validity, Watched, buffer::Buffer, wait::MAX_WATCHED,
 };
 
 /// A lane to one receiver, with the layer that its binding calls for.
@@ -31,7 +31,7 @@ impl<H: Home> LaneOut<H> {
         self.layer
     }
 
-    /// Whether it is over. What was sent on it is the endpoint's to recover.
+    /// Whether it is over: nobody has sent anything on it before its endpoint took it in.
     pub fn is_spent(&self) -> bool {
         matches!(self.producer.validity().standing(), Standing::Over(_))
     }
@@ -40,7 +40,7 @@ impl<H: Home> LaneOut<H> {
 #[derive(Debug)]
 pub(crate) struct LanesOut<H: Home> {
     binding: Validity<H::Reader>,
-    arriving: Arc<SegQueue<LaneOut<H>>>,
+    arriving: Arc<Arriving<LaneOut<H>>>,
     failures: Option<Arc<ArrayQueue<PollError>>>,
     lanes: Vec<LaneOut<H>>,
     next: usize,
@@ -48,11 +48,13 @@ pub(crate) struct LanesOut<H: Home> {
     backlog: VecDeque<(Format, Vec<u8>)>,
     /// Why the last lane went, once there was one.
     last: Option<PollError>,
+    /// Why a message that an ended lane left behind fits no other, once there was one.
+    given_up: Option<SendError>,
     buffers_lost: u64,
 }
 
 impl<H: Home> LanesOut<H> {
-    pub(crate) fn new(binding: Validity<H::Reader>, arriving: Arc<SegQueue<LaneOut<H>>>) -> Self {
+    pub(crate) fn new(binding: Validity<H::Reader>, arriving: Arc<Arriving<LaneOut<H>>>) -> Self {
         Self {
             binding,
             arriving,
@@ -61,6 +63,7 @@ impl<H: Home> LanesOut<H> {
             next: 0,
             backlog: VecDeque::new(),
             last: None,
+            given_up: None,
             buffers_lost: 0,
         }
     }
@@ -110,6 +113,8 @@ impl<H: Home> LanesOut<H> {
                 Err(Refusal::Full) => tried += 1,
                 Err(Refusal::Ended(error)) => {
                     self.remove(index, error, statistics);
+                    // Another lane stands here now, which may have been passed already, or not.
+                    (self.next, tried) = (index, 0);
                     if !self.backlog.is_empty() {
                         self.flush::<T>(statistics)?;
                     }
@@ -132,7 +137,7 @@ impl<H: Home> LanesOut<H> {
             self.last = Some(error);
         }
         match self.last {
-            Some(error) if self.lanes.is_empty() && self.arriving.is_empty() => error.into(),
+            Some(error) if self.lanes.is_empty() && self.arriving.is_over() => error.into(),
             _ => SendError::Full,
         }
     }
@@ -196,24 +201,34 @@ impl<H: Home> LanesOut<H> {
         Ok(())
     }
 
-    /// Publishes one message again: whether it is off our hands. One that no lane can ever carry is, too.
+    /// Publishes one message again: whether it is off our hands. One that none of the lanes can ever carry is, too.
     fn place<T: Message>(&mut self, format: Format, bytes: &[u8], statistics: &mut SenderStatistics) -> bool {
         let mut index = 0;
+        let mut refused = None;
+        let mut is_full = false;
         while index < self.lanes.len() {
             match republish::<T, H>(&mut self.lanes[index], format, bytes) {
                 Ok(_) => {
                     statistics.redelivered += 1;
                     return true;
                 }
-                Err(Refusal::Full) => index += 1,
+                Err(Refusal::Full) => {
+                    is_full = true;
+                    index += 1;
+                }
                 Err(Refusal::Ended(error)) => self.remove(index, error, statistics),
-                Err(Refusal::Caller(_)) => {
-                    statistics.undelivered += 1;
-                    return true;
+                Err(Refusal::Caller(error)) => {
+                    refused = Some(error);
+                    index += 1;
                 }
             }
         }
-        false
+        if refused.is_none() || is_full {
+            return false;
+        }
+        statistics.undelivered += 1;
+        self.given_up = refused;
+        true
     }
 
     pub(crate) fn is_drained<T: Message>(
@@ -225,7 +240,7 @@ impl<H: Home> LanesOut<H> {
             Ok(()) => {}
             Err(SendError::Full) => return Ok(false),
             Err(error) => {
-                statistics.undelivered = self.backlog.len() as u64;
+                statistics.undelivered += core::mem::take(&mut self.backlog).len() as u64;
                 return Err(error);
             }
         }
@@ -237,7 +252,10 @@ impl<H: Home> LanesOut<H> {
                 Err(error) => self.remove(index, error, statistics),
             }
         }
-        Ok(self.backlog.is_empty())
+        if !self.backlog.is_empty() {
+            return Ok(false);
+        }
+        self.given_up.take().map_or(Ok(true), Err)
     }
 
     /// Looks whether peers still live, and ends the lanes of those that do not.
@@ -275,8 +293,10 @@ impl<H: Home> LanesOut<H> {
         };
         if !self.lanes.iter_mut().any(ready) && self.arriving.is_empty() {
             let mut words = [Watched { address: core::ptr::null(), seen: 0 }; MAX_WATCHED];
+            // One that is ending may look as if it had news already.
+            let lanes = self.lanes.iter().filter(|lane| !lane.producer.validity().is_ending());
             let watched =
-                words.iter_mut().zip(&self.lanes).map(|(word, lane)| *word = lane.producer.watched()).count();
+                words.iter_mut().zip(lanes).map(|(word, lane)| *word = lane.producer.watched()).count();
             home.wait(&words[..watched], timeout_ns);
         }
         self.lanes.iter_mut().for_each(|lane| lane.producer.end_sleep());

@@ -38,6 +38,7 @@
 
 extern crate alloc;
 
+mod arriving;
 mod buffer;
 mod consumer;
 mod error;
@@ -57,6 +58,7 @@ mod validity;
 mod view;
 mod wait;
 
+pub use arriving::{Arriving, Expected};
 pub use consumer::{Borrowed, Consumer};
 pub use error::{AttachError, BatchError, ClaimError, Lie, PollError, RecvError, SendError};
 pub use header::prepare;

@@ -3,13 +3,13 @@
 use alloc::{sync::Arc, vec::Vec};
 use core::marker::PhantomData;
 
-use crossbeam_queue::{ArrayQueue, SegQueue};
+use crossbeam_queue::ArrayQueue;
 use feuerbird_capability::Trust;
 use feuerbird_serialization::{DecodeError, Format, Layer, Message, Stable};
 
 use crate::{
-    BatchError, Consumer, Ended, Home, Lie, PollError, ReceiverStatistics, RecvError, SLICE_NS, Standing,
-    Terms, Validity, Watched,
+    Arriving, BatchError, Consumer, Ended, Home, Lie, PollError, ReceiverStatistics, RecvError, SLICE_NS,
+    Standing, Terms, Validity, Watched,
     buffer::Buffer,
     local::LocalReceiver,
     wait::{Backoff, MAX_WATCHED},
@@ -45,6 +45,11 @@ impl<H: Home> LaneIn<H> {
     pub fn is_spent(&self) -> bool {
         self.consumer.is_spent()
     }
+
+    /// Whether it is over, whatever is left to take from it.
+    pub fn is_over(&self) -> bool {
+        matches!(self.consumer.validity().standing(), Standing::Over(_))
+    }
 }
 
 /// Receives messages of one type from any of the senders.
@@ -66,7 +71,7 @@ enum Route<T, H: Home> {
 #[derive(Debug)]
 struct Lanes<H: Home> {
     binding: Validity<H::Reader>,
-    arriving: Arc<SegQueue<LaneIn<H>>>,
+    arriving: Arc<Arriving<LaneIn<H>>>,
     failures: Option<Arc<ArrayQueue<PollError>>>,
     lanes: Vec<LaneIn<H>>,
     at: usize,
@@ -78,7 +83,7 @@ struct Lanes<H: Home> {
 
 impl<T: Message, H: Home> Receiver<T, H> {
     /// A receiver whose lanes arrive through `arriving` as senders join; it works while `binding` is valid.
-    pub fn new(home: H, binding: Validity<H::Reader>, arriving: Arc<SegQueue<LaneIn<H>>>) -> Self {
+    pub fn new(home: H, binding: Validity<H::Reader>, arriving: Arc<Arriving<LaneIn<H>>>) -> Self {
         let copy = Buffer::default();
         let failures = None;
         let lanes =
@@ -327,7 +332,7 @@ impl<H: Home> Lanes<H> {
             Standing::Valid | Standing::Ending => {}
         }
         match self.last {
-            Some(error) if self.arriving.is_empty() => error.into(),
+            Some(error) if self.arriving.is_over() => error.into(),
             _ => RecvError::Empty,
         }
     }
@@ -364,8 +369,10 @@ impl<H: Home> Lanes<H> {
         home.heavy_barrier();
         if !self.lanes.iter().any(|lane| lane.consumer.has_message()) && self.arriving.is_empty() {
             let mut words = [Watched { address: core::ptr::null(), seen: 0 }; MAX_WATCHED];
+            // One that is ending may look as if it had news already.
+            let lanes = self.lanes.iter().filter(|lane| !lane.consumer.validity().is_ending());
             let watched =
-                words.iter_mut().zip(&self.lanes).map(|(word, lane)| *word = lane.consumer.watched()).count();
+                words.iter_mut().zip(lanes).map(|(word, lane)| *word = lane.consumer.watched()).count();
             home.wait(&words[..watched], timeout_ns);
         }
         for lane in &mut self.lanes {

@@ -3,11 +3,11 @@
 use alloc::sync::Arc;
 use core::marker::PhantomData;
 
-use crossbeam_queue::{ArrayQueue, SegQueue};
+use crossbeam_queue::ArrayQueue;
 use feuerbird_serialization::{Encode, Layer, Message};
 
 use crate::{
-    BatchError, Home, LaneOut, PollError, SLICE_NS, SendError, SenderStatistics, Validity,
+    Arriving, BatchError, Home, LaneOut, PollError, SLICE_NS, SendError, SenderStatistics, Validity,
     lanes_out::LanesOut, local::LocalSender, wait::Backoff,
 };
 
@@ -46,7 +46,7 @@ enum Route<T, H: Home> {
 
 impl<T: Message, H: Home> Sender<T, H> {
     /// A sender whose lanes arrive through `arriving` as receivers join; it works while `binding` is valid.
-    pub fn new(home: H, binding: Validity<H::Reader>, arriving: Arc<SegQueue<LaneOut<H>>>) -> Self {
+    pub fn new(home: H, binding: Validity<H::Reader>, arriving: Arc<Arriving<LaneOut<H>>>) -> Self {
         Self::with_route(home, Route::Lanes(LanesOut::new(binding, arriving)))
     }
 
@@ -157,7 +157,9 @@ impl<T: Message, H: Home> Sender<T, H> {
     /// Waits until everything sent was taken, giving what dead receivers left to living ones.
     ///
     /// # Errors
-    /// [`SendError::DeadlinePassed`], or [`SendError::Disconnected`] where messages are left and nobody to take them.
+    /// [`SendError::DeadlinePassed`], or [`SendError::Disconnected`] where messages are left and nobody to take them. Once, another
+    /// error where a message that a receiver left behind fits the lane of nobody who is left (as `undelivered` counts), when all others
+    /// were taken.
     pub fn finish(&mut self, timeout_ns: u64) -> Result<(), SendError> {
         let deadline = self.home.now_ns().saturating_add(timeout_ns);
         let mut backoff = Backoff::new(self.spins);

@@ -93,6 +93,11 @@ impl<R: Region> Validity<R> {
         holds && self.reason.load(Ordering::Relaxed) == 0
     }
 
+    /// Whether the pair ended, and why is not known here yet.
+    pub fn is_ending(&self) -> bool {
+        self.standing() == Standing::Ending
+    }
+
     /// How the pair stands.
     #[inline]
     pub fn standing(&self) -> Standing {

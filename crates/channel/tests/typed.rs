@@ -6,11 +6,10 @@ mod support;
 
 use std::sync::{Arc, atomic::Ordering};
 
-use crossbeam_queue::SegQueue;
 use feuerbird_capability::Trust;
 use feuerbird_channel::{
-    BatchError, ClaimError, Consumer, Ended, HeapHome, LaneIn, LaneOut, Lie, Overflow, PollError, Producer,
-    Receiver, RecvError, SendError, Sender, Terms, Validity, WhenFull, local,
+    Arriving, BatchError, ClaimError, Consumer, Ended, HeapHome, LaneIn, LaneOut, Lie, Overflow, PollError,
+    Producer, Receiver, RecvError, SendError, Sender, Terms, Validity, WhenFull, local,
 };
 use feuerbird_serialization::{Checksum, Layer, Plain};
 use feuerbird_zero_copy::{Region, WriteRegion};
@@ -26,7 +25,7 @@ fn terms(depth: u32) -> Terms {
 
 fn ends(terms: Terms, trust: Trust) -> Ends {
     let (producer, consumer) = lane(terms);
-    let (outgoing, arriving) = (Arc::new(SegQueue::new()), Arc::new(SegQueue::new()));
+    let (outgoing, arriving) = (Arc::new(Arriving::new()), Arc::new(Arriving::new()));
     outgoing.push(LaneOut::new(producer, trust, terms));
     arriving.push(LaneIn::new(consumer, trust, terms));
     let valid = Validity::unconditional;
@@ -230,7 +229,7 @@ fn an_overtaken_receiver_takes_what_is_left_of_an_unbound_sender() {
 fn a_header_of_another_format_is_a_breach_and_ends_the_lane() {
     let agreed = terms(8).at_least(Layer::Lite);
     let (producer, consumer) = lane(agreed);
-    let (outgoing, arriving) = (Arc::new(SegQueue::new()), Arc::new(SegQueue::new()));
+    let (outgoing, arriving) = (Arc::new(Arriving::new()), Arc::new(Arriving::new()));
     // The sender leaves the checksum out that the terms demand.
     outgoing.push(LaneOut::new(producer, Trust::LIBOS, agreed.with_checksum(Checksum::Off)));
     arriving.push(LaneIn::new(consumer, Trust::LIBOS, agreed));

@@ -5,7 +5,7 @@
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 
-use feuerbird_abi::{Reply, Status, Upcall, UpcallKind};
+use feuerbird_abi::{Reply, Status, UNHEARD_OF, Upcall, UpcallKind};
 
 use crate::{DomainId, Machine, Message};
 
@@ -67,7 +67,7 @@ impl FakeMachine {
         if upcall.kind == UpcallKind::PeerJoined as u32 {
             assert_eq!(u64::from(self.word(domain, word as u32)), value, "announced before it was valid");
             self.pairs.insert(pair, (word as u32, value as u32));
-        } else if upcall.kind == UpcallKind::PeerLeft as u32 {
+        } else if upcall.kind == UpcallKind::PeerLeft as u32 && peer != UNHEARD_OF {
             let (word, value) = self.pairs.remove(&pair).expect("only who has joined can leave");
             assert_ne!(self.word(domain, word), value, "told before the word had changed");
         }

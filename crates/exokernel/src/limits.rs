@@ -25,7 +25,7 @@ pub struct Limits {
     pub bindings_per_endpoint: u32,
     /// Validity words of one domain: one for each binding and one for each peer of each binding.
     pub words_per_domain: u32,
-    /// Peers of one binding. Whoever would be one more is not paired with it.
+    /// Peers of one binding. Whoever would be one more is not paired with it, and told that it is gone.
     pub peers_per_binding: u32,
     /// Revocations of one domain that have not been answered.
     pub revocations_per_domain: u32,

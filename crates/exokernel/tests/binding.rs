@@ -3,7 +3,7 @@
 
 mod world;
 
-use feuerbird_abi::{CONTRACT_BYTES, Call, Reason, Role, Status, UpcallKind};
+use feuerbird_abi::{CONTRACT_BYTES, Call, Reason, Role, Status, UNHEARD_OF, UpcallKind};
 use feuerbird_capability::{Rights, Trust};
 use feuerbird_exokernel::Limits;
 use feuerbird_exokernel::fake::FakeHandle;
@@ -198,10 +198,13 @@ fn whoever_has_no_room_for_a_peer_is_left_out_and_others_are_not() {
         world.bind(child.id, slot, Role::Receiver, 0).unwrap()
     };
     receive(&mut world, receivers[0]);
-    for _ in 0..3 {
-        world.bind(world.root, endpoint, Role::Sender, 0).unwrap();
-    }
-    assert_eq!(world.joined().len(), 4, "two of three senders have met the receiver");
+    let [_, _, third] = [0; 3].map(|_| world.bind(world.root, endpoint, Role::Sender, 0).unwrap().number);
+    let upcalls = world.upcalls();
+    let count = |kind| upcalls.iter().filter(|(_, upcall, _)| upcall.kind == kind as u32).count();
+    assert_eq!(count(UpcallKind::PeerJoined), 4, "two of three senders have met the receiver");
+    let left: Vec<_> = upcalls.iter().filter(|(_, it, _)| it.kind == UpcallKind::PeerLeft as u32).collect();
+    let [(to, told, None)] = left[..] else { panic!("the third one alone is told: {left:?}") };
+    assert_eq!((*to, &told.values[..3]), (world.root, &[third, UNHEARD_OF, Reason::Unbound as u64][..]));
     receive(&mut world, receivers[1]);
     assert_eq!(world.joined().len(), 4);
 }

@@ -118,10 +118,9 @@ struct Arrived {
 impl Upcalls {
     fn push(&self, upcall: Upcall, handle: Option<OwnedFd>) {
         let mut arrived = self.lock();
-        if !annul(&mut arrived.upcalls, &upcall, |(older, _)| Some(*older)).is_pointless {
-            arrived.upcalls.push_back((upcall, handle));
-            self.changed.notify_one();
-        }
+        let annulled = annul(&mut arrived.upcalls, &upcall, |(older, _)| Some(*older));
+        arrived.upcalls.extend(annulled.newer.map(|newer| (newer, handle)));
+        self.changed.notify_one();
     }
 
     /// The next upcall; `None` when the supervisor is gone and all were acted on.

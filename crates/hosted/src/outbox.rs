@@ -84,14 +84,12 @@ impl Outbox {
     }
 
     fn push(&mut self, parcel: Parcel) {
-        if let Some(upcall) = parcel.upcall() {
-            if annul(&mut self.waiting, &upcall, Parcel::upcall).is_pointless {
-                return;
-            }
-        } else {
+        let Some(upcall) = parcel.upcall() else {
             self.replies += 1;
-        }
-        self.waiting.push_back(parcel);
+            return self.waiting.push_back(parcel);
+        };
+        let newer = annul(&mut self.waiting, &upcall, Parcel::upcall).newer;
+        self.waiting.extend(newer.map(|newer| Parcel { record: zerocopy::transmute!(newer), ..parcel }));
     }
 
     /// Whether the socket took it.
@@ -147,7 +145,29 @@ mod tests {
     #[test]
     fn what_comes_and_goes_unheard_leaves_nothing() {
         assert_eq!(left(&[(Granted, &[7]), (Repossessed, &[NO_BINDING, 7])]), []);
-        assert_eq!(left(&[(PeerJoined, &[1, 2]), (Shared, &[1, 2, 4096]), (PeerLeft, &[1, 2])]), []);
+    }
+
+    #[test]
+    fn peers_that_come_and_go_unheard_are_told_as_one_that_is_gone() {
+        let mut outbox = Outbox::default();
+        let mut tell = |kind, values: &[u64]| {
+            let record = zerocopy::transmute!(Upcall::new(kind, 0, values));
+            outbox.push(Parcel { record, payload: Box::default(), handle: None });
+        };
+        for peer in 2..100 {
+            tell(PeerJoined, &[1, peer]);
+            tell(PeerJoined, &[2, peer]);
+            tell(Shared, &[1, peer, 4096]);
+            tell(PeerLeft, &[1, peer, Reason::Died as u64]);
+            tell(PeerLeft, &[2, peer, Reason::Revoked as u64]);
+        }
+        tell(PeerLeft, &[1, 1, Reason::Unbound as u64]);
+        let left: Vec<_> = outbox.waiting.iter().filter_map(Parcel::upcall).collect();
+        assert!(left.iter().all(|upcall| upcall.kind == PeerLeft as u32));
+        let values: Vec<_> = left.iter().map(|upcall| [0, 1, 2].map(|index| upcall.values[index])).collect();
+        let unheard_of = |binding, reason| [binding, u64::MAX, reason as u64];
+        let heard_of = [1, 1, Reason::Unbound as u64];
+        assert_eq!(values, [unheard_of(1, Reason::Died), unheard_of(2, Reason::Revoked), heard_of]);
     }
 
     #[test]
@@ -172,7 +192,7 @@ mod tests {
             assert_eq!(left(&[(Shared, &[1, 2, 4096]), (PeerLeft, &[1, 2, reason])]), [(3, 1), (4, 1)]);
             assert_eq!(
                 left(&[(PeerJoined, &[1, 2]), (Shared, &[1, 2, 4096]), (PeerLeft, &[1, 2, reason])]),
-                []
+                [(4, 1)]
             );
         }
     }

@@ -16,7 +16,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use feuerbird_abi::{Call, Reason, Reply, Request, Status, Upcall, UpcallKind};
+use feuerbird_abi::{Call, Reason, Reply, Request, Status, UNHEARD_OF, Upcall, UpcallKind};
 use feuerbird_capability::Slot;
 use feuerbird_channel::{
     Lie, RecvError, SendError, Terms,
@@ -41,6 +41,7 @@ struct FakeGate {
     numbers: AtomicU64,
     mapped: AtomicUsize,
     calls: Mutex<Vec<(Call, [u64; 6])>>,
+    said: Mutex<Vec<Call>>,
     held: Mutex<Option<Call>>,
     released: Condvar,
     refuses: Mutex<Option<Call>>,
@@ -79,6 +80,7 @@ impl Gate for Fake {
             return Err(GateError::Shortage);
         }
         drop(without_room);
+        self.0.said.lock().unwrap().push(call);
         let next = || self.0.numbers.fetch_add(1, SeqCst);
         let (values, handle) = match call {
             Call::Hello => ([1, 15, 512, 0, 0, 0], Some(self.0.words.1.try_clone().unwrap())),
@@ -121,6 +123,18 @@ impl FakeGate {
         self.calls.lock().unwrap().iter().filter(|(made, _)| *made == call).count()
     }
 
+    /// How often such a call found its way.
+    fn said(&self, call: Call) -> usize {
+        self.said.lock().unwrap().iter().filter(|said| **said == call).count()
+    }
+
+    /// The first two arguments of each such call.
+    fn arguments(&self, call: Call) -> Vec<[u64; 2]> {
+        let calls = self.calls.lock().unwrap();
+        let made = calls.iter().filter(|(made, _)| *made == call);
+        made.map(|(_, arguments)| [arguments[0], arguments[1]]).collect()
+    }
+
     fn until_called(&self, call: Call, times: usize) {
         until(|| self.count(call) >= times);
     }
@@ -142,6 +156,7 @@ fn domain() -> (Domain<Fake>, Arc<FakeGate>) {
         numbers: AtomicU64::new(100),
         mapped: AtomicUsize::new(0),
         calls: Mutex::default(),
+        said: Mutex::default(),
         held: Mutex::default(),
         released: Condvar::new(),
         refuses: Mutex::default(),
@@ -221,14 +236,15 @@ fn peers_that_come_and_go_while_a_reply_is_on_its_way_leave_nothing() {
         thread::spawn(move || domain.sender::<Plain<u64>>(&endpoint).unwrap())
     };
     gate.until_called(Call::Bind, 1);
-    // A handle of each, of which none may stay: this process has no room for so many.
-    let limits = getrlimit(Resource::Nofile);
-    for peer in 0..2 * limits.current.unwrap() {
+    // A handle of each, of which none may stay: this process has no room for so many, or holds at most a few.
+    for peer in 0..2 * getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX).min(4096) {
         let handle = gate.words.1.try_clone().unwrap();
         domain.upcall(&joined(number, peer), Some(handle)).unwrap();
         let left = upcall(UpcallKind::PeerLeft, &[number, peer, Reason::Unbound as u64]);
         domain.upcall(&left, None).unwrap();
     }
+    let held = std::fs::read_dir("/proc/self/fd").unwrap().count();
+    assert!(held < 1000, "{held} handles are kept");
     gate.hold(None);
     assert_eq!(binding.join().unwrap().receivers(), 0);
     assert_eq!(gate.count(Call::Share), 0);
@@ -250,16 +266,102 @@ fn a_pair_that_comes_to_nothing_is_told_to_the_endpoint_whatever_it_failed_by() 
     assert_eq!(domain.upcall(&lost_on_its_way, None), Err(Error::Garbled));
     assert_eq!(sender.send(&1), Err(SendError::Disconnected));
     assert_eq!(gate.count(Call::Delete), 2, "our halves are of no use");
+    assert_eq!(
+        gate.arguments(Call::Part),
+        [[number, 1], [number, 2]],
+        "the peers hear that they wait for nobody"
+    );
+    let late = upcall(UpcallKind::PeerLeft, &[number, 2, Reason::Died as u64]);
+    assert_eq!((domain.upcall(&late, None), sender.try_send(&1)), (Ok(()), Err(SendError::Disconnected)));
+    assert_eq!(gate.count(Call::Part), 2, "once for each");
 }
 
 #[test]
-fn what_has_no_room_on_the_way_to_the_kernel_is_given_back_later() {
+fn a_lane_that_carries_is_not_ended_by_a_second_sharing_that_lost_its_memory() {
     let (domain, gate) = domain();
     let endpoint = domain.endpoint(terms()).unwrap();
+    let number = next_number(&gate);
+    let mut sender = domain.sender::<Plain<u64>>(&endpoint).unwrap();
+    domain.upcall(&joined(number, 1), None).unwrap();
+    let (_theirs, fd, bytes) = peer_half(Half::Consumer, 0);
+    let shared = upcall(UpcallKind::Shared, &[number, 1, bytes]);
+    domain.upcall(&shared, Some(fd)).unwrap();
+    assert_eq!(domain.upcall(&shared, None), Ok(()));
+    sender.try_send(&1).unwrap();
+    assert_eq!(gate.count(Call::Part), 0);
+}
+
+#[test]
+fn who_waits_for_a_peer_that_leaves_before_there_is_a_lane_hears_of_it() {
+    let (domain, gate) = domain();
+    let endpoint = domain.endpoint(terms()).unwrap();
+    for (reason, told) in [(Reason::Unbound, SendError::Disconnected), (Reason::Revoked, SendError::Revoked)]
+    {
+        let number = next_number(&gate);
+        let mut sender = domain.sender::<Plain<u64>>(&endpoint).unwrap();
+        domain.upcall(&joined(number, 1), None).unwrap();
+        let waiting = thread::spawn(move || sender.send(&1));
+        thread::sleep(Duration::from_millis(20));
+        domain.upcall(&upcall(UpcallKind::PeerLeft, &[number, 1, reason as u64]), None).unwrap();
+        assert_eq!(in_time(move || waiting.join().unwrap()), Err(told));
+    }
+    assert_eq!(gate.count(Call::Delete), 2, "our halves are of no use");
+    assert_eq!(gate.count(Call::Part), 0, "the kernel knows");
+}
+
+#[test]
+fn who_left_unheard_of_is_gone_and_who_is_coming_is_not() {
+    let (domain, gate) = domain();
+    let endpoint = domain.endpoint(terms()).unwrap();
+    let number = next_number(&gate);
+    let mut sender = domain.sender::<Plain<u64>>(&endpoint).unwrap();
+    let left = |reason| upcall(UpcallKind::PeerLeft, &[number, UNHEARD_OF, reason as u64]);
+    domain.upcall(&left(Reason::Died), None).unwrap();
+    assert_eq!(sender.try_send(&1), Err(SendError::Disconnected));
+    domain.upcall(&joined(number, 1), None).unwrap();
+    domain.upcall(&left(Reason::Died), None).unwrap();
+    assert_eq!(sender.try_send(&1), Err(SendError::Full), "the lane is being made");
+    let (_theirs, fd, bytes) = peer_half(Half::Consumer, 0);
+    domain.upcall(&upcall(UpcallKind::Shared, &[number, 1, bytes]), Some(fd)).unwrap();
+    sender.try_send(&1).unwrap();
+
+    let number = next_number(&gate);
+    let mut receiver = domain.receiver::<Plain<u64>>(&endpoint).unwrap();
+    domain.upcall(&joined(number, 2), None).unwrap();
+    domain.upcall(&upcall(UpcallKind::PeerLeft, &[number, UNHEARD_OF, 1]), None).unwrap();
+    assert_eq!(receiver.try_recv(|value| value), Err(RecvError::Empty));
+    domain.upcall(&upcall(UpcallKind::PeerLeft, &[number, 2, 1]), None).unwrap();
+    assert_eq!(receiver.try_recv(|value| value), Err(RecvError::Disconnected));
+}
+
+#[test]
+fn what_has_no_room_on_the_way_to_the_kernel_is_said_later_and_nobody_waits_for_it() {
+    let (domain, gate) = domain();
+    let endpoint = domain.endpoint(terms()).unwrap();
+    let number = next_number(&gate);
+    let sender = domain.sender::<Plain<u64>>(&endpoint).unwrap();
+    domain.upcall(&joined(number, 1), None).unwrap();
+    *gate.without_room.lock().unwrap() = usize::MAX;
+    in_time(move || drop(sender));
+    assert!(domain.receiver::<Plain<u64>>(&endpoint).is_err());
+    assert_eq!((gate.count(Call::Bind), gate.count(Call::Delete)), (2, 1));
+    *gate.without_room.lock().unwrap() = 0;
+    until(|| gate.said(Call::Unbind) == 1 && gate.said(Call::Delete) == 1);
+    thread::sleep(Duration::from_millis(30));
+    assert_eq!((gate.said(Call::Unbind), gate.said(Call::Delete)), (1, 1), "once");
+    // What was let go is answered for as well.
+    let number = next_number(&gate);
     let sender = domain.sender::<Plain<u64>>(&endpoint).unwrap();
     *gate.without_room.lock().unwrap() = 3;
-    in_time(move || drop(sender));
-    assert_eq!(gate.count(Call::Unbind), 4);
+    let asked = Upcall::new(UpcallKind::RevocationRequested, 77, &[number, u64::MAX, 0]);
+    domain.upcall(&asked, None).unwrap();
+    until(|| gate.said(Call::Acknowledge) == 1);
+    // And nobody is kept alive by what it owes.
+    *gate.without_room.lock().unwrap() = usize::MAX;
+    drop(sender);
+    let weak = domain.downgrade();
+    drop((domain, endpoint));
+    until(|| weak.upgrade().is_none());
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use alloc::{collections::VecDeque, vec::Vec};
 
-use feuerbird_abi::{Reason, Upcall, UpcallKind};
+use feuerbird_abi::{Reason, UNHEARD_OF, Upcall, UpcallKind};
 
 /// All ones: no binding.
 const NO_BINDING: u64 = u64::MAX;
@@ -10,16 +10,17 @@ const NO_BINDING: u64 = u64::MAX;
 /// What a newer upcall left of a queue.
 #[derive(Debug)]
 pub struct Annulled<T> {
-    /// The newer one ends what nobody has heard of, and need not be heard either.
-    pub is_pointless: bool,
+    /// What goes behind the queue, if anything is left to be heard: the newer one, or what it comes to without those it undid.
+    pub newer: Option<Upcall>,
     /// What it undid, in order.
     pub removed: Vec<T>,
 }
 
-/// Takes out of a queue what a newer upcall undoes. For homes: the newer one goes behind the queue unless it is pointless.
+/// Takes out of a queue what a newer upcall undoes. For homes.
 ///
-/// A queue kept so has at most one upcall for each capability and binding that its domain can have, and three for each peer.
-/// What a peer sent before it left is still to be had: where the domain has heard of the peer, its memory stays announced.
+/// A queue kept so has at most one upcall for each capability that its domain can have, two for each binding, and three for each
+/// peer. What a peer sent before it left is still to be had: where the domain has heard of the peer, its memory stays announced.
+/// Peers that it has not heard of are told together as one that left, so that whoever waits for them hears that they are gone.
 ///
 /// # Cost
 /// One look at each that waits; allocates where something goes.
@@ -28,29 +29,49 @@ pub fn annul<T>(
     newer: &Upcall,
     upcall: impl Fn(&T) -> Option<Upcall>,
 ) -> Annulled<T> {
-    let mut annulled = Annulled { is_pointless: false, removed: Vec::new() };
+    let mut removed = Vec::new();
+    if !sweep(waiting, newer, &upcall, &mut removed) {
+        return Annulled { newer: Some(*newer), removed };
+    }
+    let [binding, _, reason, ..] = newer.values;
+    let left = UpcallKind::from_number(newer.kind).filter(|kind| *kind == UpcallKind::PeerLeft);
+    let newer = left.map(|kind| Upcall::new(kind, newer.sequence, &[binding, UNHEARD_OF, reason]));
+    newer.inspect(|newer| {
+        sweep(waiting, newer, &upcall, &mut removed);
+    });
+    Annulled { newer, removed }
+}
+
+/// Whether the newer one itself need not be heard.
+fn sweep<T>(
+    waiting: &mut VecDeque<T>,
+    newer: &Upcall,
+    upcall: impl Fn(&T) -> Option<Upcall>,
+    removed: &mut Vec<T>,
+) -> bool {
     let is_touched = |it: &T| upcall(it).is_some_and(|older| undoes(newer, &older) != Undone::Not);
     if !waiting.iter().any(is_touched) {
-        return annulled;
+        return false;
     }
+    let mut is_pointless = false;
     for it in core::mem::take(waiting) {
         // Memory is announced after the peer itself, so that what is still unheard of is known by then.
         let goes = match upcall(&it).map_or(Undone::Not, |older| undoes(newer, &older)) {
             Undone::Not => false,
-            Undone::Memory => annulled.is_pointless,
+            Undone::Memory => is_pointless,
             Undone::InPart => true,
             Undone::Wholly => {
-                annulled.is_pointless = true;
+                is_pointless = true;
                 true
             }
         };
         if goes {
-            annulled.removed.push(it);
+            removed.push(it);
         } else {
             waiting.push_back(it);
         }
     }
-    annulled
+    is_pointless
 }
 
 /// What a newer upcall leaves of an older one.
@@ -71,6 +92,7 @@ fn undoes(newer: &Upcall, older: &Upcall) -> Undone {
     let (Some(newer_kind), Some(older_kind)) = kinds else { return Undone::Not };
     let is_same_binding = newer.values[0] == older.values[0];
     match (newer_kind, older_kind) {
+        (PeerLeft, PeerLeft) if newer.values[..2] == older.values[..2] => Undone::InPart,
         (PeerLeft, PeerJoined) if newer.values[..2] == older.values[..2] => Undone::Wholly,
         (PeerLeft, Shared) if newer.values[..2] == older.values[..2] => {
             let is_revoked = newer.values[2] == Reason::Revoked as u64;

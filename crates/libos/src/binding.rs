@@ -6,11 +6,12 @@ use alloc::{
     vec::Vec,
 };
 
-use crossbeam_queue::{ArrayQueue, SegQueue};
-use feuerbird_abi::Role;
+use crossbeam_queue::ArrayQueue;
+use feuerbird_abi::{Role, UNHEARD_OF};
 use feuerbird_capability::{Slot, Trust};
 use feuerbird_channel::{
-    AttachError, Consumer, Ended, Home, LaneIn, LaneOut, PollError, Producer, Standing, Terms, Validity,
+    Arriving, AttachError, Consumer, Ended, Expected, Home, LaneIn, LaneOut, PollError, Producer, Standing,
+    Terms, Validity,
     layout::{Half, LaneLayout},
 };
 use feuerbird_serialization::Layer;
@@ -23,36 +24,54 @@ pub(crate) const PAGE_BYTES: usize = 4096;
 /// How many peers that came to no lane an endpoint can hear of before it looks; further ones go unheard.
 const FAILURES: usize = 16;
 
-/// How many lanes wait for an endpoint's owner to look. Beyond, a peer that joins comes to no lane: else peers that come, send
-/// and go would cost an owner that does something else memory without end.
+/// How many lanes wait for an endpoint's owner to look. Beyond, a peer that joins comes to no lane, and is told.
 const ARRIVING: usize = 256;
+
+/// How much memory lanes of peers that are gone may keep until their owner looks, in bytes; one is kept however large it is. Else
+/// peers that come, send and go would cost an owner that does something else memory without end.
+const LEFT_BEHIND_BYTES: usize = 64 << 20;
 
 /// Where finished lanes go: the endpoint's owner takes them from there.
 pub(crate) enum Lanes<H: Home> {
-    Out(Arc<SegQueue<LaneOut<H>>>),
-    In(Arc<SegQueue<LaneIn<H>>>),
+    Out(Arc<Arriving<LaneOut<H>>>),
+    In(Arc<Arriving<LaneIn<H>>>),
 }
 
 impl<H: Home> Lanes<H> {
-    /// Whether one more lane may wait for the endpoint's owner. Lanes that ended meanwhile with nothing in them make room.
-    pub(crate) fn has_room(&self) -> bool {
+    /// A lane is being made.
+    pub(crate) fn expect(&self) -> Expected {
         match self {
-            Self::Out(queue) => has_room(queue, LaneOut::is_spent),
-            Self::In(queue) => has_room(queue, LaneIn::is_spent),
+            Self::Out(queue) => queue.expect(),
+            Self::In(queue) => queue.expect(),
         }
+    }
+
+    /// Throws away lanes that ended before their owner saw them, with nothing in them; and looks whether one more of `lane_bytes`
+    /// may wait.
+    pub(crate) fn make_room(&self, lane_bytes: usize) -> Room {
+        let (gone, left, over) = match self {
+            Self::Out(queue) => sorted_out(queue, LaneOut::is_spent, LaneOut::is_spent),
+            Self::In(queue) => sorted_out(queue, LaneIn::is_spent, LaneIn::is_over),
+        };
+        let kept = lane_bytes.saturating_mul(over + 1);
+        Room { is_there: left < ARRIVING && (over == 0 || kept <= LEFT_BEHIND_BYTES), gone }
     }
 }
 
-/// The owner may take lanes meanwhile; nobody else puts any in.
-fn has_room<L>(queue: &SegQueue<L>, is_spent: impl Fn(&L) -> bool) -> bool {
-    if queue.len() >= ARRIVING {
-        for lane in (0..queue.len()).map_while(|_| queue.pop()) {
-            if !is_spent(&lane) {
-                queue.push(lane);
-            }
-        }
-    }
-    queue.len() < ARRIVING
+/// What [`Lanes::make_room`] found.
+pub(crate) struct Room {
+    pub(crate) is_there: bool,
+    /// How many lanes nobody will see any more.
+    pub(crate) gone: usize,
+}
+
+fn sorted_out<L>(
+    queue: &Arriving<L>,
+    is_spent: impl Fn(&L) -> bool,
+    is_over: impl Fn(&L) -> bool,
+) -> (usize, usize, usize) {
+    let (gone, left, over) = queue.sort_out(is_spent, is_over);
+    (gone.len(), left, over)
 }
 
 impl<H: Home> Clone for Lanes<H> {
@@ -97,6 +116,11 @@ impl<H: Home> Common<H> {
     /// Our half of a lane, and how large it is, to the byte.
     pub(crate) fn own_half(&self) -> (Half, usize) {
         half(self.terms, self.role())
+    }
+
+    /// What a lane costs this domain: both halves are mapped.
+    pub(crate) fn lane_bytes(&self) -> usize {
+        self.own_half().1 + self.peer_bytes()
     }
 
     /// How large the peer's half is, to the byte: both sides reckon it from the same terms.
@@ -174,6 +198,8 @@ pub(crate) struct Waiting<G: Gate> {
     pub(crate) peer_wish: Wish,
     pub(crate) own: Writer<G>,
     pub(crate) life: Option<Life<G>>,
+    /// Kept until the lane is there, or comes to nothing.
+    pub(crate) expected: Expected,
 }
 
 /// Pairs that ended, to be dropped outside the lock: that unmaps memory.
@@ -211,15 +237,26 @@ impl<G: Gate> Binding<G> {
         Some((pair.waiting.take()?, pair.validity.share()))
     }
 
-    /// A peer comes to no lane: tells the endpoint's owner. Returns what has to be dropped and deleted.
-    pub(crate) fn fail(&mut self, peer: u64, error: PollError) -> (Option<Waiting<G>>, Option<Slot>) {
+    /// Tells the endpoint's owner of a peer that comes to no lane, or of one that came and went before its owner looked.
+    pub(crate) fn tell(&self, error: PollError) {
         // Who does not look does not care about each: the first ones are enough.
         let _ = self.failures.push(error);
-        self.pairs.get_mut(&peer).map(|pair| (pair.waiting.take(), pair.region.take())).unwrap_or_default()
     }
 
     /// A peer left. The pair is to be dropped outside the lock.
     pub(crate) fn leave(&mut self, peer: u64, reason: Ended) -> Option<Pair<G>> {
+        if peer == UNHEARD_OF {
+            self.tell(Standing::Over(reason).into());
+        }
+        let pair = self.part(peer, reason)?;
+        if pair.waiting.is_some() {
+            self.tell(Standing::Over(reason).into());
+        }
+        Some(pair)
+    }
+
+    /// A pair ends. It is to be dropped outside the lock.
+    pub(crate) fn part(&mut self, peer: u64, reason: Ended) -> Option<Pair<G>> {
         let pair = self.pairs.remove(&peer)?;
         pair.validity.end(reason);
         Some(pair)
@@ -241,7 +278,7 @@ pub(crate) fn attach<G: Gate>(
     (waiting, validity): (Waiting<G>, Validity<Reader<G>>),
     theirs: Reader<G>,
 ) -> Result<(), AttachError> {
-    let Waiting { trust, peer_wish, own, life } = waiting;
+    let Waiting { trust, peer_wish, own, life, expected: _kept } = waiting;
     // Both sides reckon the layer from what the kernel told both: trust, and what each asked for beyond it.
     let terms = common.terms.at_least(common.wish.with(peer_wish));
     match &common.lanes {

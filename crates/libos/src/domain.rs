@@ -7,10 +7,9 @@ use alloc::{
 };
 use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-use crossbeam_queue::SegQueue;
 use feuerbird_abi::{Call, PAYLOAD_BYTES, Request, Role, Status};
 use feuerbird_capability::{Slot, Trust};
-use feuerbird_channel::{Ended, Home, Terms, Validity};
+use feuerbird_channel::{Arriving, Ended, Home, Terms, Validity};
 use feuerbird_serialization::{Identity, Layer, Message};
 use spin::Mutex;
 use zerocopy::{FromBytes, IntoBytes};
@@ -19,6 +18,7 @@ use crate::{
     Answer, AuditLog, DomainHandle, Error, Gate, GateError, Granted, Handle, Missed, Receiver, Repossession,
     Sender, SharedRegion,
     binding::{self, Binding, Common, Failures, Lanes, PAGE_BYTES, Wish},
+    owed::Owed,
     recent::Recent,
     revocation::Revocations,
     table::Table,
@@ -42,7 +42,7 @@ const REPOSSESSED: usize = 256;
 /// through it, is dropped: the kernel then takes back all it held.
 ///
 /// # Locking
-/// Bindings, grants and repossessions lie behind spin locks that are held for one edit, a few hundred nanoseconds: never
+/// Bindings, grants, repossessions and what is owed to the kernel lie behind spin locks that are held for one edit, a few hundred nanoseconds: never
 /// across a system call, while memory is made or mapped, or while anything of the program's runs.
 pub struct Domain<G: Gate> {
     pub(crate) inner: Arc<Inner<G>>,
@@ -61,6 +61,7 @@ pub(crate) struct Inner<G: Gate> {
     pub(crate) granted: Mutex<Recent<Granted>>,
     pub(crate) repossessed: Mutex<Recent<Repossession>>,
     pub(crate) revocations: Mutex<Revocations>,
+    pub(crate) owed: Mutex<Owed>,
     /// The kernel is gone, and everything that it said before was acted on.
     is_alone: AtomicBool,
     sequence: AtomicU64,
@@ -106,6 +107,7 @@ impl<G: Gate> Domain<G> {
             granted: Mutex::new(Recent::new(GRANTED)),
             repossessed: Mutex::new(Recent::new(REPOSSESSED)),
             revocations: Mutex::new(Revocations::default()),
+            owed: Mutex::new(Owed::default()),
             is_alone: AtomicBool::new(false),
             sequence: AtomicU64::new(1),
             gate,
@@ -193,7 +195,7 @@ impl<G: Gate> Domain<G> {
         handle: &Handle<G>,
         layer: Layer,
     ) -> Result<Sender<T, G>, Error> {
-        let lanes = Arc::new(SegQueue::new());
+        let lanes = Arc::new(Arriving::new());
         let bound =
             self.bind(handle.slot, T::IDENTITY, Wish::new(layer, T::LAYOUT), Lanes::Out(Arc::clone(&lanes)))?;
         let sender = feuerbird_channel::Sender::new(self.inner.gate.home(), bound.validity, lanes);
@@ -217,7 +219,7 @@ impl<G: Gate> Domain<G> {
         handle: &Handle<G>,
         layer: Layer,
     ) -> Result<Receiver<T, G>, Error> {
-        let lanes = Arc::new(SegQueue::new());
+        let lanes = Arc::new(Arriving::new());
         let bound =
             self.bind(handle.slot, T::IDENTITY, Wish::new(layer, T::LAYOUT), Lanes::In(Arc::clone(&lanes)))?;
         let receiver = feuerbird_channel::Receiver::new(self.inner.gate.home(), bound.validity, lanes);
@@ -280,17 +282,6 @@ impl<G: Gate> Domain<G> {
         Ok(self.inner.gate.call(self.request(call, arguments), &[], handle, &mut nothing)?)
     }
 
-    /// Ends something in the kernel that this domain needs no more. The kernel may have ended it first, or be gone: then there
-    /// is nothing left to end. Where the way there has no room for the moment, it is tried again for a second.
-    pub(crate) fn give_back(&self, call: Call, what: u64) {
-        for _ in 0..1000 {
-            match self.call(call, &[what], None) {
-                Err(Error::OutOfMemory) => self.inner.gate.home().wait(&[], 1_000_000),
-                _ => return,
-            }
-        }
-    }
-
     pub(crate) fn request(&self, call: Call, arguments: &[u64]) -> Request {
         let sequence = self.inner.sequence.fetch_add(1, Ordering::Relaxed);
         Request::new(call, sequence, arguments)
@@ -310,7 +301,7 @@ impl<G: Gate> Domain<G> {
         if let Some(mut ended) = ended {
             let remains = ended.end(Ended::Unbound);
             self.forget_revocation(number);
-            self.give_back(Call::Unbind, number);
+            self.give_back(Call::Unbind, [number, 0]);
             self.drop_regions(remains.regions());
         }
     }
@@ -363,7 +354,7 @@ impl<G: Gate> Domain<G> {
         let (terms, validity) = match made {
             Ok(made) => made,
             Err(error) => {
-                let _ = self.call(Call::Unbind, &[number], None);
+                self.give_back(Call::Unbind, [number, 0]);
                 return Err(error);
             }
         };

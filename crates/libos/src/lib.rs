@@ -28,6 +28,7 @@ mod domain;
 mod error;
 mod gate;
 mod handle;
+mod owed;
 mod pairing;
 mod ports;
 mod recent;

@@ -2,7 +2,7 @@
 
 use feuerbird_abi::Call;
 use feuerbird_capability::{Slot, Trust};
-use feuerbird_channel::{AttachError, Home, Lie, PollError, layout::LaneLayout, prepare};
+use feuerbird_channel::{AttachError, Ended, Home, Lie, PollError, layout::LaneLayout, prepare};
 
 use crate::{
     Domain, Error, Gate, MemoryError,
@@ -16,7 +16,12 @@ impl<G: Gate> Domain<G> {
         let peer_wish = Wish::from_bits(peer_terms).ok_or(Error::Garbled)?;
         let validity = self.validity(word, value)?;
         let Some(common) = self.with_binding(number, |binding| binding.common.clone()) else { return Ok(()) };
-        if !common.lanes.has_room() {
+        let expected = common.lanes.expect();
+        let room = common.lanes.make_room(common.lane_bytes());
+        if room.gone > 0 {
+            self.with_binding(number, |binding| binding.tell(PollError::Disconnected));
+        }
+        if !room.is_there {
             self.fail(number, peer, PollError::Disconnected);
             return Err(Error::OutOfMemory);
         }
@@ -28,7 +33,7 @@ impl<G: Gate> Domain<G> {
             }
         };
         let life = handle.map(|handle| self.gate().life(handle));
-        let waiting = Some(Waiting { trust, peer_wish, own, life });
+        let waiting = Some(Waiting { trust, peer_wish, own, life, expected });
         let mut pair = Some(Pair { validity, region: Some(region), waiting });
         self.with_binding(number, |binding| binding.join(peer, &mut pair));
         if pair.is_some() {
@@ -45,15 +50,15 @@ impl<G: Gate> Domain<G> {
 
     pub(crate) fn on_shared(&self, values: [u64; 6], handle: Option<G::Handle>) -> Result<(), Error> {
         let [number, peer, bytes, ..] = values;
+        let common =
+            self.with_binding(number, |binding| binding.awaits(peer).then(|| binding.common.clone()));
+        // Only one who is waited for is worth a mapping; a second sharing is not.
+        let Some(common) = common.flatten() else { return Ok(()) };
         let Some(handle) = handle else {
             // Lost on its way, because this process had no room for one more descriptor: there is no second one.
             self.fail(number, peer, PollError::Disconnected);
             return Err(Error::Garbled);
         };
-        let common =
-            self.with_binding(number, |binding| binding.awaits(peer).then(|| binding.common.clone()));
-        // Only one who is waited for is worth a mapping; a second sharing is not.
-        let Some(common) = common.flatten() else { return Ok(()) };
         let theirs = match usize::try_from(bytes) {
             Ok(bytes) if bytes == common.peer_bytes() => self.gate().map_memory(handle, bytes),
             _ => Err(MemoryError::NotAsPromised),
@@ -91,9 +96,16 @@ impl<G: Gate> Domain<G> {
         Ok((own, Slot::from_bits(region.reply.values[0])))
     }
 
-    /// A peer comes to no lane: the endpoint's owner hears why, and our half goes.
+    /// A peer comes to no lane: the endpoint's owner hears why, the peer hears that it is alone, and our half goes. What the peer has
+    /// sent already is recovered on its side.
     fn fail(&self, number: u64, peer: u64, error: PollError) {
-        let failed = self.with_binding(number, |binding| binding.fail(peer, error));
-        self.drop_regions(failed.and_then(|(_, region)| region));
+        let failed = self.with_binding(number, |binding| {
+            binding.tell(error);
+            binding.part(peer, Ended::Unbound)
+        });
+        // Unknown when its owner dropped it, which tells every peer.
+        let Some(pair) = failed else { return };
+        self.give_back(Call::Part, [number, peer]);
+        self.drop_regions(pair.and_then(|pair| pair.region));
     }
 }

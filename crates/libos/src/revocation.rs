@@ -51,7 +51,8 @@ impl<G: Gate> Domain<G> {
         let mut revocations = self.inner.revocations.lock();
         if revocations.handler.is_none() {
             drop(revocations);
-            return self.let_go(asked);
+            self.let_go(asked);
+            return Ok(());
         }
         if revocations.asked.iter().any(|other| other.binding == binding) {
             return Err(Error::Garbled);
@@ -76,18 +77,25 @@ impl<G: Gate> Domain<G> {
         self.inner.revocations.lock().asked.retain(|asked| asked.binding != binding);
     }
 
-    fn let_go(&self, asked: Asked) -> Result<(), Error> {
+    fn let_go(&self, asked: Asked) {
         let remains = self.with_binding(asked.binding, |binding| binding.end(Ended::Revoked));
         self.drop_regions(remains.iter().flat_map(|remains| remains.regions()));
-        self.call(Call::Acknowledge, &[asked.sequence], None)?;
-        Ok(())
+        self.give_back(Call::Acknowledge, [asked.sequence, 0]);
     }
 
     fn next_asked(&self) -> Option<(Asked, Option<Handler>)> {
-        let mut revocations = self.inner.revocations.lock();
-        let next = revocations.asked.pop_front();
-        revocations.is_running = next.is_some();
-        next.map(|asked| (asked, revocations.handler.clone()))
+        loop {
+            let mut revocations = self.inner.revocations.lock();
+            let next = revocations.asked.pop_front();
+            revocations.is_running = next.is_some();
+            let next = next.map(|asked| (asked, revocations.handler.clone()));
+            drop(revocations);
+            // Its owner may have dropped the binding between the request's coming and its being queued.
+            let is_there = |asked: Asked| self.with_binding(asked.binding, |_| ()).is_some();
+            if next.as_ref().is_none_or(|(asked, _)| is_there(*asked)) {
+                return next;
+            }
+        }
     }
 }
 
@@ -130,8 +138,7 @@ struct LetGo<'a, G: Gate> {
 impl<G: Gate> Drop for LetGo<'_, G> {
     fn drop(&mut self) {
         if let Some(domain) = self.domain.upgrade() {
-            // The deadline may have passed, or the kernel be gone: then there is nothing left to let go.
-            let _ = domain.let_go(self.asked);
+            domain.let_go(self.asked);
         }
     }
 }

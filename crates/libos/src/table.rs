@@ -79,25 +79,15 @@ impl<G: Gate> Table<G> {
     pub(crate) fn admit(&mut self, told: Told<G>) -> Admitted<G> {
         match self.bindings.get_mut(&told.0.values[0]) {
             Some(Binding { backlog: Some(backlog), .. }) => {
-                let Annulled { is_pointless, mut removed } =
-                    annul(backlog, &told.0, |(older, _)| Some(*older));
-                if is_pointless {
-                    removed.push(told)
-                } else {
-                    backlog.push_back(told)
-                }
+                let Annulled { newer, removed } = annul(backlog, &told.0, |(older, _)| Some(*older));
+                backlog.extend(newer.map(|newer| (newer, told.1)));
                 Admitted::Later(removed)
             }
             None if !self.asking.is_empty() => {
-                let Annulled { is_pointless, removed } =
+                let Annulled { newer, removed } =
                     annul(&mut self.early, &told.0, |(_, (older, _))| Some(*older));
-                let mut removed: Vec<_> = removed.into_iter().map(|(_, told)| told).collect();
-                if is_pointless {
-                    removed.push(told)
-                } else {
-                    self.early.push_back((self.last, told))
-                }
-                Admitted::Later(removed)
+                self.early.extend(newer.map(|newer| (self.last, (newer, told.1))));
+                Admitted::Later(removed.into_iter().map(|(_, told)| told).collect())
             }
             _ => Admitted::Now(told),
         }

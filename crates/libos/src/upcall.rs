@@ -51,6 +51,7 @@ impl<G: Gate> Domain<G> {
     /// Makes system calls and maps memory, all outside the table's lock; the program's revocation handler never runs here
     /// while the home has a thread for it.
     pub fn upcall(&self, upcall: &Upcall, handle: Option<G::Handle>) -> Result<(), Error> {
+        self.settle();
         match UpcallKind::from_number(upcall.kind).ok_or(Error::Garbled)? {
             UpcallKind::Granted => return self.on_granted(upcall.values),
             UpcallKind::Repossessed => {
@@ -104,7 +105,7 @@ impl<G: Gate> Domain<G> {
     /// Deletes capabilities of lanes that ended, so that their memory counts no more.
     pub(crate) fn drop_regions(&self, slots: impl IntoIterator<Item = Slot>) {
         for slot in slots {
-            self.give_back(Call::Delete, slot.to_bits());
+            self.give_back(Call::Delete, [slot.to_bits(), 0]);
         }
     }
 

@@ -1,6 +1,6 @@
 //! Calls about endpoints and bindings: create, bind, unbind, acknowledge; and how two bindings meet.
 
-use feuerbird_abi::{AuditKind, Reason, Role, Status, UpcallKind};
+use feuerbird_abi::{AuditKind, Reason, Role, Status, UNHEARD_OF, UpcallKind};
 use feuerbird_capability::{Object, ObjectKind, Rights, Ticket};
 
 use super::{Asked, Beside, Values, status};
@@ -166,15 +166,21 @@ impl<M: Machine> Kernel<M> {
         Some(endpoint.terms)
     }
 
-    /// Pairs a new binding with all of the other side.
+    /// Pairs a new binding with all of the other side. Where there is no room for a pair, the new one hears that somebody has left: it
+    /// shall not wait for those.
     fn meet(&mut self, id: Id, endpoint: Id, role: Role) {
         let mut next = self.endpoints.get_mut(endpoint).and_then(|it| it.bound(role.opposite()).head());
+        let mut is_refused = false;
         while let Some(other) = next {
             next = self.bindings.next(other, Chain::Endpoint);
-            match role {
+            let pair = match role {
                 Role::Sender => self.pair(id, other),
                 Role::Receiver => self.pair(other, id),
             };
+            is_refused |= pair.is_none();
+        }
+        if is_refused && let Some(holder) = self.bindings.get(id).map(|it| it.holder) {
+            self.tell(holder, UpcallKind::PeerLeft, &[id.0, UNHEARD_OF, Reason::Unbound as u64], None);
         }
     }
 

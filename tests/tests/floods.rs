@@ -2,6 +2,8 @@
 #![allow(clippy::unwrap_used)] // a test may unwrap
 
 use std::{
+    io::Read,
+    os::fd::AsFd,
     process::Command,
     time::{Duration, Instant},
 };
@@ -142,22 +144,58 @@ fn peers_that_come_and_go_without_end_do_not_end_who_does_not_listen() {
 }
 
 #[test]
-fn who_does_not_read_its_replies_is_not_heard_and_delays_nobody() {
-    const ASKED: u64 = 4096;
+fn who_does_not_read_its_replies_is_served_later_and_delays_nobody() {
+    const ASKED: u64 = 1024;
     let root = feuerbird::embedded().unwrap();
     let deaf = Deaf::new(&root);
-    std::thread::scope(|scope| {
-        // Its own socket is full before long: it waits, the supervisor does not.
-        let asking =
-            scope.spawn(|| (1..=ASKED).for_each(|sequence| deaf.ask(Call::Null, sequence, &[], &[])));
-        std::thread::sleep(Duration::from_millis(200));
-        assert!(!asking.is_finished(), "the supervisor keeps its replies without end");
-        let began = Instant::now();
-        let _others_go_on = endpoint(&root);
-        assert!(began.elapsed() < Duration::from_millis(100));
-        let replies = deaf.hear(ASKED).replies;
-        assert!(replies.iter().map(|reply| reply.sequence).eq(1..=ASKED), "each one, in order");
-    });
+    (1..=ASKED).for_each(|sequence| deaf.ask(Call::Null, sequence, &[], &[]));
+    let began = Instant::now();
+    let _others_go_on = endpoint(&root);
+    assert!(began.elapsed() < Duration::from_millis(100));
+    let replies = deaf.hear(ASKED).replies;
+    assert!(replies.iter().map(|reply| reply.sequence).eq(1..=ASKED), "each one, in order");
+    assert_eq!(ended(&root), 0);
+}
+
+#[test]
+fn who_goes_on_asking_and_never_reads_ends_itself_and_nobody_else() {
+    let root = feuerbird::embedded().unwrap();
+    let (deaf, other) = (Deaf::new(&root), Deaf::new(&root));
+    let request = Request::new(Call::Null, 1, &[]);
+    let ask = || deaf.socket.send(zerocopy::transmute_ref!(&request), &[], &[]).is_ok();
+    let taken = (0..100_000).take_while(|_| ask()).count();
+    assert!((1024..10_000).contains(&taken), "{taken} requests");
+    assert_eq!(ended(&root), 1);
+    other.ask(Call::Null, 1, &[], &[]);
+    assert_eq!(other.hear(1).replies.len(), 1);
+}
+
+/// In a socket that nobody reads they would count against every program of the user.
+#[test]
+fn descriptors_are_not_parked_at_the_supervisor() {
+    const ASKED: u64 = 900;
+    let root = feuerbird::embedded().unwrap();
+    let deaf = Deaf::new(&root);
+    let (mut reading, writing) = std::io::pipe().unwrap();
+    for sequence in 1..=ASKED {
+        let request = Request::new(Call::RegisterRegion, sequence, &[4096]);
+        let parked = [writing.as_fd(); 2];
+        deaf.socket.send(zerocopy::transmute_ref!(&request), &[], &parked).unwrap();
+    }
+    drop(writing);
+    let (closed, closes) = std::sync::mpsc::channel();
+    std::thread::spawn(move || closed.send(reading.read(&mut [0]).unwrap()));
+    assert_eq!(closes.recv_timeout(Duration::from_secs(5)), Ok(0), "some are kept");
+    // Each is answered all the same: a pipe is no memory, and what was not served at once has lost it.
+    let mut replies = vec![];
+    while replies.len() < ASKED as usize {
+        let message = deaf.socket.receive_timeout(Duration::from_secs(10)).unwrap();
+        replies.push(Reply::read_from_bytes(message.record()).unwrap());
+    }
+    assert!(replies.iter().map(|reply| reply.sequence).eq(1..=ASKED));
+    let lost = replies.iter().filter(|it| it.status == Status::ObjectsFull as u32).count();
+    assert!((100..900).contains(&lost), "{lost} were served late");
+    assert!(replies.iter().all(|reply| reply.status != Status::Ok as u32));
     assert_eq!(ended(&root), 0);
 }
 

@@ -191,9 +191,6 @@ impl Gate for SocketGate {
         payload_out: &mut [u8],
     ) -> Result<Answer<OwnedFd>, GateError> {
         let shared = &self.open.shared;
-        if request.number == Call::Unbind as u32 {
-            shared.vouched.forget(request.arguments[0]);
-        }
         let (caller, reply) = mpsc::channel();
         let mut waiting = shared.waiting.lock().unwrap_or_else(PoisonError::into_inner);
         waiting.as_mut().ok_or(GateError::Closed)?.insert(request.sequence, caller);
@@ -206,6 +203,12 @@ impl Gate for SocketGate {
             return Err(unsent(error));
         }
         let mut message = reply.recv().map_err(|_| GateError::Closed)?;
+        // Not before: until then the supervisor may still tell of their peers.
+        match Call::from_number(request.number) {
+            Some(Call::Unbind) => shared.vouched.forget(request.arguments[0]),
+            Some(Call::Part) => shared.vouched.forget_peer(request.arguments[0], request.arguments[1]),
+            _ => {}
+        }
         let reply = Reply::read_from_bytes(message.record()).map_err(|_| GateError::Garbled)?;
         let bytes = message.payload().len().min(payload_out.len());
         payload_out[..bytes].copy_from_slice(&message.payload()[..bytes]);
@@ -250,7 +253,7 @@ impl Gate for SocketGate {
                 work();
             }
         };
-        match thread::Builder::new().name("feuerbird-revoke".into()).spawn(run) {
+        match thread::Builder::new().name("feuerbird-beside".into()).spawn(run) {
             Ok(_) => Ok(()),
             Err(_) => take(&place).map_or(Ok(()), Err),
         }

@@ -1,7 +1,7 @@
 //! The exokernel's machine, made of Linux: sockets, memfds and pidfds.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, VecDeque},
     io,
     os::fd::{AsFd, OwnedFd},
     sync::{Arc, atomic::Ordering},
@@ -16,13 +16,17 @@ use crate::{
     os::{
         clock, death,
         memory::{WriterMemory, check_backed, check_sealed},
-        socket::{Credentials, Socket},
+        socket::{Credentials, Message, ReceiveError, Socket},
     },
     outbox::{Outbox, Parcel},
 };
 
 /// Memory, a process or a gate, on its way between domains.
 pub(crate) type Descriptor = Arc<OwnedFd>;
+
+/// How many requests of a domain that does not read its replies are kept: as many as a program may reasonably have threads. Beyond,
+/// it is flooding.
+const MAX_UNSERVED: usize = 1024;
 
 /// What the supervisor keeps for each domain.
 #[derive(Debug)]
@@ -31,9 +35,59 @@ pub(crate) struct Resident {
     pub(crate) gate: Option<Socket>,
     /// What its socket did not take yet.
     pub(crate) outbox: Outbox,
+    /// What it asked while it might not, without the descriptors that came along: parked in a socket that nobody reads, they would
+    /// count against all programs of its user.
+    pub(crate) unserved: VecDeque<Message>,
     /// The process, once it has spoken, and who it is: nobody else may speak for the domain.
     pub(crate) process: Option<(Descriptor, Credentials)>,
     words: Option<(WriterMemory, Descriptor)>,
+}
+
+impl Resident {
+    fn new(gate: Option<Socket>, words: Option<(WriterMemory, Descriptor)>) -> Self {
+        Self { gate, outbox: Outbox::default(), unserved: VecDeque::new(), process: None, words }
+    }
+
+    /// What it asks next, if it may ask. What comes while it may not is kept for later.
+    pub(crate) fn hear(&mut self) -> Result<Option<Message>, Unheard> {
+        let Some(gate) = &self.gate else { return Err(Unheard::Nothing) };
+        if self.is_servable() {
+            return Ok(self.unserved.pop_front());
+        }
+        let mut message = gate.try_receive()?;
+        if self.outbox.may_ask() {
+            return Ok(Some(message));
+        }
+        message.lose_descriptors();
+        self.unserved.push_back(message);
+        if self.unserved.len() > MAX_UNSERVED { Err(Unheard::Misbehaved) } else { Ok(None) }
+    }
+
+    /// Whether something that it asked may be served now.
+    pub(crate) fn is_servable(&self) -> bool {
+        !self.unserved.is_empty() && self.outbox.may_ask()
+    }
+}
+
+/// Why nothing was heard.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Unheard {
+    /// There is nothing for the moment.
+    Nothing,
+    /// The domain closed its gate.
+    Closed,
+    /// It breaks the message format, or floods without listening.
+    Misbehaved,
+}
+
+impl From<ReceiveError> for Unheard {
+    fn from(error: ReceiveError) -> Self {
+        match error {
+            ReceiveError::Empty => Self::Nothing,
+            ReceiveError::Closed => Self::Closed,
+            _ => Self::Misbehaved,
+        }
+    }
 }
 
 /// Linux, for the exokernel.
@@ -58,7 +112,7 @@ impl LinuxMachine {
         let (words, descriptor) =
             WriterMemory::create("feuerbird-validity", bytes).map_err(|_| Status::ObjectsFull)?;
         let words = Some((words, Arc::new(descriptor)));
-        self.residents.insert(domain, Resident { gate, outbox: Outbox::default(), process: None, words });
+        self.residents.insert(domain, Resident::new(gate, words));
         Ok(())
     }
 

@@ -9,7 +9,9 @@
 //!   nothing behind. What a peer sent before it left is still to be had, though: where the domain has heard of the peer, its
 //!   memory stays announced. So there is at most one upcall waiting for each capability, and three for each pair that the
 //!   domain can have, or has heard of. Who floods another runs into that one's quotas, which refuse the flooder.
-//! * Of its replies at most [`MAX_REPLIES`] wait: until then it is heard, after that it is not before it has read some.
+//! * Of its replies at most [`MAX_REPLIES`] wait: until then it is served, after that it is not before it has read some. What it asks
+//!   meanwhile is still taken out of its socket, because descriptors in there count against others; so many such requests that no
+//!   honest program has them end it.
 
 use std::{collections::VecDeque, os::fd::AsFd};
 

@@ -14,10 +14,10 @@ use rustix::{
 use zerocopy::FromBytes;
 
 use crate::{
-    machine::{Descriptor, LinuxMachine},
+    machine::{Descriptor, LinuxMachine, Unheard},
     os::{
         clock,
-        socket::{Listener, Message, ReceiveError, Socket},
+        socket::{Listener, Message, Socket},
     },
     policy::{Admission, Grants, Policy, PolicyError},
 };
@@ -138,13 +138,8 @@ impl Supervisor {
         let mut kinds = Vec::new();
         for (domain, resident) in &machine.residents {
             if let Some(gate) = &resident.gate {
-                // A closed gate is always reported. Sending to it tells as well as reading from it.
-                let (asks, event) = match resident.outbox.may_ask() {
-                    true => (PollFlags::IN, Event::Speaks(*domain)),
-                    false => (PollFlags::empty(), Event::Listens(*domain)),
-                };
-                fds.push(PollFd::from_borrowed_fd(gate.as_fd(), asks));
-                kinds.push(event);
+                fds.push(PollFd::from_borrowed_fd(gate.as_fd(), PollFlags::IN));
+                kinds.push(Event::Speaks(*domain));
                 if resident.outbox.waits_for_room() {
                     fds.push(PollFd::from_borrowed_fd(gate.as_fd(), PollFlags::OUT));
                     kinds.push(Event::Listens(*domain));
@@ -167,13 +162,16 @@ impl Supervisor {
         }
         let now = clock::now_ns();
         let due = self.kernel.next_deadline().map_or(TICK, |at| Duration::from_nanos(at.saturating_sub(now)));
-        let timeout = due.min(TICK).try_into().map_err(io::Error::other)?;
+        let servable = machine.residents.iter().filter(|(_, resident)| resident.is_servable());
+        let servable: Vec<_> = servable.map(|(domain, _)| Event::Speaks(*domain)).collect();
+        let due = if servable.is_empty() { due.min(TICK) } else { Duration::ZERO };
+        let timeout = due.try_into().map_err(io::Error::other)?;
         match poll(&mut fds, Some(&timeout)) {
             Ok(_) | Err(rustix::io::Errno::INTR) => {}
             Err(error) => return Err(error.into()),
         }
         let ready = fds.iter().zip(kinds).filter(|(fd, _)| !fd.revents().is_empty());
-        let mut ready: Vec<_> = ready.map(|(_, event)| event).collect();
+        let mut ready: Vec<_> = ready.map(|(_, event)| event).chain(servable).collect();
         // What a domain said before it died still counts; and removing from the back keeps the places in front.
         ready.sort_by_key(Event::order);
         Ok(ready)
@@ -182,14 +180,14 @@ impl Supervisor {
     /// Handles what a domain asks.
     fn hear(&mut self, domain: DomainId) {
         for _ in 0..BURST {
-            let Some(resident) = self.kernel.machine().residents.get(&domain) else { return };
-            let Some(gate) = resident.gate.as_ref().filter(|_| resident.outbox.may_ask()) else { return };
-            match gate.try_receive() {
-                Ok(message) => self.serve(domain, message),
-                Err(ReceiveError::Empty) => return,
-                Err(ReceiveError::Closed) => return self.leave(domain),
-                // A domain that breaks the message format has ended itself.
-                Err(_) => return self.end(domain),
+            let Some(resident) = self.kernel.machine_mut().residents.get_mut(&domain) else { return };
+            match resident.hear() {
+                Ok(Some(message)) => self.serve(domain, message),
+                Ok(None) => {}
+                Err(Unheard::Nothing) => return,
+                Err(Unheard::Closed) => return self.leave(domain),
+                // It has ended itself.
+                Err(Unheard::Misbehaved) => return self.end(domain),
             }
         }
     }

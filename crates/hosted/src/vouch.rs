@@ -35,17 +35,20 @@ impl Vouched {
                     *memory = handle.and_then(identity);
                 }
             }
-            Some(UpcallKind::PeerLeft) => {
-                self.lock().remove(&(binding, peer));
-            }
+            Some(UpcallKind::PeerLeft) => self.forget_peer(binding, peer),
             Some(UpcallKind::Repossessed) => self.forget(binding),
             _ => {}
         }
     }
 
-    /// This domain ends a binding, and hears no more about its peers.
+    /// A binding has ended.
     pub(crate) fn forget(&self, binding: u64) {
         self.lock().retain(|(of, _), _| *of != binding);
+    }
+
+    /// A pair has ended.
+    pub(crate) fn forget_peer(&self, binding: u64, peer: u64) {
+        self.lock().remove(&(binding, peer));
     }
 
     /// Whether memory is that of a peer of the trusted base. Once per memory.

@@ -62,6 +62,11 @@ impl Message {
         self.bytes.first_chunk().expect("RECORD_BYTES is less than MESSAGE_BYTES")
     }
 
+    /// Closes what came along.
+    pub(crate) fn lose_descriptors(&mut self) {
+        self.has_lost_descriptors |= self.fds.iter_mut().filter_map(Option::take).count() > 0;
+    }
+
     /// What follows the record.
     pub fn payload(&self) -> &[u8] {
         &self.bytes[RECORD_BYTES..RECORD_BYTES + self.payload_bytes]

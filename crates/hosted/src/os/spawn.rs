@@ -29,7 +29,7 @@ use super::{
 pub const GATE_VARIABLE: &str = "FEUERBIRD_GATE";
 
 /// How many descriptors a sandboxed program may have open at most.
-const SANDBOXED_DESCRIPTORS: u64 = 1024;
+const SANDBOXED_DESCRIPTORS: u64 = 65_536;
 
 /// The first number after standard input, output and error.
 const FIRST_FD: RawFd = 3;
@@ -201,15 +201,14 @@ impl Confinement {
     }
 }
 
-/// Leaves the program half the descriptors that its supervisor may have, or fewer, for good. Linux counts those that are on
+/// Allows the program half the descriptors that its supervisor may have, or fewer, for good. Linux counts those that are on
 /// their way between processes for all of a user's, and refuses to send more to whoever has reached his own limit: so programs
-/// that park descriptors in messages which nobody reads come to their limit while the supervisor is far from its own.
+/// that send descriptors faster than the supervisor reads come to their limit while the supervisor is far from its own, and the limit is
+/// far above what the sockets of a few of them hold.
 fn limit_descriptors() -> io::Result<()> {
-    let least = |limit: Option<u64>, most| Some(limit.map_or(most, |limit| limit.min(most)));
     let limits = getrlimit(Resource::Nofile);
     let most = limits.maximum.map_or(SANDBOXED_DESCRIPTORS, |limit| (limit / 2).min(SANDBOXED_DESCRIPTORS));
-    let limits = Rlimit { current: least(limits.current, most), maximum: Some(most) };
-    Ok(setrlimit(Resource::Nofile, limits)?)
+    Ok(setrlimit(Resource::Nofile, Rlimit { current: Some(most), maximum: Some(most) })?)
 }
 
 /// Marks all descriptors from `first` on close-on-exec (Linux 5.11).

@@ -74,6 +74,12 @@ impl Futex {
         self.0.sleepers.changed(self, || true);
     }
 
+    /// Changes one of them, and wakes only where that was the last: as queues do, whose every change is one atomic step.
+    fn change_towards_all(&self, which: usize) {
+        self.0.changed[which].swap(1, Ordering::SeqCst);
+        self.0.sleepers.changed(self, || self.0.changed.iter().all(|it| it.load(Ordering::SeqCst) == 1));
+    }
+
     /// Sleeps until the first so many have changed.
     fn sleep_until(&self, count: usize) {
         let ready = || self.0.changed[..count].iter().all(|it| it.load(Ordering::Relaxed) == 1);
@@ -126,5 +132,19 @@ fn no_sleeper_is_forgotten() {
         home.change(0);
         first.join().unwrap();
         second.join().unwrap();
+    });
+}
+
+/// Where one change alone is not worth a wake, whoever makes the last one wakes.
+#[test]
+fn no_wake_is_lost_where_several_changes_are_worth_one() {
+    check(4, || {
+        let home = Futex::new();
+        let (one, other) = (home.clone(), home.clone());
+        let sleeping = loom::thread::spawn(move || one.sleep_until(2));
+        let changing = loom::thread::spawn(move || other.change_towards_all(1));
+        home.change_towards_all(0);
+        changing.join().unwrap();
+        sleeping.join().unwrap();
     });
 }

@@ -13,8 +13,8 @@ use std::sync::Arc;
 use feuerbird_capability::Trust;
 use feuerbird_channel::layout::{Half, LaneLayout};
 use feuerbird_channel::{
-    Arriving, ClaimError, Consumer, LaneIn, LaneOut, Producer, Receiver, RecvError, SendError, Sender, Terms, Validity,
-    WhenFull, prepare,
+    Arriving, ClaimError, Consumer, LaneIn, LaneOut, Producer, Receiver, RecvError, SendError, Sender, Terms,
+    Validity, WhenFull, prepare,
 };
 use feuerbird_hosted::LinuxHome;
 use feuerbird_hosted::os::memory::{ReaderMemory, WriterMemory};

@@ -46,10 +46,14 @@ impl Resident {
     }
 
     /// Lets the domain handle what has come, before it goes on with these registers.
+    #[inline]
     pub(crate) fn deliver_events(&mut self, registers: &mut Registers) {
-        if self.events == 0 {
-            return;
+        if self.events != 0 {
+            self.deliver_some(registers);
         }
+    }
+
+    fn deliver_some(&mut self, registers: &mut Registers) {
         let Some((entry, stack)) = self.fault_handler else { return };
         let page = self.gate.first();
         let due = self.events & page.word(ENABLED);

@@ -64,6 +64,7 @@ extern "sysv64" fn trap_entry(registers: &mut Registers) {
                 return resume_or_reschedule(world, registers);
             }
             if let Some(world) = world.as_mut() {
+                monitor::publish_counters(world);
                 end_slice(world);
             }
             reschedule(world, registers);
@@ -121,7 +122,6 @@ pub(crate) fn current(world: &World) -> Option<DomainId> {
 /// The slice is over: the next one's turn.
 pub(crate) fn end_slice(world: &mut World) {
     work(world);
-    monitor::publish_counters(world);
     world.kernel.machine_mut().cores[core::number()].slices.end_current();
 }
 
@@ -155,15 +155,10 @@ fn handle_fault(world: &mut World, registers: &mut Registers) {
 
 /// Goes on with the current domain if it can, with another one otherwise.
 fn resume_or_reschedule(mut world: Guard, registers: &mut Registers) {
-    let can_go_on = world.as_ref().is_some_and(|world| {
-        let domain = current(world).and_then(|domain| world.kernel.machine().resident(domain));
-        domain.is_some_and(|resident| resident.state == State::Ready && !resident.is_put_away)
-    });
-    if !can_go_on {
-        return reschedule(world, registers);
-    }
-    if let Some(resident) = world.as_mut().and_then(current_resident) {
-        resident.deliver_events(registers);
+    let resident = world.as_mut().and_then(current_resident);
+    match resident.filter(|it| it.state == State::Ready && !it.is_put_away) {
+        Some(resident) => resident.deliver_events(registers),
+        None => reschedule(world, registers),
     }
 }
 

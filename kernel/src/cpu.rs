@@ -8,5 +8,6 @@ pub(crate) mod features;
 pub(crate) mod io_apic;
 pub(crate) mod ports;
 pub(crate) mod segments;
+pub(crate) mod shootdown;
 pub(crate) mod start;
 pub(crate) mod state;

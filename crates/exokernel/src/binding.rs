@@ -108,39 +108,39 @@ impl Linked<Chain> for Binding {
 }
 
 /// A sender's and a receiver's binding that have met. Its number is the `peer` of both.
-pub(crate) struct Pair {
+pub(crate) struct Pair<H> {
     /// By role.
-    pub(crate) sides: [Side; 2],
+    pub(crate) sides: [Side<H>; 2],
 }
 
 /// One half of a pair.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Side {
+#[derive(Clone, Debug)]
+pub(crate) struct Side<H> {
     pub(crate) binding: Id,
     /// In the validity words of that binding's holder.
     pub(crate) word: u32,
-    /// It has let the other side map a region: once is all, so that nobody is told things without end.
-    pub(crate) has_shared: bool,
+    /// The memory that it lets the other side map: once is all, so that nobody is told things without end.
+    pub(crate) shared: Option<H>,
     links: Links,
 }
 
-impl Side {
+impl<H> Side<H> {
     pub(crate) fn new(binding: Id, word: u32) -> Self {
-        Self { binding, word, has_shared: false, links: Links::default() }
+        Self { binding, word, shared: None, links: Links::default() }
     }
 }
 
-impl Pair {
-    pub(crate) fn side(&self, role: Role) -> &Side {
+impl<H> Pair<H> {
+    pub(crate) fn side(&self, role: Role) -> &Side<H> {
         &self.sides[role as usize]
     }
 
-    pub(crate) fn side_mut(&mut self, role: Role) -> &mut Side {
+    pub(crate) fn side_mut(&mut self, role: Role) -> &mut Side<H> {
         &mut self.sides[role as usize]
     }
 }
 
-impl Linked<Role> for Pair {
+impl<H> Linked<Role> for Pair<H> {
     fn links(&mut self, role: Role) -> &mut Links {
         &mut self.sides[role as usize].links
     }

@@ -28,6 +28,8 @@ pub struct FakeMachine {
     pub deliveries: Vec<(DomainId, DomainId, Message)>,
     /// Domains that act as if they had upcalls to hear.
     pub deaf: Vec<DomainId>,
+    /// What was taken back of whom, in that order.
+    pub withdrawn: Vec<(DomainId, FakeHandle)>,
     /// What was written to validity words; the others are 0.
     pub validity: BTreeMap<(DomainId, u32), u32>,
     /// By domain, binding and peer: the word a pair has, and the value it is valid with.
@@ -112,6 +114,10 @@ impl Machine for FakeMachine {
         self.must_be_there(domain);
         let before = self.validity.insert((domain, word), value);
         assert!(value > before.unwrap_or(0), "a validity word took a value that it may have had");
+    }
+
+    fn withdraw(&mut self, domain: DomainId, memory: &FakeHandle) {
+        self.withdrawn.push((domain, *memory));
     }
 
     fn check_sealed(&self, domain: DomainId, memory: &FakeHandle, bytes: u64) -> Result<(), Status> {

@@ -36,7 +36,7 @@ pub struct Kernel<M: Machine> {
     pub(crate) transfers: Transfers,
     pub(crate) regions: Table<Region<M::Handle>>,
     pub(crate) bindings: Table<Binding>,
-    pub(crate) pairs: Table<Pair>,
+    pub(crate) pairs: Table<Pair<M::Handle>>,
     pub(crate) revocations: Table<Revocation>,
     /// The revocation on whose account the sweep finds capabilities.
     pub(crate) sweeping: Option<Id>,

@@ -45,6 +45,13 @@ pub trait Machine {
     /// Writes one validity word of a domain. Nobody sleeps on it: who waits looks at it between two sleeps.
     fn set_validity(&mut self, domain: DomainId, word: u32, value: u32);
 
+    /// Takes memory back that a domain was let map and does not own: before this returns, whatever it has mapped of it reads as zeroes on
+    /// every processor, and its handles for it are of no use. A home that cannot reach into mappings does nothing, as on Linux:
+    /// there, what is published later lies in other memory.
+    fn withdraw(&mut self, domain: DomainId, memory: &Self::Handle) {
+        let _ = (domain, memory);
+    }
+
     /// Whether memory has this size and can be written by `domain` only, and neither grow nor shrink, for ever.
     ///
     /// # Errors

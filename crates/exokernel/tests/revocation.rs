@@ -5,7 +5,8 @@ mod world;
 
 use feuerbird_abi::{Call, Reason, Role, Status, UpcallKind};
 use feuerbird_capability::{Rights, Trust};
-use feuerbird_exokernel::{Limits, Outcome};
+use feuerbird_exokernel::fake::FakeHandle;
+use feuerbird_exokernel::{DomainId, Limits, Outcome};
 use world::{Child, Meeting, World, values};
 
 /// The deferred replies so far: (revoked, by force).
@@ -36,6 +37,79 @@ fn without_a_deadline_everything_is_over_when_it_returns() {
     // The revoker itself stays.
     meeting.world.bind(root, meeting.endpoint, Role::Sender, 0).unwrap();
     assert_eq!(meeting.world.ok(root, Call::Revoke, &[meeting.endpoint, 0])[..2], [0, 0]);
+}
+
+/// Who shared memory, and what with: all that may be taken back.
+fn share_both_ways(meeting: &mut Meeting) {
+    let sides = [
+        (meeting.sender.id, meeting.sending.number, meeting.at_sender.peer),
+        (meeting.receiver.id, meeting.receiving.number, meeting.at_receiver.peer),
+    ];
+    for (side, binding, peer) in sides {
+        let region = meeting.world.region(side, 64).unwrap()[0];
+        meeting.world.ok(side, Call::Share, &[binding, peer, region]);
+    }
+}
+
+#[test]
+fn whoever_is_revoked_loses_what_the_other_side_shared() {
+    let mut meeting = Meeting::new();
+    share_both_ways(&mut meeting);
+    let (root, receiver) = (meeting.world.root, meeting.receiver.id);
+    meeting.world.ok(receiver, Call::Unbind, &[meeting.receiving.number]);
+    assert!(meeting.world.kernel.machine().withdrawn.is_empty(), "who lets go keeps what it has read");
+
+    let mut meeting = Meeting::new();
+    share_both_ways(&mut meeting);
+    meeting.world.ok(root, Call::Revoke, &[meeting.endpoint, 0]);
+    let from_whom = |meeting: &Meeting| -> Vec<_> {
+        meeting
+            .world
+            .kernel
+            .machine()
+            .withdrawn
+            .iter()
+            .map(|(holder, memory)| (*holder, writer(memory)))
+            .collect()
+    };
+    let (sender, receiver) = (meeting.sender.id, meeting.receiver.id);
+    let mut both = from_whom(&meeting);
+    both.sort_unstable();
+    let mut expected = [(sender, Some(receiver)), (receiver, Some(sender))];
+    expected.sort_unstable();
+    assert_eq!(both, expected);
+
+    // Only one is revoked: the other may still read what its peer has left.
+    let mut meeting = Meeting::new();
+    share_both_ways(&mut meeting);
+    let (sender, receiver) = (meeting.sender.id, meeting.receiver.id);
+    meeting.world.ok(root, Call::DestroyDomain, &[meeting.sender.slot]);
+    assert!(from_whom(&meeting).is_empty(), "{sender:?} died, {receiver:?} reads on");
+}
+
+fn writer(memory: &FakeHandle) -> Option<DomainId> {
+    match memory {
+        FakeHandle::Memory { writer, .. } => *writer,
+        _ => None,
+    }
+}
+
+#[test]
+fn a_revoked_region_is_taken_back_from_who_mapped_it() {
+    let mut meeting = Meeting::new();
+    let (root, sender) = (meeting.world.root, meeting.sender.id);
+    let region = meeting.world.region(root, 64).unwrap()[0];
+    let rights = u64::from((Rights::MAP_READ | Rights::DERIVE).bits());
+    let grant = [region, meeting.sender.slot, rights, 0, 0];
+    let granted = meeting.world.ok(root, Call::Grant, &grant)[0];
+    let copy = meeting.world.ok(sender, Call::Derive, &[granted, rights, 0, 0, 0, 0])[0];
+    meeting.world.ok(sender, Call::MapRegion, &[copy]);
+    meeting.world.ok(sender, Call::Delete, &[copy]);
+    assert!(meeting.world.kernel.machine().withdrawn.is_empty());
+    meeting.world.ok(root, Call::Revoke, &[region, 0]);
+    let holders: Vec<_> =
+        meeting.world.kernel.machine().withdrawn.iter().map(|(holder, _)| *holder).collect();
+    assert_eq!(holders, [sender], "and not from its owner");
 }
 
 #[test]

@@ -41,6 +41,8 @@ pub(crate) enum Role {
     Sliced = 42,
     /// Looks which core it is on.
     OnCore = 43,
+    /// Reads what it may not any more.
+    Reader = 45,
     /// Drives the clock.
     Driver = 44,
     /// Serves calls.
@@ -54,7 +56,7 @@ pub(crate) enum Role {
 }
 
 impl Role {
-    const ALL: [Self; 22] = [
+    const ALL: [Self; 23] = [
         Self::Demo,
         Self::Tests,
         Self::Producer,
@@ -77,6 +79,7 @@ impl Role {
         Self::Caller,
         Self::Counted,
         Self::Watcher,
+        Self::Reader,
     ];
 
     /// The argument that makes a domain that.
@@ -117,6 +120,7 @@ pub(crate) fn main(argument: u64, file: u64, bytes: u64) -> ! {
         Role::Caller => tests::call_as(own),
         Role::Counted => paths::serve(),
         Role::Watcher => paths::watch(),
+        Role::Reader => tests::read_until_withdrawn(),
         Role::OnCore => tests::be_on_core(own),
         Role::Hoarder => tests::hoard(own),
         Role::BadHandler => tests::handle_badly(own),

@@ -34,7 +34,7 @@ pub(crate) use faults::handle_badly;
 pub(crate) use float::keep_patterns;
 pub(crate) use frames::hoard;
 pub(crate) use random::call_at_random;
-pub(crate) use talk::produce;
+pub(crate) use talk::{produce, read_until_withdrawn};
 pub(crate) use time::be_on_core;
 pub(crate) use transfers::{call_as, serve};
 
@@ -109,6 +109,7 @@ const TESTS: &[Test] = &[
     ("a revocation waits for who lets go", talk::let_go),
     ("a revocation takes by force at its deadline", talk::forced),
     ("revoked at once while messages are in flight", talk::in_flight),
+    ("what a revoked receiver has mapped reads as zeroes at once", talk::withdrawn),
     ("a peer that dies leaves what it shared readable", talk::died),
     ("calls come back with their replies, of all lengths, from all cores", transfers::round_trips),
     ("a transfer shows no register that was not sent", transfers::registers),

@@ -14,6 +14,7 @@ use ::core::cell::UnsafeCell;
 use ::core::ops::{Deref, DerefMut};
 use ::core::sync::atomic::{AtomicU8, Ordering};
 
+use crate::cpu::shootdown;
 use crate::domain::run::World;
 
 /// 1 while somebody has the world. `entry` writes the 0 that follows a [`Guard::keep`].
@@ -30,13 +31,14 @@ static PLACE: Place = Place(UnsafeCell::new(None));
 /// The world, for as long as this lives.
 pub(crate) struct Guard(());
 
-/// Waits for the world.
+/// Waits for the world, and does meanwhile what its holder asks of all cores.
 pub(crate) fn lock() -> Guard {
     loop {
         if let Some(guard) = try_lock() {
             return guard;
         }
         while world_lock.load(Ordering::Relaxed) != 0 {
+            shootdown::serve();
             ::core::hint::spin_loop();
         }
     }

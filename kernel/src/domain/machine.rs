@@ -6,7 +6,7 @@ use feuerbird_abi::{GATE_UPCALL, Reply, Status, Upcall, event};
 use feuerbird_exokernel::{DomainId, Limits, Machine, Message};
 use zerocopy::IntoBytes;
 
-use crate::cpu::{apic, clock, core};
+use crate::cpu::{apic, clock, core, shootdown};
 use crate::domain::devices::{self, Line};
 use crate::domain::monitor::Monitor;
 use crate::domain::resident::{Handle, Mapped, Resident, State};
@@ -39,6 +39,8 @@ pub(crate) struct CoreState {
 /// The machine below the exokernel.
 pub(crate) struct Native {
     pub(crate) kernel_space: KernelSpace,
+    /// A page that stays as it is: what is withdrawn reads like it.
+    zeroes: Memory,
     /// The list of free frames, which the kernel keeps up to date.
     pub(crate) free_map: Memory,
     /// By the index of a domain.
@@ -72,6 +74,8 @@ impl Native {
         };
         Self {
             kernel_space,
+            zeroes: Memory::of_kernel(frames::take_for_kernel(1)[0], 1)
+                .expect("a place among no memory objects"),
             free_map: Memory::of_kernel(first, pages).expect("a place among no memory objects"),
             residents: domains.clone().map(|_| None).collect(),
             upcalls: domains.map(|_| Upcalls::new()).collect(),
@@ -208,6 +212,22 @@ impl Machine for Native {
     fn set_validity(&mut self, domain: DomainId, word: u32, value: u32) {
         if let Some(resident) = self.resident(domain) {
             resident.words.first().set_word(word as usize, value.into());
+        }
+    }
+
+    fn withdraw(&mut self, domain: DomainId, memory: &Handle) {
+        let Handle::Memory(memory) = memory else { return };
+        if memory.writer() == domain {
+            return;
+        }
+        let zeroes = self.zeroes.clone();
+        self.upcalls[domain.index()].replace(memory, &zeroes);
+        let Some(resident) = self.resident_mut(domain) else { return };
+        resident.replace(memory, &zeroes);
+        let core = resident.core;
+        if resident.mapped.space().replace(memory, &zeroes) > 0 && self.cores[core].current == Some(domain) {
+            shootdown::ask(core);
+            self.monitor.shootdowns += 1;
         }
     }
 

@@ -21,6 +21,15 @@ pub(crate) enum Handle {
     Gate(DomainId),
 }
 
+impl Handle {
+    /// Has it be one for other memory, if it is for that.
+    pub(crate) fn replace(&mut self, memory: &Memory, other: &Memory) {
+        if matches!(self, Self::Memory(held) if held.is(memory)) {
+            *self = Self::Memory(other.clone());
+        }
+    }
+}
+
 /// What a domain does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum State {
@@ -127,6 +136,11 @@ impl Resident {
         page.write(GATE_FAULT, fault.as_bytes());
         (registers.rip, registers.rsp, registers.rflags) = (entry, stack, Registers::USER.rflags);
         true
+    }
+
+    /// Has every handle for memory be one for other memory: a number stays what it was, to be closed by who has it.
+    pub(crate) fn replace(&mut self, memory: &Memory, other: &Memory) {
+        self.handles.iter_mut().flatten().for_each(|handle| handle.replace(memory, other));
     }
 
     /// Keeps a handle for the domain; the number is never 0.

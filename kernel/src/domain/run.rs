@@ -12,7 +12,7 @@ use x86_64::structures::paging::PhysFrame;
 
 use crate::console::{Exit, exit, println};
 use crate::cpu::state::Registers;
-use crate::cpu::{apic, clock, core, entry, features};
+use crate::cpu::{apic, clock, core, entry, features, shootdown};
 use crate::domain::lock::{self, Guard};
 use crate::domain::machine::Native;
 use crate::domain::resident::{Resident, State};
@@ -49,6 +49,7 @@ extern "sysv64" fn trap_entry(registers: &mut Registers) {
     // A domain may have set the flag that suspends SMAP; only SYSCALL clears it by itself.
     features::resume_smap();
     if matches!(registers.vector, apic::TIMER..apic::SPURIOUS) {
+        shootdown::serve();
         apic::acknowledge();
     }
     match registers.vector {

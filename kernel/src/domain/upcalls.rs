@@ -5,6 +5,7 @@ use alloc::boxed::Box;
 use feuerbird_abi::Upcall;
 
 use crate::domain::resident::Handle;
+use crate::memory::object::Memory;
 
 /// How many upcalls wait for one domain.
 const CAPACITY: usize = 256;
@@ -38,6 +39,12 @@ impl Upcalls {
         }
         self.ring[(self.first + self.length) % CAPACITY] = Some((upcall, handle));
         self.length += 1;
+    }
+
+    /// Has every handle for memory be one for other memory.
+    pub(crate) fn replace(&mut self, memory: &Memory, other: &Memory) {
+        let handles = self.ring.iter_mut().flatten().filter_map(|(_, handle)| handle.as_mut());
+        handles.for_each(|handle| handle.replace(memory, other));
     }
 
     /// The oldest one.

@@ -150,6 +150,11 @@ impl Memory {
         (0..index).try_fold(self.first(), |frame, _| chains.next(frame))
     }
 
+    /// Whether it is the same memory.
+    pub(crate) fn is(&self, other: &Self) -> bool {
+        self.0 == other.0
+    }
+
     /// Counts pages of it that are mapped now.
     pub(crate) fn add_mapped(&self, pages: u32) {
         self.entry().references.fetch_add(pages, Ordering::Relaxed);
@@ -181,6 +186,11 @@ impl Mapped {
     /// The object of a frame that is mapped somewhere.
     pub(crate) fn of(chains: &Chains, frame: Frame) -> Option<Self> {
         chains.object(frame).map(Self)
+    }
+
+    /// Whether it is that memory.
+    pub(crate) fn is(self, memory: &Memory) -> bool {
+        self.0 == memory.0
     }
 
     /// Who may write it, [`NOBODY`] or the [`KERNEL`].

@@ -183,6 +183,28 @@ impl AddressSpace {
         mapped_frame(self.leaf_table(address)?.word(index(address, 0)))
     }
 
+    /// Has every page of one memory be the first one of another, for reading; returns how many there were. The processor may remember
+    /// them as they were until its next flush. Looks at all tables.
+    pub(crate) fn replace(&mut self, memory: &Memory, other: &Memory) -> u32 {
+        let (mut replaced, mut object) = (0, None);
+        let new = other.first().address() | Flags::USER_READ.bits();
+        self.for_each_leaf_table(|_, table| {
+            let chains = Chains::look();
+            for index in 0..512 {
+                let found = mapped_frame(table.word(index)).and_then(|frame| Mapped::of(&chains, frame));
+                if found.is_some_and(|object| object.is(memory)) {
+                    table.set_word(index, new);
+                    object = found;
+                    replaced += 1;
+                }
+            }
+        });
+        other.add_mapped(replaced);
+        // Not the last ones: the caller has one.
+        object.into_iter().for_each(|object| object.subtract(replaced));
+        replaced
+    }
+
     /// Shows every mapped page: its address, its entry, its frame.
     pub(crate) fn for_each_page(&self, mut show: impl FnMut(u64, Flags, Frame)) {
         self.for_each_leaf_table(|address, table| {

@@ -65,7 +65,7 @@ impl<M: Machine> Kernel<M> {
         if pair.side(role).binding != Id(asked.arguments[0]) {
             return Err(Status::NoPeer);
         }
-        if pair.side(role).has_shared {
+        if pair.side(role).shared.is_some() {
             return Err(Status::AlreadyShared);
         }
         let theirs = pair.side(role.opposite()).binding;
@@ -82,7 +82,7 @@ impl<M: Machine> Kernel<M> {
         }
         let (bytes, memory) = (region.bytes, region.memory.clone());
         if let Some(pair) = self.pairs.get_mut(peer) {
-            pair.side_mut(role).has_shared = true;
+            pair.side_mut(role).shared = Some(memory.clone());
         }
         self.tell(other, UpcallKind::Shared, &[theirs.0, peer.0, bytes], Some(&memory));
         let event = Event::new(AuditKind::Shared, Some(caller), other);

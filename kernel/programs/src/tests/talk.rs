@@ -135,6 +135,42 @@ pub(super) fn in_flight(ground: &Ground<'_>) -> Checked {
     Ok(())
 }
 
+/// The receiver reads without a call while what it reads is taken away.
+pub(super) fn withdrawn(ground: &Ground<'_>) -> Checked {
+    for _ in 0..5 {
+        let endpoint = gate::call(Call::CreateEndpoint, &[0])?.values[0];
+        let rights = u64::from(Rights::all().bits());
+        let granted = gate::call(Call::Derive, &[endpoint, rights, 0, 0, 0, 0])?.values[0];
+        let reader = ground.run(Role::Reader, 0)?;
+        reader.grant(granted, Rights::RECEIVE, Trust::USER)?;
+        let mut lane = Lane::bind(endpoint, Side::Sender)?;
+        ensure(lane.try_send([7; MESSAGE_WORDS]) == Ok(true))?;
+        gate::sleep(10_000_000)?;
+        ensure(reader.is_alive() && lane.is_valid())?;
+        gate::call(Call::Revoke, &[granted, 0])?;
+        ensure(!lane.is_valid())?;
+        ensure_ends(reader)?;
+        lane.part()?;
+        gate::call(Call::Delete, &[granted])?;
+        gate::call(Call::Delete, &[endpoint])?;
+        while gate::wait(0)?.is_some() {}
+    }
+    Ok(())
+}
+
+/// Ends when what it has mapped of the sender's, and has read before, reads as zeroes.
+pub(crate) fn read_until_withdrawn() {
+    let slot = lane::expect(UpcallKind::Granted).expect("the test grants it").0.values[0];
+    let lane = Lane::bind(slot, Side::Receiver).expect("the test joins");
+    while lane.peek() == 0 {
+        core::hint::spin_loop();
+    }
+    while lane.peek() != 0 {
+        core::hint::spin_loop();
+    }
+    super::end_if(!lane.is_valid());
+}
+
 pub(super) fn died(ground: &Ground<'_>) -> Checked {
     let mut pair = Pair::meet(ground, 0)?;
     pair.receive(0, 100)?;

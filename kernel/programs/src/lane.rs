@@ -110,6 +110,11 @@ impl Lane {
         self.handles.into_iter().try_for_each(memory::release)
     }
 
+    /// The number of this side's binding.
+    pub(crate) fn binding(&self) -> u64 {
+        self.binding
+    }
+
     /// Something that the other side has written, valid or not.
     pub(crate) fn peek(&self) -> u64 {
         self.theirs.load(0)

@@ -43,6 +43,8 @@ pub(crate) enum Role {
     OnCore = 43,
     /// Reads what it may not any more.
     Reader = 45,
+    /// Calls without its gate page.
+    Gateless = 46,
     /// Drives the clock.
     Driver = 44,
     /// Serves calls.
@@ -56,7 +58,7 @@ pub(crate) enum Role {
 }
 
 impl Role {
-    const ALL: [Self; 23] = [
+    const ALL: [Self; 24] = [
         Self::Demo,
         Self::Tests,
         Self::Producer,
@@ -79,6 +81,7 @@ impl Role {
         Self::Caller,
         Self::Counted,
         Self::Watcher,
+        Self::Gateless,
         Self::Reader,
     ];
 
@@ -121,6 +124,7 @@ pub(crate) fn main(argument: u64, file: u64, bytes: u64) -> ! {
         Role::Counted => paths::serve(),
         Role::Watcher => paths::watch(),
         Role::Reader => tests::read_until_withdrawn(),
+        Role::Gateless => tests::call_without_gate(own),
         Role::OnCore => tests::be_on_core(own),
         Role::Hoarder => tests::hoard(own),
         Role::BadHandler => tests::handle_badly(own),

@@ -8,6 +8,7 @@ mod events;
 mod faults;
 mod float;
 mod frames;
+mod hostile;
 mod monitor;
 mod pages;
 mod random;
@@ -33,6 +34,7 @@ pub(crate) use events::{be_sliced, listen_without_calls};
 pub(crate) use faults::handle_badly;
 pub(crate) use float::keep_patterns;
 pub(crate) use frames::hoard;
+pub(crate) use hostile::call_without_gate;
 pub(crate) use random::call_at_random;
 pub(crate) use talk::{produce, read_until_withdrawn};
 pub(crate) use time::be_on_core;
@@ -85,6 +87,10 @@ const TESTS: &[Test] = &[
     ("page tables are edited in batches", space::batches),
     ("edits that give too much are refused, and stop there", space::hostile),
     ("faults and privileged instructions end a domain and nothing else", domains::attacks),
+    ("nothing begins where a domain may have nothing", hostile::entries),
+    ("a call from the last page returns to nothing", hostile::last_page),
+    ("calls need no gate page", hostile::without_gate),
+    ("a binding that was revoked is none any more", hostile::revoked_binding),
     ("a domain brings its own pages when they are touched", faults::demand_paging),
     ("an exception that is handled leaves no trace", faults::registers),
     ("a handler that cannot run ends its domain", faults::in_handler),

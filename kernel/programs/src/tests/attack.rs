@@ -5,7 +5,7 @@ use core::arch::asm;
 use crate::gate;
 
 /// How many attacks there are.
-pub(crate) const ATTACKS: u64 = 36;
+pub(crate) const ATTACKS: u64 = 63;
 
 const KERNEL_TEXT: usize = 0xffff_ffff_8010_2000;
 const ALL_MEMORY: usize = 0xffff_8000_0000_0000;
@@ -51,6 +51,40 @@ pub(crate) fn attack(number: u64) {
             32 => asm!("pushfq", "or qword ptr [rsp], 0x100", "popfq", "nop", "nop"),
             33 => super::space::write_protected(),
             34 => super::space::read_unmapped(),
+            35 => asm!("sti"),
+            36 => asm!("clts"),
+            37 => asm!("invd"),
+            38 => asm!("wbinvd"),
+            39 => asm!("lidt [{}]", in(reg) KERNEL_TEXT),
+            40 => asm!("ltr {0:x}", in(reg) 0x28),
+            41 => asm!("lldt {0:x}", in(reg) 0),
+            42 => asm!("mov {}, dr7", out(reg) _),
+            43 => asm!("mov dr7, {}", in(reg) 0x401u64),
+            44 => asm!("mov cr0, {}", in(reg) 0u64),
+            45 => asm!("mov cr4, {}", in(reg) 0u64),
+            46 => asm!("mov {}, cr8", out(reg) _),
+            47 => asm!("wrmsr", in("ecx") 0xc000_0101u32, in("eax") 0, in("edx") 0),
+            48 => asm!("int 2"),
+            49 => asm!("int 8"),
+            50 => asm!("int 0x22"),
+            // Into ring 0 by a far return, and by the frame of an interrupt.
+            51 => asm!("push 8", "lea rax, [rip]", "push rax", "retfq", out("rax") _),
+            52 => {
+                asm!("push 0x10", "push rsp", "pushfq", "push 8", "lea rax, [rip]", "push rax", "iretq", out("rax") _)
+            }
+            53 => asm!("mov ss, {0:x}", in(reg) 0x10),
+            54 => asm!("mov ds, {0:x}", in(reg) 8),
+            // Permission for ports cannot be had by flags.
+            55 => asm!("pushfq", "or qword ptr [rsp], 0x3000", "popfq", "in al, 0x70", out("al") _),
+            56 => asm!("out dx, eax", in("dx") 0xcf8u16, in("eax") 0x8000_0000u32),
+            57 => asm!("insb", in("dx") 0x70u16, inout("rdi") 0x1000u64 => _),
+            58 => asm!("rdpmc", in("ecx") 0, out("eax") _, out("edx") _),
+            // The trap flag goes into the kernel with a call.
+            59 => asm!("pushfq", "or qword ptr [rsp], 0x100", "popfq", "syscall", inout("rax") 0u64 => _,
+                inout("r12") 0u64 => _, inout("r13") 0u64 => _, out("rcx") _, out("r11") _),
+            // Of the old unit for floating point; the emulator knows none of the new one's.
+            60 => asm!("push 0", "fldcw [rsp]", "fldz", "fldz", "fdivp", "fwait"),
+            61 => asm!("sysenter"),
             _ => return call_with_strange_flags_and_stack(),
         }
     }

@@ -1,9 +1,10 @@
 //! `qemu`: builds the kernel and its programs, and boots them in an emulator.
 
 use std::path::Path;
-use std::process::{Child, Command, ExitStatus};
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
+use crate::bench;
 use crate::context::{Context, Failure};
 use crate::jobs;
 use crate::metadata::Workspace;
@@ -52,8 +53,8 @@ pub(crate) struct Args {
     /// Runs the tests of kernel and LibOS, one line each, and fails with the first that fails.
     #[arg(long)]
     test: bool,
-    /// Counts the instructions of each path through the kernel, from ring 3 to ring 3, on one processor, and prints them.
-    #[arg(long, conflicts_with_all = ["test", "kvm", "smp", "numa"])]
+    /// The emulator counts instructions, and the programs count with it.
+    #[arg(skip)]
     paths: bool,
     /// Waits for a debugger at port 1234 (`target remote :1234`) and has no time limit.
     #[arg(long)]
@@ -75,7 +76,6 @@ pub(crate) fn run(context: &Context, args: &Args) -> Result<(), Failure> {
     let folder = build(context)?;
     let line = match args {
         Args { test: true, .. } => TEST,
-        Args { paths: true, .. } => PATHS,
         _ => "",
     };
     judge(boot(context, args, line, &folder)?, args.timeout)
@@ -92,11 +92,27 @@ pub(crate) fn job(context: &Context) -> Result<jobs::Outcome, Failure> {
     for (smp, numa, cpu) in [(4, 2, "max"), (1, 1, "qemu64")] {
         judge(boot(context, &job_args(smp, numa, cpu), TEST, &folder)?, JOB_LIMIT)?;
     }
+    bench::kernel::check(context)?;
     let broken = boot(context, &job_args(1, 1, "max"), OVERFLOW, &folder)?;
     match broken.and_then(|status| status.code()) {
         Some(PANIC) => Ok(jobs::Outcome::Passed),
         _ => Err(Failure::Failed("a kernel whose stack overflows must panic, and did not".to_owned())),
     }
+}
+
+/// What the programs say about the paths through the kernel: one line `path NAME: INSTRUCTIONS` each. On one processor, so that a
+/// switch between domains is one.
+pub(crate) fn count_paths(context: &Context) -> Result<String, Failure> {
+    tools::ensure(context, tools::QEMU)?;
+    let folder = build(context)?;
+    let said = folder.join("paths.log");
+    let file =
+        std::fs::File::create(&said).map_err(|error| Failure::io("cannot keep what is counted", &error))?;
+    let args = Args { test: false, paths: true, ..job_args(1, 1, "max") };
+    let ended = judge(boot_to(context, &args, PATHS, &folder, file.into())?, JOB_LIMIT);
+    let said = std::fs::read_to_string(&said)
+        .map_err(|error| Failure::io("cannot read what was counted", &error))?;
+    ended.map(|()| said)
 }
 
 /// How long one machine of the job may take: many times what it takes, for a machine that does much else.
@@ -126,8 +142,18 @@ fn build(context: &Context) -> Result<std::path::PathBuf, Failure> {
 
 /// Runs a machine with this command line to its end; `None` where the time was up first.
 fn boot(context: &Context, args: &Args, line: &str, folder: &Path) -> Result<Option<ExitStatus>, Failure> {
+    boot_to(context, args, line, folder, Stdio::inherit())
+}
+
+fn boot_to(
+    context: &Context,
+    args: &Args,
+    line: &str,
+    folder: &Path,
+    output: Stdio,
+) -> Result<Option<ExitStatus>, Failure> {
     let mut command = context.command(tools::QEMU.program);
-    command.args(machine(args));
+    command.args(machine(args)).stdout(output);
     command.arg("-kernel").arg(folder.join(KERNEL)).arg("-initrd").arg(folder.join(PROGRAMS));
     if !line.is_empty() {
         command.args(["-append", line]);
@@ -144,9 +170,7 @@ fn machine(args: &Args) -> Vec<String> {
     let fixed = "-machine q35 -display none -monitor none -serial stdio -vga none -nic none -no-reboot -device isa-debug-exit,iobase=0xf4,iosize=4";
     let mut words: Vec<String> = fixed.split(' ').map(str::to_owned).collect();
     let (accelerator, cpu) = if args.kvm { ("kvm", "host") } else { ("tcg", args.cpu.as_str()) };
-    // One processor: a switch between domains is to be one.
-    let processors = if args.paths { 1 } else { args.smp };
-    let sizes = [processors, args.memory].map(|number| number.to_string());
+    let sizes = [args.smp, args.memory].map(|number| number.to_string());
     let [smp, memory] = &sizes;
     words.extend(["-accel", accelerator, "-cpu", cpu, "-smp", smp, "-m", memory].map(str::to_owned));
     if args.numa > 1 {

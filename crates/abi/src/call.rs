@@ -8,7 +8,7 @@
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[repr(u32)]
 pub enum Call {
-    /// Does nothing. Returns nothing: measures the way in and out.
+    /// Does nothing. Returns nothing: measures the way in and out. On the bootable kernel not even what has come meanwhile is delivered.
     Null = 0,
     /// `(slot)` -> `(kind, rights, trust, badge, start, length)`. Needs `INSPECT`.
     Inspect = 1,

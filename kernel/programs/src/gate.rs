@@ -49,6 +49,17 @@ pub(crate) fn raw(number: u64, arguments: [u64; 6], payload: u64, handle: u64) -
     (status, Answer { values: [a, b, c, d, e, f], payload, handle: given })
 }
 
+/// The call that does nothing, with nothing around it.
+#[inline(always)]
+pub(crate) fn null() {
+    // SAFETY: as in `raw`; all registers that the kernel may change are named.
+    unsafe {
+        asm!("syscall", inout("rax") Call::Null as u64 => _, out("rdi") _, out("rsi") _, out("rdx") _, out("r10") _,
+            out("r8") _, out("r9") _, inout("r12") 0u64 => _, inout("r13") 0u64 => _, out("rcx") _, out("r11") _,
+            options(nostack));
+    }
+}
+
 fn checked((status, answer): (u64, Answer)) -> Result {
     match u32::try_from(status).ok().and_then(Status::from_number) {
         Some(Status::Ok) => Ok(answer),

@@ -206,6 +206,8 @@ syscall_entry:
     je short_send
     cmp rax, {notify}
     je short_notify
+    test rax, rax
+    jz short_null
 long_way:
     push {user_data}
     push qword ptr gs:[0]
@@ -217,6 +219,22 @@ long_way:
     SAVE
     call syscall_entered
     jmp leave_to_user
+
+    // Nothing to do, and nothing that came along to be refused.
+short_null:
+    test r12, r12
+    jnz long_way
+    test r13, r13
+    jnz long_way
+    xor edi, edi
+    xor esi, esi
+    xor edx, edx
+    xor r8d, r8d
+    xor r9d, r9d
+    xor r10d, r10d
+    mov rsp, gs:[0]
+    swapgs
+    sysretq
 
 short_call:
     TRANSFER fast_call, {call}, 0

@@ -6,7 +6,7 @@
 use feuerbird_abi::{Status, event};
 use feuerbird_exokernel::{DomainId, Kernel};
 use x86_64::PhysAddr;
-use x86_64::instructions::interrupts;
+use x86_64::instructions::{interrupts, nop};
 use x86_64::registers::control::{Cr2, Cr3, Cr3Flags};
 use x86_64::structures::paging::PhysFrame;
 
@@ -168,15 +168,18 @@ fn current_resident(world: &mut World) -> Option<&mut Resident> {
     world.kernel.machine_mut().resident_mut(domain)
 }
 
-/// Puts the current domain away and another one's registers here; halts as long as there is none.
+/// Puts the current domain away and another one's registers here. As long as there is none, does what calls have left to be done, and
+/// halts.
 fn reschedule(mut world: Guard, registers: &mut Registers) {
     let number = core::number();
     if let Some(world) = world.as_mut() {
         put_away(world, number, registers);
     }
     loop {
+        let mut is_work_left = false;
         if let Some(world) = world.as_mut() {
             work(world);
+            is_work_left = world.kernel.next_deadline() == Some(0);
             if !world.kernel.is_alive(world.root) {
                 println!("kernel: the first domain is gone");
                 exit(Exit::Failure);
@@ -194,7 +197,13 @@ fn reschedule(mut world: Guard, registers: &mut Registers) {
             }
         }
         drop(world);
-        interrupts::enable_and_hlt();
+        if is_work_left {
+            // A piece of it, then whoever wants the lock or this core.
+            interrupts::enable();
+            nop();
+        } else {
+            interrupts::enable_and_hlt();
+        }
         interrupts::disable();
         world = lock::lock();
         world.as_mut().into_iter().for_each(monitor::publish_counters);

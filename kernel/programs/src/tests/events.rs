@@ -55,17 +55,17 @@ pub(super) fn held_back(_: &Ground<'_>) -> Checked {
     while events::pending() & event::TIMER == 0 {
         core::hint::spin_loop();
     }
-    gate::call(Call::Null, &[])?;
+    gate::now_ns();
     ensure(events::count(event::TIMER) == before)?;
     events::enable(event::TIMER);
-    gate::call(Call::Null, &[])?;
+    gate::now_ns();
     ensure(events::count(event::TIMER) == before + 1 && events::pending() & event::TIMER == 0)?;
     events::be_quiet_below(1 << 47);
     events::set_alarm(1);
     gate::sleep(SOON_NS)?;
     ensure(events::count(event::TIMER) == before + 1 && events::pending() & event::TIMER != 0)?;
     events::start()?;
-    gate::call(Call::Null, &[])?;
+    gate::now_ns();
     ensure(events::count(event::TIMER) == before + 2)?;
     Ok(events::stop()?)
 }

@@ -93,7 +93,7 @@ fn a_flood_of_grants_is_refused_to_who_floods_and_ends_nobody() {
     assert_eq!(ended(&root), 0);
     victim.ask(Call::Hello, 1, &[], &[]);
     let heard = victim.hear(1);
-    assert!(heard.count(UpcallKind::Granted) >= 100, "what its socket took it hears");
+    assert!(heard.count(UpcallKind::Granted) >= 8, "what its socket took it hears");
     assert_eq!(heard.count(UpcallKind::Granted), heard.count(UpcallKind::Repossessed));
     // It can be granted to as before.
     endpoint.grant(&victim.domain, send).unwrap();
@@ -151,7 +151,7 @@ fn who_does_not_read_its_replies_is_served_later_and_delays_nobody() {
     (1..=ASKED).for_each(|sequence| deaf.ask(Call::Null, sequence, &[], &[]));
     let began = Instant::now();
     let _others_go_on = endpoint(&root);
-    assert!(began.elapsed() < Duration::from_millis(100));
+    assert!(began.elapsed() < Duration::from_secs(1));
     let replies = deaf.hear(ASKED).replies;
     assert!(replies.iter().map(|reply| reply.sequence).eq(1..=ASKED), "each one, in order");
     assert_eq!(ended(&root), 0);
@@ -302,17 +302,18 @@ fn peers_that_come_and_go_unseen_leave_a_bounded_number_of_lanes() {
     assert_eq!(next(&mut receiver), Some(7));
 }
 
-/// Lanes as large as they may be cost no more of it.
+/// Large lanes are fewer.
 #[test]
 fn peers_that_come_and_go_unseen_leave_a_bounded_amount_of_memory() {
     let root = feuerbird::embedded().unwrap();
     let endpoint = root.endpoint(Terms::new(1 << 20, 16).unwrap()).unwrap();
+    let at_most = 8 * (17 << 20);
     let mut receiver = root.receiver::<Plain<u64>>(&endpoint).unwrap();
     let (_, before) = mapped();
     let sent = (0..20).filter(|value| send_and_go(&root, &endpoint, value).is_ok()).collect::<Vec<_>>();
     let (_, after) = mapped();
-    assert!(after - before < 80 << 20, "{} MiB more", (after - before) >> 20);
-    assert!((2..=4).contains(&sent.len()), "{} lanes of 17 MiB", sent.len());
+    assert!(after - before <= at_most, "{} MiB more", (after - before) >> 20);
+    assert!((7..=8).contains(&sent.len()), "{} lanes of 17 MiB", sent.len());
     let mut received: Vec<_> = std::iter::from_fn(|| next(&mut receiver)).collect();
     received.sort_unstable();
     assert_eq!(received, sent);

@@ -1,9 +1,13 @@
 //! Lanes on their way from whoever made them to their endpoint.
 
 use alloc::{collections::VecDeque, sync::Arc, vec::Vec};
-use core::sync::atomic::{AtomicUsize, Ordering};
 
+use feuerbird_zero_copy::sync::{AtomicU64, Ordering};
+#[cfg(not(loom))]
 use spin::Mutex;
+
+#[cfg(loom)]
+use self::modelled::Mutex;
 
 /// Lanes that wait until their endpoint's owner looks, oldest first.
 ///
@@ -14,14 +18,14 @@ use spin::Mutex;
 pub struct Arriving<L> {
     lanes: Mutex<VecDeque<L>>,
     /// How many there are, for whoever only wants to know whether it is worth looking.
-    count: AtomicUsize,
+    count: AtomicU64,
     /// How many are being made.
-    expected: Arc<AtomicUsize>,
+    expected: Arc<AtomicU64>,
 }
 
 /// A lane that is being made: while this is kept, its endpoint does not say that everybody is gone.
 #[derive(Debug)]
-pub struct Expected(Arc<AtomicUsize>);
+pub struct Expected(Arc<AtomicU64>);
 
 impl Drop for Expected {
     fn drop(&mut self) {
@@ -39,7 +43,11 @@ impl<L> Default for Arriving<L> {
 impl<L> Arriving<L> {
     /// None.
     pub fn new() -> Self {
-        Self { lanes: Mutex::new(VecDeque::new()), count: AtomicUsize::new(0), expected: Arc::default() }
+        Self {
+            lanes: Mutex::new(VecDeque::new()),
+            count: AtomicU64::new(0),
+            expected: Arc::new(AtomicU64::new(0)),
+        }
     }
 
     /// A lane is being made. The result is to be dropped when it has been pushed, or comes to nothing.
@@ -49,7 +57,8 @@ impl<L> Arriving<L> {
     }
 
     /// Whether there are none, and none are being made.
-    pub(crate) fn is_over(&self) -> bool {
+    #[doc(hidden)] // public for the models
+    pub fn is_over(&self) -> bool {
         // In this order: one that is expected no more has been pushed.
         self.expected.load(Ordering::Acquire) == 0 && self.is_empty()
     }
@@ -58,14 +67,15 @@ impl<L> Arriving<L> {
     pub fn push(&self, lane: L) {
         let mut lanes = self.lanes.lock();
         lanes.push_back(lane);
-        self.count.store(lanes.len(), Ordering::Release);
+        self.count.store(lanes.len() as u64, Ordering::Release);
     }
 
     /// The oldest, if there is one and nobody else edits.
-    pub(crate) fn pop(&self) -> Option<L> {
+    #[doc(hidden)] // public for the models
+    pub fn pop(&self) -> Option<L> {
         let mut lanes = self.lanes.try_lock()?;
         let lane = lanes.pop_front();
-        self.count.store(lanes.len(), Ordering::Release);
+        self.count.store(lanes.len() as u64, Ordering::Release);
         lane
     }
 
@@ -86,9 +96,30 @@ impl<L> Arriving<L> {
         let all = core::mem::take(&mut *lanes).into_iter();
         let (useless, left): (Vec<_>, Vec<_>) = all.partition(|lane| is_useless(lane));
         *lanes = left.into();
-        self.count.store(lanes.len(), Ordering::Release);
+        self.count.store(lanes.len() as u64, Ordering::Release);
         let counted = lanes.iter().filter(|lane| is_counted(lane)).count();
         (useless, lanes.len(), counted)
+    }
+}
+
+/// The same lock, as the models see it.
+#[cfg(loom)]
+mod modelled {
+    #[derive(Debug)]
+    pub(super) struct Mutex<T>(loom::sync::Mutex<T>);
+
+    impl<T> Mutex<T> {
+        pub(super) fn new(value: T) -> Self {
+            Self(loom::sync::Mutex::new(value))
+        }
+
+        pub(super) fn lock(&self) -> loom::sync::MutexGuard<'_, T> {
+            self.0.lock().unwrap_or_else(|error| error.into_inner())
+        }
+
+        pub(super) fn try_lock(&self) -> Option<loom::sync::MutexGuard<'_, T>> {
+            self.0.try_lock().ok()
+        }
     }
 }
 

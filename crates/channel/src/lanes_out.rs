@@ -122,23 +122,32 @@ impl<H: Home> LanesOut<H> {
                 Err(Refusal::Caller(error)) => return Err(error),
             }
         }
-        Err(self.no_room())
+        Err(self.no_room(statistics))
     }
 
     /// Nobody took it: is somebody left who could?
     #[cold]
-    fn no_room(&mut self) -> SendError {
+    fn no_room(&mut self, statistics: &mut SenderStatistics) -> SendError {
         match self.binding.standing() {
             Standing::Over(Ended::Revoked) => return SendError::Revoked,
             Standing::Over(_) => return SendError::Disconnected,
             Standing::Valid | Standing::Ending => {}
         }
         if let Some(error) = self.failures.as_ref().and_then(|failures| failures.pop()) {
+            statistics.misbehaved += u64::from(matches!(error, PollError::PeerMisbehaved(_)));
             self.last = Some(error);
         }
         match self.last {
             Some(error) if self.lanes.is_empty() && self.arriving.is_over() => error.into(),
             _ => SendError::Full,
+        }
+    }
+
+    /// All that are there, even while somebody else has them in hand.
+    pub(crate) fn accept_all(&mut self) {
+        while !self.arriving.is_empty() {
+            self.accept();
+            core::hint::spin_loop();
         }
     }
 
@@ -195,7 +204,7 @@ impl<H: Home> LanesOut<H> {
         while let Some((format, bytes)) = self.backlog.pop_front() {
             if !self.place::<T>(format, &bytes, statistics) {
                 self.backlog.push_front((format, bytes));
-                return Err(self.no_room());
+                return Err(self.no_room(statistics));
             }
         }
         Ok(())
@@ -223,7 +232,7 @@ impl<H: Home> LanesOut<H> {
                 }
             }
         }
-        if refused.is_none() || is_full {
+        if refused.is_none() || is_full || !self.arriving.is_over() {
             return false;
         }
         statistics.undelivered += 1;

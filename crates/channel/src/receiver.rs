@@ -187,7 +187,7 @@ impl<T: Message, H: Home> Receiver<T, H> {
         match &mut self.route {
             Route::Local(local) => local.senders(),
             Route::Lanes(lanes) => {
-                lanes.accept();
+                lanes.accept_all();
                 lanes.lanes.len()
             }
         }
@@ -198,7 +198,7 @@ impl<T: Message, H: Home> Receiver<T, H> {
         match &mut self.route {
             Route::Local(_) => Some(Layer::Raw),
             Route::Lanes(lanes) => {
-                lanes.accept();
+                lanes.accept_all();
                 lanes.lanes.iter().map(LaneIn::layer).reduce(Layer::stricter)
             }
         }
@@ -334,6 +334,14 @@ impl<H: Home> Lanes<H> {
         match self.last {
             Some(error) if self.arriving.is_over() => error.into(),
             _ => RecvError::Empty,
+        }
+    }
+
+    /// All that are there, even while somebody else has them in hand.
+    fn accept_all(&mut self) {
+        while !self.arriving.is_empty() {
+            self.accept();
+            core::hint::spin_loop();
         }
     }
 

@@ -96,7 +96,7 @@ impl<T: Message, H: Home> Sender<T, H> {
     ///
     /// # Errors
     /// [`SendError`]; the message is still the caller's. [`SendError::Disconnected`] only after every receiver that ever
-    /// joined has gone; a sender that nobody has joined yet waits as for a full channel.
+    /// joined has gone, or has refused this sender for want of room; a sender that nobody has joined yet waits as for a full channel.
     ///
     /// # Cost
     /// No system call and no allocation while receivers keep up; one wake where the chosen receiver sleeps.
@@ -199,7 +199,7 @@ impl<T: Message, H: Home> Sender<T, H> {
         match &mut self.route {
             Route::Local(local) => local.receivers(),
             Route::Lanes(lanes) => {
-                lanes.accept();
+                lanes.accept_all();
                 lanes.drop_ended(&mut self.statistics);
                 lanes.lanes().len()
             }
@@ -211,7 +211,7 @@ impl<T: Message, H: Home> Sender<T, H> {
         match &mut self.route {
             Route::Local(_) => Some(Layer::Raw),
             Route::Lanes(lanes) => {
-                lanes.accept();
+                lanes.accept_all();
                 lanes.lanes().iter().map(LaneOut::layer).reduce(Layer::stricter)
             }
         }

@@ -100,6 +100,24 @@ fn what_fits_a_lane_that_is_full_waits_for_it() {
 }
 
 #[test]
+fn what_fits_nobody_yet_waits_for_who_is_coming() {
+    let ((leaving, leaver), (narrow, _other), (wide, mut taker)) = (lane_of(64), lane_of(8), lane_of(64));
+    let (mut sender, arriving) = sender::<[u64; 8]>(vec![leaving]);
+    sender.try_send(&[1; 8]).unwrap();
+    arriving.push(narrow);
+    assert_eq!(sender.receivers(), 2);
+    drop(leaver);
+    let expected = arriving.expect();
+    assert_eq!(sender.receivers(), 1);
+    assert_eq!(sender.finish(0), Err(SendError::DeadlinePassed));
+    arriving.push(wide);
+    drop(expected);
+    assert_eq!(sender.finish(0), Err(SendError::DeadlinePassed), "it is not taken yet");
+    assert_eq!(taker.take_into(&mut [0; 64]).unwrap(), Some(64));
+    assert_eq!((sender.finish(0), sender.statistics().undelivered), (Ok(()), 0));
+}
+
+#[test]
 fn what_fits_nobody_who_is_left_is_told_once_and_counted() {
     let ((leaving, leaver), (narrow, _other)) = (lane_of(64), lane_of(8));
     let (mut sender, arriving) = sender::<[u64; 8]>(vec![leaving]);

@@ -28,6 +28,9 @@ pub(crate) type Descriptor = Arc<OwnedFd>;
 /// it is flooding.
 const MAX_UNSERVED: usize = 1024;
 
+/// How many messages of ours a domain's socket holds; the others wait here, where their descriptors count for nobody else.
+const MAX_UNREAD: usize = 32;
+
 /// What the supervisor keeps for each domain.
 #[derive(Debug)]
 pub(crate) struct Resident {
@@ -52,7 +55,12 @@ impl Resident {
     pub(crate) fn hear(&mut self) -> Result<Option<Message>, Unheard> {
         let Some(gate) = &self.gate else { return Err(Unheard::Nothing) };
         if self.is_servable() {
-            return Ok(self.unserved.pop_front());
+            let next = self.unserved.pop_front();
+            if self.unserved.is_empty() {
+                // Not kept for the next time.
+                self.unserved = VecDeque::new();
+            }
+            return Ok(next);
         }
         let mut message = gate.try_receive()?;
         if self.outbox.may_ask() {
@@ -107,6 +115,9 @@ impl LinuxMachine {
 
     /// Makes room for a domain that the home brings in, before the kernel speaks of it.
     pub(crate) fn settle(&mut self, domain: DomainId, gate: Option<Socket>) -> Result<(), Status> {
+        // What goes with them counts against all programs of its user until the domain reads it.
+        let bounded = gate.as_ref().map_or(Ok(()), |gate| gate.hold_at_most(MAX_UNREAD));
+        bounded.map_err(|_| Status::ObjectsFull)?;
         // 8 bytes a word, in whole pages; what a reader maps is checked to the byte.
         let bytes = self.words_bytes();
         let (words, descriptor) =
@@ -235,5 +246,33 @@ impl Machine for LinuxMachine {
     fn reply(&mut self, domain: DomainId, reply: &Reply) {
         let record = zerocopy::transmute!(*reply);
         self.tell(domain, Parcel { record, payload: Box::default(), handle: None });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test may panic")]
+    use super::*;
+    use crate::os::socket::SendError;
+
+    /// With the most domains that there may be, all gates hold fewer descriptors than a sandboxed program may have on their way.
+    #[test]
+    fn a_gate_that_nobody_reads_holds_few_descriptors() {
+        let (ours, theirs) = Socket::pair().unwrap();
+        let mut machine = LinuxMachine::new(512);
+        let file = std::fs::File::open("/dev/null").unwrap();
+        let domain =
+            feuerbird_exokernel::Kernel::new(LinuxMachine::new(512), feuerbird_exokernel::Limits::SMALL)
+                .boot_domain(feuerbird_capability::Trust::KERNEL)
+                .unwrap();
+        machine.settle(domain, Some(ours)).unwrap();
+        let gate = machine.residents[&domain].gate.as_ref().unwrap();
+        let send = || gate.try_send(&[0; 64], &[], &[file.as_fd()]);
+        let sent = (0..1000).map(|_| send()).take_while(Result::is_ok).count();
+        assert_eq!(send(), Err(SendError::Full));
+        assert!((8..=39).contains(&sent), "{sent} messages");
+        // A message of any size passes.
+        (0..sent).for_each(|_| drop(theirs.try_receive().unwrap()));
+        gate.try_send(&[0; 64], &[0; feuerbird_abi::PAYLOAD_BYTES], &[file.as_fd()]).unwrap();
     }
 }

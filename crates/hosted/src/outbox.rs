@@ -25,7 +25,7 @@ use crate::{
 };
 
 /// Replies that may wait. Each thread of a program waits for one reply at a time.
-const MAX_REPLIES: usize = 64;
+const MAX_REPLIES: usize = 256;
 
 /// A message on its way to a domain.
 #[derive(Debug)]

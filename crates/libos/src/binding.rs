@@ -27,9 +27,13 @@ const FAILURES: usize = 16;
 /// How many lanes wait for an endpoint's owner to look. Beyond, a peer that joins comes to no lane, and is told.
 const ARRIVING: usize = 256;
 
-/// How much memory lanes of peers that are gone may keep until their owner looks, in bytes; one is kept however large it is. Else
-/// peers that come, send and go would cost an owner that does something else memory without end.
+/// How much memory lanes of peers that are gone may keep until their owner looks before others come to no lane, in bytes. Else peers
+/// that come, send and go would cost an owner that does something else memory without end. Looked at when a peer joins: those
+/// that are there at one time may leave theirs behind as well.
 const LEFT_BEHIND_BYTES: usize = 64 << 20;
+
+/// So many are kept however large they are.
+const LEFT_BEHIND: usize = 8;
 
 /// Where finished lanes go: the endpoint's owner takes them from there.
 pub(crate) enum Lanes<H: Home> {
@@ -54,7 +58,7 @@ impl<H: Home> Lanes<H> {
             Self::In(queue) => sorted_out(queue, LaneIn::is_spent, LaneIn::is_over),
         };
         let kept = lane_bytes.saturating_mul(over + 1);
-        Room { is_there: left < ARRIVING && (over == 0 || kept <= LEFT_BEHIND_BYTES), gone }
+        Room { is_there: left < ARRIVING && (over < LEFT_BEHIND || kept <= LEFT_BEHIND_BYTES), gone }
     }
 }
 

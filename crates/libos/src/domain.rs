@@ -301,6 +301,7 @@ impl<G: Gate> Domain<G> {
         if let Some(mut ended) = ended {
             let remains = ended.end(Ended::Unbound);
             self.forget_revocation(number);
+            self.forget_parting(number, None);
             self.give_back(Call::Unbind, [number, 0]);
             self.drop_regions(remains.regions());
         }

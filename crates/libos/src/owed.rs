@@ -28,6 +28,12 @@ impl<G: Gate> Domain<G> {
         }
     }
 
+    /// A pair has ended, or with no peer all those of a binding: there is nothing left to part.
+    pub(crate) fn forget_parting(&self, binding: u64, peer: Option<u64>) {
+        let is_of_it = |[of, with]: [u64; 2]| of == binding && peer.is_none_or(|peer| peer == with);
+        self.inner.owed.lock().calls.retain(|(call, what)| *call != Call::Part || !is_of_it(*what));
+    }
+
     /// Sees to what is owed, if anything is and nobody does.
     pub(crate) fn settle(&self) {
         let mut owed = self.inner.owed.lock();

@@ -13,7 +13,11 @@ impl<G: Gate> Domain<G> {
     pub(crate) fn on_peer_joined(&self, values: [u64; 6], handle: Option<G::Handle>) -> Result<(), Error> {
         let [number, peer, trust, peer_terms, word, value] = values;
         let trust = Trust::new(trust as u8).ok_or(Error::Garbled)?;
-        let peer_wish = Wish::from_bits(peer_terms).ok_or(Error::Garbled)?;
+        let Some(peer_wish) = Wish::from_bits(peer_terms) else {
+            // The kernel carries the peer's word as it is.
+            self.fail(number, peer, PollError::PeerMisbehaved(Lie::Header));
+            return Err(Error::Garbled);
+        };
         let validity = self.validity(word, value)?;
         let Some(common) = self.with_binding(number, |binding| binding.common.clone()) else { return Ok(()) };
         let expected = common.lanes.expect();

@@ -78,11 +78,13 @@ impl<G: Gate> Domain<G> {
             UpcallKind::Shared => self.on_shared(values, handle)?,
             UpcallKind::PeerLeft => {
                 let reason = Reason::from_number(values[2]).ok_or(Error::Garbled)?;
+                self.forget_parting(values[0], Some(values[1]));
                 let left = self.with_binding(values[0], |binding| binding.leave(values[1], ended(reason)));
                 self.drop_regions(left.flatten().and_then(|pair| pair.region));
             }
             UpcallKind::RevocationRequested => self.on_revocation_requested(upcall.sequence, values)?,
             UpcallKind::Repossessed => {
+                self.forget_parting(values[0], None);
                 let remains = self.with_binding(values[0], |binding| binding.end(Ended::Revoked));
                 self.drop_regions(remains.iter().flat_map(|remains| remains.regions()));
             }

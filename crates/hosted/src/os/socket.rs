@@ -45,8 +45,8 @@ pub struct Credentials {
 /// A received message.
 #[derive(Debug)]
 pub struct Message {
-    bytes: [u8; MESSAGE_BYTES],
-    payload_bytes: usize,
+    /// A record at least.
+    bytes: Box<[u8]>,
     /// The descriptors that came with it, close-on-exec. Take them out, or they close with the message.
     pub fds: [Option<OwnedFd>; MAX_FDS],
     /// The sender; `None` when it has no pid here (another pid namespace) or when the receiver did not ask yet.
@@ -59,7 +59,7 @@ pub struct Message {
 impl Message {
     /// The record.
     pub fn record(&self) -> &[u8; RECORD_BYTES] {
-        self.bytes.first_chunk().expect("RECORD_BYTES is less than MESSAGE_BYTES")
+        self.bytes.first_chunk().expect("a message has a record")
     }
 
     /// Closes what came along.
@@ -69,7 +69,7 @@ impl Message {
 
     /// What follows the record.
     pub fn payload(&self) -> &[u8] {
-        &self.bytes[RECORD_BYTES..RECORD_BYTES + self.payload_bytes]
+        &self.bytes[RECORD_BYTES..]
     }
 }
 
@@ -267,8 +267,21 @@ impl Socket {
         }
         let has_lost_descriptors = received.is_control_truncated;
         let fds = if has_lost_descriptors { [const { None }; MAX_FDS] } else { received.fds };
-        let payload_bytes = received.bytes.checked_sub(RECORD_BYTES).ok_or(ReceiveError::TooShort)?;
-        Ok(Message { bytes, payload_bytes, fds, sender: received.sender, has_lost_descriptors })
+        if received.bytes < RECORD_BYTES {
+            return Err(ReceiveError::TooShort);
+        }
+        let bytes = bytes[..received.bytes].into();
+        Ok(Message { bytes, fds, sender: received.sender, has_lost_descriptors })
+    }
+
+    /// Has the socket hold no more than about so many messages that this end sends and the other one does not take.
+    ///
+    /// # Errors
+    /// What Linux says, which has no reason to.
+    pub fn hold_at_most(&self, messages: usize) -> io::Result<()> {
+        // What Linux charges for a message of a record, half of it: it doubles what is asked for.
+        const CHARGED: usize = 768 / 2;
+        Ok(sockopt::set_socket_send_buffer_size(&self.0, messages * CHARGED)?)
     }
 
     /// Who was at the other end when it was connected.

@@ -203,8 +203,8 @@ impl Confinement {
 
 /// Allows the program half the descriptors that its supervisor may have, or fewer, for good. Linux counts those that are on
 /// their way between processes for all of a user's, and refuses to send more to whoever has reached his own limit: so programs
-/// that send descriptors faster than the supervisor reads come to their limit while the supervisor is far from its own, and the limit is
-/// far above what the sockets of a few of them hold.
+/// that send descriptors faster than the supervisor reads come to their limit while the supervisor is far from its own, and what it
+/// leaves unread in all gates together is below it, where the hard limit is 20,000 or more.
 fn limit_descriptors() -> io::Result<()> {
     let limits = getrlimit(Resource::Nofile);
     let most = limits.maximum.map_or(SANDBOXED_DESCRIPTORS, |limit| (limit / 2).min(SANDBOXED_DESCRIPTORS));

@@ -40,6 +40,8 @@ pub enum DecodeError {
     // The caller's fault.
     /// The bytes do not start at a multiple of 8.
     Misaligned,
+    /// The private memory is shorter than what is to be copied there.
+    NoRoom,
 
     // The sender's fault.
     /// There are fewer bytes than the message says, or too few for any message.
@@ -74,7 +76,7 @@ pub enum DecodeError {
 impl DecodeError {
     /// Whether the sender is to blame, so that the binding should be given up.
     pub const fn blames_peer(self) -> bool {
-        !matches!(self, Self::Misaligned)
+        !matches!(self, Self::Misaligned | Self::NoRoom)
     }
 }
 
@@ -82,6 +84,7 @@ impl fmt::Display for DecodeError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Misaligned => "the bytes do not start at a multiple of 8",
+            Self::NoRoom => "the private memory is too short for the copy",
             Self::Truncated => "the message ends too early",
             Self::TrailingBytes => "there are bytes behind the end of the message",
             Self::WrongFormat => "the header does not have the format of the binding",

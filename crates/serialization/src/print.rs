@@ -122,7 +122,11 @@ impl Notation {
                 '"' | '\\' => write!(f, "\\{character}")?,
                 '\n' => f.write_str("\\n")?,
                 '\0'..' ' | '\x7F' if self == Self::Text => write!(f, "\\x{:02x}", u32::from(character))?,
-                '\0'..' ' => write!(f, "\\u{:04x}", u32::from(character))?,
+                // Controls that terminals obey. What is written as bytes in a text is written as UTF-8.
+                '\u{80}'..='\u{9f}' if self == Self::Text => {
+                    write!(f, "\\xc2\\x{:02x}", u32::from(character))?
+                }
+                '\0'..' ' | '\x7F'..='\u{9f}' => write!(f, "\\u{:04x}", u32::from(character))?,
                 _ => f.write_char(character)?,
             }
         }

@@ -118,13 +118,39 @@ impl<'a, M: CopyOut + ?Sized> Shared<'a, M> {
     /// Copies the first `length` bytes, once, into `private`.
     ///
     /// # Errors
-    /// [`DecodeError::Truncated`] if the memory is shorter, or `private` is; [`DecodeError::Misaligned`] if `private` does not
-    /// start at a multiple of 8.
+    /// [`DecodeError::Truncated`] if the memory is shorter; [`DecodeError::NoRoom`] if `private` is, and
+    /// [`DecodeError::Misaligned`] if it does not start at a multiple of 8.
     #[inline]
     pub fn copy_into(self, length: usize, private: &mut [u8]) -> Result<Stable<'_>, DecodeError> {
-        let private = private.get_mut(..length).filter(|_| length <= self.0.len());
-        let private = private.ok_or(DecodeError::Truncated)?;
+        if length > self.0.len() {
+            return Err(DecodeError::Truncated);
+        }
+        let private = private.get_mut(..length).ok_or(DecodeError::NoRoom)?;
         self.0.copy_out(0, private);
         Stable::new(private)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use core::sync::atomic::AtomicU64;
+
+    use zerocopy::IntoBytes;
+
+    use super::*;
+
+    #[test]
+    fn whose_memory_is_too_short_is_to_blame() {
+        let memory = [const { AtomicU64::new(7) }; 4];
+        let mut private = [0_u64; 4];
+        let mut copy = |length, room: usize| {
+            Shared::new(&memory[..])
+                .copy_into(length, &mut private.as_mut_bytes()[..room])
+                .map(|it| it.bytes().len())
+        };
+        assert_eq!(copy(32, 32), Ok(32));
+        assert_eq!(copy(33, 32), Err(DecodeError::Truncated));
+        assert_eq!(copy(32, 31), Err(DecodeError::NoRoom));
+        assert!(DecodeError::Truncated.blames_peer() && !DecodeError::NoRoom.blames_peer());
     }
 }

@@ -104,6 +104,42 @@ fn fields_are_found_by_name() {
 }
 
 /// A request that a person or a program has changed: each of the ways in which types cannot be found.
+/// A list of numbers may be read as one of structs: of what they have of a word, nothing is left out of the canonical form.
+#[test]
+fn elements_that_were_numbers_once_have_a_canonical_form_of_their_own() {
+    const STRUCTS: usize = 15;
+    let mut words = vec![0; 21];
+    words[0] = to_struct(0, 0, 19);
+    words[1 + STRUCTS] = to_list(3, 2, 3);
+    words[20] = 0x0003_0201;
+    let message = common::full_of(&[&words]);
+    let request = request();
+    let schema = Schema::new(Stable::new(request.bytes()).unwrap()).unwrap();
+    let lists =
+        schema.structure("Lists").unwrap().decode(Stable::new(message.bytes()).unwrap(), FULL).unwrap();
+    let Some(Value::List(structs)) = lists.named("structs") else { panic!("a list") };
+    for (index, element) in structs.iter().enumerate() {
+        let Value::Struct(element) = element else { panic!("a struct") };
+        let number = 1 + index as u8;
+        let mut canonical = [0; 64];
+        let length = element.reader().canonical(&mut canonical).unwrap();
+        assert_eq!(canonical[..length], [0, 0, 0, 0, 1, 0, 0, 0, number, 0, 0, 0, 0, 0, 0, 0]);
+        // The same as that of a whole struct with this word.
+        let whole = common::full_of(&[&[to_struct(0, 1, 0), number.into()]]);
+        let whole =
+            feuerbird_serialization::frame::open(Stable::new(whole.bytes()).unwrap(), FULL, 0, 0).unwrap();
+        assert_eq!(element.reader().canonical_hash([1, 2]), whole.canonical_hash([1, 2]));
+    }
+}
+
+#[test]
+fn what_terminals_obey_is_printed_as_what_it_is() {
+    let text = capnp::dynamic_value::Reader::Text("a\u{9b}2J\u{7f}\x1b\u{a0}é".into());
+    assert_eq!(print::text(text).to_string(), "\"a\\xc2\\x9b2J\\x7f\\x1b\u{a0}é\"");
+    let text = capnp::dynamic_value::Reader::Text("a\u{9b}2J\u{7f}\x1b\u{a0}é".into());
+    assert_eq!(print::json(text).to_string(), "\"a\\u009b2J\\u007f\\u001b\u{a0}é\"");
+}
+
 #[test]
 fn schemas_that_are_not_whole_are_refused() {
     let verdict = |change: &dyn Fn(&mut code_generator_request::Builder<'_>)| {

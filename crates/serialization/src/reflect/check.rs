@@ -3,7 +3,7 @@
 //! A request may come from anybody, too: one that reads a pointer through many fields would double what there is with every level.
 //! So a check follows pointers no more often than the walk does, which follows each once wherever its object is pointed to.
 
-use super::{FieldKind, FieldSchema, StructSchema, Structs, Type, pointer_at};
+use super::{FieldKind, FieldSchema, Place, StructSchema, Structs, Type, pointer_at};
 use crate::{
     DecodeError, TRAVERSAL_FACTOR,
     wire::{Any, AnyReader, StructReader},
@@ -30,17 +30,27 @@ pub(super) struct Check {
     of: Of,
     /// What may still be followed: pointers, and words of lists.
     left: u64,
+    /// How many groups may still be looked into.
+    groups: u64,
 }
+
+/// Groups that may be looked into for each pointer that may be followed: elements of no size may be of structs of many groups.
+const GROUPS_EACH: u64 = 64;
 
 impl Check {
     /// Of a message of so many bytes, whose pointers were seen to be bounded.
     pub(super) fn message(bytes: usize, types: Types) -> Self {
-        Self { of: Of::Message(types), left: budget(bytes) }
+        Self::of(Of::Message(types), bytes)
     }
 
     /// Of all defaults in a request of so many bytes.
     pub(super) fn defaults(bytes: usize) -> Self {
-        Self { of: Of::Default, left: budget(bytes) }
+        Self::of(Of::Default, bytes)
+    }
+
+    fn of(of: Of, bytes: usize) -> Self {
+        let left = budget(bytes);
+        Self { of, left, groups: left.saturating_mul(GROUPS_EACH) }
     }
 
     /// Checks all fields of a struct, and all below them. The walk has bounded how deep pointers go, the schema's check groups.
@@ -59,8 +69,20 @@ impl Check {
     }
 
     fn field(&mut self, schema: FieldSchema<'_>, of: StructReader<'_>) -> Result<(), DecodeError> {
+        // Finding out what a field is costs a look at every type of the schema: only where it matters.
+        let is_settled = match schema.place() {
+            Place::Data => true,
+            Place::Pointer(offset) => self.of != Of::Default && pointer_at(&of, offset).is_null(),
+            Place::Group => false,
+        };
+        if is_settled {
+            return Ok(());
+        }
         match schema.kind() {
-            FieldKind::Group(group) => self.fields(group, of),
+            FieldKind::Group(group) => {
+                self.groups = self.groups.checked_sub(1).ok_or(DecodeError::Amplified)?;
+                self.fields(group, of)
+            }
             FieldKind::Slot { ty, offset } if ty.is_pointer() => {
                 let value = pointer_at(&of, offset);
                 // Otherwise a default could lead to itself, and has no end.

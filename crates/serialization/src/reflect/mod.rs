@@ -319,6 +319,17 @@ impl<'a> StructSchema<'a> {
     }
 }
 
+/// Where a field lies.
+#[derive(Clone, Copy)]
+enum Place {
+    /// A number, or nothing.
+    Data,
+    /// The pointer at this place.
+    Pointer(u32),
+    /// Fields of its own.
+    Group,
+}
+
 impl<'a> FieldSchema<'a> {
     /// Its name.
     pub fn name(&self) -> &'a str {
@@ -335,6 +346,17 @@ impl<'a> FieldSchema<'a> {
     pub fn kind(&self) -> FieldKind<'a> {
         // The schema was seen to be whole.
         self.find().unwrap_or(FieldKind::Slot { ty: Type::Void, offset: 0 })
+    }
+
+    /// Where it lies, without a look at other types.
+    fn place(&self) -> Place {
+        if self.group().is_some() {
+            return Place::Group;
+        }
+        match self.field.pointer(place::TYPE).structure().u16(0, 0) {
+            0..=11 | 15 => Place::Data,
+            _ => Place::Pointer(self.field.u32(1, 0)),
+        }
     }
 
     /// The group's id, if it is one.

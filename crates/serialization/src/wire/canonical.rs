@@ -23,7 +23,11 @@ impl StructReader<'_> {
     /// Writes the canonical form of a message with this struct as its root, and says how many bytes it has.
     ///
     /// Two checked messages say the same, whatever the schema, if and only if these bytes are equal: hash or sign them. A schema that
-    /// has grown changes nothing as long as its new fields are not set.
+    /// has grown changes nothing as long as its new fields are not set. A pointer that was never set says something else than one to
+    /// nothing (a text without letters, a struct of zeros), as in every implementation; a list keeps its kind of elements.
+    ///
+    /// A list of many structs that say nothing shrinks to elements of no size, of which a reader accepts no more than its
+    /// budget allows ([`DecodeError::Amplified`](crate::DecodeError::Amplified)): these bytes are to be compared, not to be sent.
     ///
     /// # Errors
     /// [`EncodeError::BufferTooSmall`], never if `out` has [`canonical_bound`](Self::canonical_bound) bytes;
@@ -61,9 +65,12 @@ impl StructReader<'_> {
 
 /// Words of data and pointers up to the last ones that are not zero and not null.
 pub(super) fn sections(from: &StructReader<'_>) -> (u16, u16) {
-    let (words, rest) = from.data_section().as_chunks::<8>();
-    debug_assert!(rest.is_empty(), "only lists of numbers have parts of words");
-    let data = words.iter().rposition(|word| *word != [0; 8]).map_or(0, |last| last + 1);
+    let (words, part) = from.data_section().as_chunks::<8>();
+    let data = match part.iter().any(|byte| *byte != 0) {
+        // The element of a list of numbers that is read as a struct.
+        true => words.len() + 1,
+        false => words.iter().rposition(|word| *word != [0; 8]).map_or(0, |last| last + 1),
+    };
     let pointers = (0..from.pointer_count()).rfind(|index| from.pointer(*index).target().is_some());
     // A data section has at most 65,535 words.
     (u16::try_from(data).unwrap_or(u16::MAX), pointers.map_or(0, |last| last + 1))

@@ -116,8 +116,13 @@ impl Words {
         (data, pointers): (u16, u16),
         end: &mut u64,
     ) -> Result<(), EncodeError> {
-        let words = from.data_section().as_chunks::<8>().0.iter();
-        words.take(data.into()).for_each(|word| self.next(u64::from_le_bytes(*word)));
+        let (words, part) = from.data_section().as_chunks::<8>();
+        words.iter().take(data.into()).for_each(|word| self.next(u64::from_le_bytes(*word)));
+        if usize::from(data) > words.len() {
+            let mut word = [0; 8];
+            word[..part.len()].copy_from_slice(part);
+            self.next(u64::from_le_bytes(word));
+        }
         (0..pointers).try_for_each(|index| self.pointer(from.pointer(index), end))
     }
 

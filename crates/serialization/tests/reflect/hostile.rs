@@ -121,6 +121,40 @@ fn with_default(request: &Aligned, node: u32, default: &Aligned) -> Aligned {
     })
 }
 
+/// A struct of this many words of small elements, which are read as structs of the same type.
+fn many_small(words: usize) -> Aligned {
+    let list = to_list(0, 2, words as u64 * 8);
+    full_of(&[&[&[to_struct(0, 1, 1), 0, list][..], &vec![0; words]].concat()])
+}
+
+#[test]
+fn groups_of_elements_that_cost_nothing_are_looked_into_so_often_and_no_more() {
+    for (groups, verdict) in [(10, Ok(())), (300, Err(DecodeError::Amplified))] {
+        let mut fields = vec![plain(Ty::List(Box::new(Ty::Struct(0))))];
+        fields.extend((0..groups).map(|_| group(vec![plain(Ty::Void)])));
+        let request = of(vec![fields]);
+        let structure = schema(&request).unwrap().structure("Struct0").unwrap();
+        let message = many_small(16);
+        let decoded = structure.decode(Stable::new(message.bytes()).unwrap(), FULL);
+        assert_eq!(decoded.map(|_| ()), verdict, "{groups} groups");
+    }
+}
+
+#[test]
+fn a_small_message_is_checked_quickly_whatever_the_schema_has() {
+    let mut fields = vec![plain(Ty::List(Box::new(Ty::Struct(0))))];
+    fields.extend((0..2000).map(|_| plain(Ty::Enum(0))));
+    fields.extend((0..2000).map(|_| plain(Ty::Struct(1))));
+    let empty = (0..900).map(|_| vec![]);
+    let request = of([fields].into_iter().chain(empty).collect());
+    let structure = schema(&request).unwrap().structure("Struct0").unwrap();
+    let message = many_small(512);
+    let began = std::time::Instant::now();
+    structure.decode(Stable::new(message.bytes()).unwrap(), FULL).unwrap();
+    // Looking up each field of each element would take a hundred times that.
+    assert!(began.elapsed() < std::time::Duration::from_secs(5), "{:?}", began.elapsed());
+}
+
 #[test]
 fn groups_nest_only_so_deep() {
     assert!(schema(&in_groups(GROUPS_LIMIT)).is_ok());

@@ -36,6 +36,8 @@ pub(super) struct Check {
 
 /// Groups that may be looked into for each pointer that may be followed: elements of no size may be of structs of many groups.
 const GROUPS_EACH: u64 = 64;
+/// Groups that may be looked into in any message: one of no bytes is a message, too, of a struct of nothing but groups.
+const GROUPS_FREE: u64 = 4096;
 
 impl Check {
     /// Of a message of so many bytes, whose pointers were seen to be bounded.
@@ -50,7 +52,7 @@ impl Check {
 
     fn of(of: Of, bytes: usize) -> Self {
         let left = budget(bytes);
-        Self { of, left, groups: left.saturating_mul(GROUPS_EACH) }
+        Self { of, left, groups: left.saturating_mul(GROUPS_EACH).saturating_add(GROUPS_FREE) }
     }
 
     /// Checks all fields of a struct, and all below them. The walk has bounded how deep pointers go, the schema's check groups.

@@ -129,7 +129,7 @@ fn many_small(words: usize) -> Aligned {
 
 #[test]
 fn groups_of_elements_that_cost_nothing_are_looked_into_so_often_and_no_more() {
-    for (groups, verdict) in [(10, Ok(())), (300, Err(DecodeError::Amplified))] {
+    for (groups, verdict) in [(10, Ok(())), (1000, Err(DecodeError::Amplified))] {
         let mut fields = vec![plain(Ty::List(Box::new(Ty::Struct(0))))];
         fields.extend((0..groups).map(|_| group(vec![plain(Ty::Void)])));
         let request = of(vec![fields]);
@@ -138,6 +138,15 @@ fn groups_of_elements_that_cost_nothing_are_looked_into_so_often_and_no_more() {
         let decoded = structure.decode(Stable::new(message.bytes()).unwrap(), FULL);
         assert_eq!(decoded.map(|_| ()), verdict, "{groups} groups");
     }
+}
+
+#[test]
+fn a_message_of_no_bytes_may_be_of_a_struct_of_groups() {
+    let request = of(vec![(0..200).map(|_| group(vec![plain(Ty::Void)])).collect()]);
+    let structure = schema(&request).unwrap().structure("Struct0").unwrap();
+    let message = Aligned::new(&[]);
+    let value = structure.decode(Stable::new(message.bytes()).unwrap(), RAW).unwrap();
+    assert_eq!(value.text().to_string().matches("(field0 = void)").count(), 200);
 }
 
 #[test]

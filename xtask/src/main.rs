@@ -12,6 +12,7 @@ mod metadata;
 mod qemu;
 mod run;
 mod schemas;
+mod size;
 mod source;
 mod test;
 mod tidy;
@@ -50,6 +51,7 @@ enum Task {
     Bench(bench::Args),
     Schemas(schemas::Args),
     Qemu(qemu::Args),
+    Size(size::Args),
 }
 
 fn main() -> ExitCode {
@@ -76,6 +78,7 @@ fn run_task(cli: Cli) -> Result<(), Failure> {
         Task::Bench(args) => bench::run(&context, &args),
         Task::Schemas(args) => schemas::run(&context, &args),
         Task::Qemu(args) => qemu::run(&context, &args),
+        Task::Size(args) => size::run(&context, &args),
     }
 }
 

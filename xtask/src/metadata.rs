@@ -33,6 +33,9 @@ pub(crate) struct Dependency {
     pub(crate) name: String,
     /// `None` for a normal one, else `dev` or `build`.
     pub(crate) kind: Option<String>,
+    /// Only with a feature.
+    #[serde(default)]
+    pub(crate) optional: bool,
 }
 
 /// Something `cargo` builds from a package.

@@ -12,7 +12,7 @@ use crate::run;
 use crate::tools;
 
 /// The packages of the image, by the names of their programs.
-const KERNEL: &str = "feuerbird-kernel";
+pub(crate) const KERNEL: &str = "feuerbird-kernel";
 const PROGRAMS: &str = "feuerbird-kernel-programs";
 
 /// What QEMU exits with where the kernel writes 0x10, 0x11, 0x12 to its exit device; see `kernel/src/console.rs`.
@@ -133,7 +133,7 @@ fn job_args(smp: u32, numa: u32, cpu: &str) -> Args {
 }
 
 /// Builds kernel and programs; returns the folder that has them.
-fn build(context: &Context) -> Result<std::path::PathBuf, Failure> {
+pub(crate) fn build(context: &Context) -> Result<std::path::PathBuf, Failure> {
     jobs::ensure_bare_target(context).map_err(Failure::ToolMissing)?;
     let target = ["--target", jobs::BARE_TARGET, "--release"];
     run::run(context.cargo().args(["build", "--package", KERNEL, "--package", PROGRAMS]).args(target))?;

@@ -93,14 +93,25 @@ fn raw_string(rest: &[u8]) -> usize {
 
 /// The code with every item behind `#[cfg(test)]` blanked out.
 pub(crate) fn without_tests(code: &str) -> String {
-    const MARK: &str = "#[cfg(test)]";
+    without(code, |condition| condition == "test")
+}
+
+/// The code with every item behind a `#[cfg(...)]` with such a condition blanked out.
+pub(crate) fn without(code: &str, is_left_out: impl Fn(&str) -> bool) -> String {
+    const MARK: &str = "#[cfg(";
     let mut left = String::new();
     let mut rest = code;
     while let Some(start) = rest.find(MARK) {
         let (before, marked) = rest.split_at(start);
-        let end = item_end(marked);
         left += before;
-        left.extend(marked[..end].chars().map(|character| if character == '\n' { '\n' } else { ' ' }));
+        let condition = marked[MARK.len()..].split(")]").next().unwrap_or_default();
+        let end = if is_left_out(condition) { item_end(marked) } else { MARK.len() };
+        let blank = |character| if character == '\n' { '\n' } else { ' ' };
+        if is_left_out(condition) {
+            left.extend(marked[..end].chars().map(blank));
+        } else {
+            left += &marked[..end];
+        }
         rest = &marked[end..];
     }
     left + rest
@@ -126,7 +137,7 @@ pub(crate) fn lines_with_word(code: &str, word: &str) -> Vec<usize> {
     code.lines().enumerate().filter(|(_, line)| has_word(line, word)).map(|(index, _)| index + 1).collect()
 }
 
-fn has_word(line: &str, word: &str) -> bool {
+pub(crate) fn has_word(line: &str, word: &str) -> bool {
     line.match_indices(word).any(|(at, _)| {
         let before = line[..at].bytes().next_back();
         let after = line[at + word.len()..].bytes().next();

@@ -35,7 +35,7 @@ const LOOK: Duration = Duration::from_millis(20);
 #[command(
     after_help = "Exit codes: 0 the machine ended well; 1 a test or a domain failed, the kernel panicked, or the time \
 was up; 2 wrong usage; 3 QEMU is missing and could not be had.\n\nExamples:\n  cargo xtask qemu\n  cargo xtask qemu --smp 4 \
---numa 2\n  cargo xtask qemu --test"
+--numa 2\n  cargo xtask qemu --demo producer-consumer\n  cargo xtask qemu --test"
 )]
 pub(crate) struct Args {
     /// How many processors the machine has.
@@ -50,6 +50,9 @@ pub(crate) struct Args {
     /// Which processor, as `qemu-system-x86_64 -cpu help` names them.
     #[arg(long, default_value = "max")]
     cpu: String,
+    /// Which demonstration the domains give.
+    #[arg(long, value_enum, default_value_t = Demo::Revocation, conflicts_with = "test")]
+    demo: Demo,
     /// Runs the tests of kernel and LibOS, one line each, and fails with the first that fails.
     #[arg(long)]
     test: bool,
@@ -67,6 +70,25 @@ pub(crate) struct Args {
     timeout: u64,
 }
 
+/// The demonstrations.
+#[derive(clap::ValueEnum, Clone, Copy, Debug)]
+enum Demo {
+    /// A pair of domains in each layer, and a revocation in its three phases.
+    Revocation,
+    /// A known number of messages in each layer, and the proof that each came once and unaltered.
+    ProducerConsumer,
+}
+
+impl Demo {
+    /// What the kernel is told; see `kernel/src/boot.rs`.
+    fn word(self) -> &'static str {
+        match self {
+            Self::Revocation => "",
+            Self::ProducerConsumer => "producer-consumer",
+        }
+    }
+}
+
 /// Builds, boots, and judges how it ended.
 pub(crate) fn run(context: &Context, args: &Args) -> Result<(), Failure> {
     if args.numa > args.smp {
@@ -74,15 +96,12 @@ pub(crate) fn run(context: &Context, args: &Args) -> Result<(), Failure> {
     }
     tools::ensure(context, tools::QEMU)?;
     let folder = build(context)?;
-    let line = match args {
-        Args { test: true, .. } => TEST,
-        _ => "",
-    };
+    let line = if args.test { TEST } else { args.demo.word() };
     judge(boot(context, args, line, &folder)?, args.timeout)
 }
 
 /// What `cargo xtask test` runs: lints of what is built for the bare machine only, the tests on two machines that differ in
-/// all that the kernel asks the processor for, and a kernel that breaks on purpose.
+/// all that the kernel asks the processor for, the demonstration that proves something, and a kernel that breaks on purpose.
 pub(crate) fn job(context: &Context) -> Result<jobs::Outcome, Failure> {
     tools::ensure(context, tools::QEMU)?;
     let folder = build(context)?;
@@ -92,6 +111,8 @@ pub(crate) fn job(context: &Context) -> Result<jobs::Outcome, Failure> {
     for (smp, numa, cpu) in [(4, 2, "max"), (1, 1, "qemu64")] {
         judge(boot(context, &job_args(smp, numa, cpu), TEST, &folder)?, JOB_LIMIT)?;
     }
+    let demo = Demo::ProducerConsumer.word();
+    judge(boot(context, &job_args(2, 1, "max"), demo, &folder)?, JOB_LIMIT)?;
     bench::kernel::check(context)?;
     let broken = boot(context, &job_args(1, 1, "max"), OVERFLOW, &folder)?;
     match broken.and_then(|status| status.code()) {
@@ -124,6 +145,7 @@ fn job_args(smp: u32, numa: u32, cpu: &str) -> Args {
         numa,
         memory: 256,
         cpu: cpu.to_owned(),
+        demo: Demo::Revocation,
         test: true,
         paths: false,
         gdb: false,

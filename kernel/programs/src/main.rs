@@ -25,6 +25,8 @@ mod memory;
 #[cfg(target_os = "none")]
 mod paths;
 #[cfg(target_os = "none")]
+mod proof;
+#[cfg(target_os = "none")]
 mod role;
 #[cfg(target_os = "none")]
 mod tests;

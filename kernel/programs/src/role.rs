@@ -1,7 +1,7 @@
 //! Who a domain is.
 
 use crate::child::Image;
-use crate::{demo, gate, paths, tests};
+use crate::{demo, gate, paths, proof, tests};
 
 /// What a domain does, by the first byte of its argument; the others are the role's own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,6 +31,12 @@ pub(crate) enum Role {
     Sender = 9,
     /// Has its exceptions go where they cannot be handled.
     BadHandler = 10,
+    /// The first domain, of the producer-consumer demonstration.
+    Proof = 13,
+    /// Sends numbered messages, each once.
+    Numberer = 14,
+    /// Receives them, and proves that it got each once.
+    Prover = 15,
     /// Does nothing but give its slices away.
     Yielder = 12,
     /// Uses up the frames that it was handed.
@@ -58,7 +64,7 @@ pub(crate) enum Role {
 }
 
 impl Role {
-    const ALL: [Self; 24] = [
+    const ALL: [Self; 27] = [
         Self::Demo,
         Self::Tests,
         Self::Producer,
@@ -83,6 +89,9 @@ impl Role {
         Self::Watcher,
         Self::Gateless,
         Self::Reader,
+        Self::Proof,
+        Self::Numberer,
+        Self::Prover,
     ];
 
     /// The argument that makes a domain that.
@@ -103,6 +112,9 @@ pub(crate) fn main(argument: u64, file: u64, bytes: u64) -> ! {
         Role::Demo => demo::run(&image(file, bytes)),
         Role::Tests => tests::run(&image(file, bytes)),
         Role::Paths => paths::run(&image(file, bytes)),
+        Role::Proof => proof::run(&image(file, bytes)),
+        Role::Numberer => proof::number(),
+        Role::Prover => proof::prove(),
         Role::Yielder => loop {
             gate::give_way();
         },

@@ -255,8 +255,9 @@ pub(super) fn registers(ground: &Ground<'_>) -> Checked {
         }
         transfer::send(service.below, words([END, 0, 0, 0]), 0)?;
         ensure_ends(server)?;
-        // Vector registers: both have patterns of their own, and either would say so.
-        let report = Service::new()?;
+        service.end()?;
+        // Vector registers: both have patterns of their own, and either would say so. Another endpoint: the first one's server has ended.
+        let (service, report) = (Service::new()?, Service::new()?);
         let server = service.server(ground, Some(core), 5)?;
         let caller = service.caller(ground, &report, CALL_WITH_PATTERNS, Some(core))?;
         ensure(report.report()? == Ok(0))?;

@@ -260,11 +260,12 @@ fn start_world(kernel_space: KernelSpace, firmware: &Firmware, info: &StartInfo<
     let root = kernel.boot_domain(Trust::KERNEL).expect("an empty kernel has room for a domain");
     let module = info.modules().next().expect("the loader brings the first domain's program as a module");
     let file = firmware.bytes(module.start(), module.bytes() as usize).expect("modules are memory");
-    // The roles of a first domain; `kernel/programs/src/role.rs` says the same.
-    let argument = [("test", 1), ("paths", 11), ("producer-consumer", 13)]
+    // The roles of a first domain, and whether it goes on as a shell; `kernel/programs/src/role.rs` says the same.
+    let role = [("test", 1), ("paths", 11), ("producer-consumer", 13), ("attempts", 16)]
         .into_iter()
         .find(|(word, _)| has_word(info, word))
         .map_or(0, |it| it.1);
+    let argument = role | u64::from(has_word(info, "shell")) << 8;
     kernel.machine_mut().settle_first(root).expect("an empty machine has room for a domain");
     load::load(kernel.machine_mut(), root, file, argument).expect("the first domain's program can be loaded");
     println!("boot: the first domain's program has {} bytes", file.len());

@@ -45,6 +45,11 @@ impl Serial {
             self.data.write(byte);
         }
     }
+
+    fn read_byte(&mut self) -> Option<u8> {
+        // SAFETY: as in `write_byte`: reading takes a byte from the line and changes no memory.
+        unsafe { (self.line_status.read() & 1 != 0).then(|| self.data.read()) }
+    }
 }
 
 impl Write for Serial {
@@ -69,6 +74,11 @@ static SERIAL: Mutex<Serial> = Mutex::new(Serial::new(COM1));
 pub(crate) fn print(arguments: fmt::Arguments<'_>) {
     // The serial line takes everything.
     let _ = SERIAL.lock().write_fmt(arguments);
+}
+
+/// Takes a byte that has come over the serial line.
+pub(crate) fn read() -> Option<u8> {
+    SERIAL.lock().read_byte()
 }
 
 /// Writes bytes that a domain chose: whatever is not plain text is shown as a dot.

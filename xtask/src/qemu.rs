@@ -1,5 +1,6 @@
 //! `qemu`: builds the kernel and its programs, and boots them in an emulator.
 
+use std::io::{IsTerminal, Read, Write};
 use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
@@ -24,18 +25,42 @@ const PANIC: i32 = 0x12 << 1 | 1;
 const TEST: &str = "test";
 const PATHS: &str = "paths";
 const OVERFLOW: &str = "overflow-stack";
+const SHELL: &str = "shell";
+
+/// What `job` types, and what must be answered to it.
+const TYPED: &str =
+    "help\ntopology\nfly\nrun talk raw\nrun talk\ndomains\ncaps\nrevoke 0\nrevoke\nrevoke\nstats\n";
+const ANSWERED: [&str; 9] = [
+    "ends the machine",
+    "node 0: ",
+    "'fly' is no command",
+    "pair 1 talks",
+    "pair 0: Raw, trust 0xe, producer alive, consumer alive",
+    "endpoint",
+    "told of the revocation (visible), lets go",
+    "no such pair talks",
+    "1 domains",
+];
+
+/// Where what is typed comes from.
+type Input = Box<dyn Read + Send>;
+
+/// After how many seconds a machine is ended where nobody types and nothing else is said.
+const LIMIT: u64 = 120;
 
 /// How often a running emulator is looked at.
 const LOOK: Duration = Duration::from_millis(20);
 
-/// Boots the exokernel in QEMU: two ring-3 domains that talk through capabilities, then the machine ends by itself.
+/// Boots the exokernel in QEMU: ring-3 domains that talk through capabilities, a revocation, a hostile domain; then a shell.
 ///
-/// Builds what it needs; installs QEMU where it is missing, after saying so. Ctrl-C ends the emulator.
+/// Builds what it needs; installs QEMU where it is missing, after saying so. The shell reads the serial line, which is this
+/// terminal; `help` lists what it does. Where the input is no terminal there is none, and the machine ends by itself. Ctrl-C ends
+/// the emulator.
 #[derive(clap::Args, Debug)]
 #[command(
     after_help = "Exit codes: 0 the machine ended well; 1 a test or a domain failed, the kernel panicked, or the time \
 was up; 2 wrong usage; 3 QEMU is missing and could not be had.\n\nExamples:\n  cargo xtask qemu\n  cargo xtask qemu --smp 4 \
---numa 2\n  cargo xtask qemu --demo producer-consumer\n  cargo xtask qemu --test"
+--numa 2\n  cargo xtask qemu --demo producer-consumer\n  echo caps | cargo xtask qemu --shell\n  cargo xtask qemu --test"
 )]
 pub(crate) struct Args {
     /// How many processors the machine has.
@@ -51,8 +76,11 @@ pub(crate) struct Args {
     #[arg(long, default_value = "max")]
     cpu: String,
     /// Which demonstration the domains give.
-    #[arg(long, value_enum, default_value_t = Demo::Revocation, conflicts_with = "test")]
+    #[arg(long, value_enum, value_name = "NAME", default_value_t = Demo::Tour, conflicts_with = "test")]
     demo: Demo,
+    /// Goes on with the shell also where the input is no terminal, and quits at its end.
+    #[arg(long, conflicts_with = "test")]
+    shell: bool,
     /// Runs the tests of kernel and LibOS, one line each, and fails with the first that fails.
     #[arg(long)]
     test: bool,
@@ -65,26 +93,29 @@ pub(crate) struct Args {
     /// Uses KVM instead of emulation; only where `/dev/kvm` works.
     #[arg(long)]
     kvm: bool,
-    /// Ends the machine after so many seconds.
-    #[arg(long, default_value_t = 120, value_name = "SECONDS")]
-    timeout: u64,
+    /// Ends the machine after so many seconds: 120 where nothing else is said, and never while somebody may type.
+    #[arg(long, value_name = "SECONDS")]
+    timeout: Option<u64>,
 }
 
 /// The demonstrations.
 #[derive(clap::ValueEnum, Clone, Copy, Debug)]
 enum Demo {
-    /// A pair of domains in each layer, and a revocation in its three phases.
-    Revocation,
+    /// A pair of domains in each layer, a revocation in its three phases, and what stops a hostile domain.
+    Tour,
     /// A known number of messages in each layer, and the proof that each came once and unaltered.
     ProducerConsumer,
+    /// A hostile domain, and for each of its attempts what stopped it.
+    Attempts,
 }
 
 impl Demo {
     /// What the kernel is told; see `kernel/src/boot.rs`.
     fn word(self) -> &'static str {
         match self {
-            Self::Revocation => "",
+            Self::Tour => "",
             Self::ProducerConsumer => "producer-consumer",
+            Self::Attempts => "attempts",
         }
     }
 }
@@ -96,8 +127,28 @@ pub(crate) fn run(context: &Context, args: &Args) -> Result<(), Failure> {
     }
     tools::ensure(context, tools::QEMU)?;
     let folder = build(context)?;
-    let line = if args.test { TEST } else { args.demo.word() };
-    judge(boot(context, args, line, &folder)?, args.timeout)
+    if args.test {
+        return judge(boot(context, args, TEST, &folder)?, args.limit());
+    }
+    let line = [args.demo.word(), if args.has_shell() { SHELL } else { "" }].join(" ");
+    judge(boot(context, args, line.trim(), &folder)?, args.limit())
+}
+
+impl Args {
+    /// Whether the first domain goes on with the shell.
+    fn has_shell(&self) -> bool {
+        !self.test && (self.shell || std::io::stdin().is_terminal())
+    }
+
+    /// Whether what is typed goes to the emulator as it is.
+    fn is_typed(&self) -> bool {
+        self.has_shell() && std::io::stdin().is_terminal()
+    }
+
+    /// After how long the machine is ended.
+    fn limit(&self) -> Option<u64> {
+        self.timeout.or_else(|| (!self.gdb && !self.is_typed()).then_some(LIMIT))
+    }
 }
 
 /// What `cargo xtask test` runs: lints of what is built for the bare machine only, the tests on two machines that differ in
@@ -109,10 +160,12 @@ pub(crate) fn job(context: &Context) -> Result<jobs::Outcome, Failure> {
     clippy.args(["clippy", "--package", KERNEL, "--package", PROGRAMS, "--target", jobs::BARE_TARGET]);
     run::run(clippy.args(["--release", "--", "--deny", "warnings"]))?;
     for (smp, numa, cpu) in [(4, 2, "max"), (1, 1, "qemu64")] {
-        judge(boot(context, &job_args(smp, numa, cpu), TEST, &folder)?, JOB_LIMIT)?;
+        judge(boot(context, &job_args(smp, numa, cpu), TEST, &folder)?, Some(JOB_LIMIT))?;
     }
-    let demo = Demo::ProducerConsumer.word();
-    judge(boot(context, &job_args(2, 1, "max"), demo, &folder)?, JOB_LIMIT)?;
+    for demo in [Demo::ProducerConsumer, Demo::Attempts] {
+        judge(boot(context, &job_args(2, 1, "max"), demo.word(), &folder)?, Some(JOB_LIMIT))?;
+    }
+    check_shell(context, &folder)?;
     bench::kernel::check(context)?;
     let broken = boot(context, &job_args(1, 1, "max"), OVERFLOW, &folder)?;
     match broken.and_then(|status| status.code()) {
@@ -126,14 +179,10 @@ pub(crate) fn job(context: &Context) -> Result<jobs::Outcome, Failure> {
 pub(crate) fn count_paths(context: &Context) -> Result<String, Failure> {
     tools::ensure(context, tools::QEMU)?;
     let folder = build(context)?;
-    let said = folder.join("paths.log");
-    let file =
-        std::fs::File::create(&said).map_err(|error| Failure::io("cannot keep what is counted", &error))?;
     let args = Args { test: false, paths: true, ..job_args(1, 1, "max") };
-    let ended = judge(boot_to(context, &args, PATHS, &folder, file.into())?, JOB_LIMIT);
-    let said = std::fs::read_to_string(&said)
-        .map_err(|error| Failure::io("cannot read what was counted", &error))?;
-    ended.map(|()| said)
+    said(&folder, "paths.log", |output| {
+        judge(boot_to(context, &args, PATHS, &folder, None, output)?, args.limit())
+    })
 }
 
 /// How long one machine of the job may take: many times what it takes, for a machine that does much else.
@@ -145,12 +194,13 @@ fn job_args(smp: u32, numa: u32, cpu: &str) -> Args {
         numa,
         memory: 256,
         cpu: cpu.to_owned(),
-        demo: Demo::Revocation,
+        demo: Demo::Tour,
+        shell: false,
         test: true,
         paths: false,
         gdb: false,
         kvm: false,
-        timeout: JOB_LIMIT,
+        timeout: Some(JOB_LIMIT),
     }
 }
 
@@ -162,9 +212,39 @@ pub(crate) fn build(context: &Context) -> Result<std::path::PathBuf, Failure> {
     Ok(Workspace::load(context)?.target_directory.join(jobs::BARE_TARGET).join("release"))
 }
 
+/// Types on the serial line, and looks what the shell says.
+fn check_shell(context: &Context, folder: &Path) -> Result<(), Failure> {
+    let args = Args { test: false, ..job_args(2, 1, "max") };
+    let line = [Demo::Attempts.word(), SHELL].join(" ");
+    let input: Input = Box::new(TYPED.as_bytes());
+    let said = said(folder, "shell.log", |output| {
+        judge(boot_to(context, &args, &line, folder, Some(input), output)?, args.limit())
+    })?;
+    match ANSWERED.into_iter().find(|answer| !said.contains(answer)) {
+        None => Ok(()),
+        Some(missing) => Err(Failure::Failed(format!("the shell did not say '{missing}', but:\n{said}"))),
+    }
+}
+
+/// What a machine says that is given a file for it.
+fn said(
+    folder: &Path,
+    name: &str,
+    run: impl FnOnce(Stdio) -> Result<(), Failure>,
+) -> Result<String, Failure> {
+    let place = folder.join(name);
+    let file =
+        std::fs::File::create(&place).map_err(|error| Failure::io("cannot keep what is said", &error))?;
+    let ended = run(file.into());
+    let said =
+        std::fs::read_to_string(&place).map_err(|error| Failure::io("cannot read what was said", &error))?;
+    ended.map(|()| said)
+}
+
 /// Runs a machine with this command line to its end; `None` where the time was up first.
 fn boot(context: &Context, args: &Args, line: &str, folder: &Path) -> Result<Option<ExitStatus>, Failure> {
-    boot_to(context, args, line, folder, Stdio::inherit())
+    let input = (args.has_shell() && !args.is_typed()).then(|| Box::new(std::io::stdin()) as Input);
+    boot_to(context, args, line, folder, input, Stdio::inherit())
 }
 
 fn boot_to(
@@ -172,10 +252,14 @@ fn boot_to(
     args: &Args,
     line: &str,
     folder: &Path,
+    input: Option<Input>,
     output: Stdio,
 ) -> Result<Option<ExitStatus>, Failure> {
     let mut command = context.command(tools::QEMU.program);
     command.args(machine(args)).stdout(output);
+    if !args.is_typed() {
+        command.stdin(if input.is_some() { Stdio::piped() } else { Stdio::null() });
+    }
     command.arg("-kernel").arg(folder.join(KERNEL)).arg("-initrd").arg(folder.join(PROGRAMS));
     if !line.is_empty() {
         command.args(["-append", line]);
@@ -184,7 +268,7 @@ fn boot_to(
     if args.gdb {
         eprintln!("waiting for a debugger: gdb -ex 'target remote :1234' {}", folder.join(KERNEL).display());
     }
-    end_of(&mut command, (!args.gdb).then(|| Duration::from_secs(args.timeout)))
+    end_of(&mut command, input, args.limit().map(Duration::from_secs))
 }
 
 /// The machine, as QEMU's arguments.
@@ -230,9 +314,17 @@ fn nodes(args: &Args) -> Vec<String> {
 }
 
 /// Runs the emulator to its end; `None` where the time was up first.
-fn end_of(command: &mut Command, limit: Option<Duration>) -> Result<Option<ExitStatus>, Failure> {
+fn end_of(
+    command: &mut Command,
+    input: Option<Input>,
+    limit: Option<Duration>,
+) -> Result<Option<ExitStatus>, Failure> {
     let start = Instant::now();
     let mut emulator = command.spawn().map_err(|error| Failure::io("cannot start QEMU", &error))?;
+    if let Some((input, line)) = input.zip(emulator.stdin.take()) {
+        // It ends with this program, if not before.
+        std::thread::spawn(|| type_all(input, line));
+    }
     loop {
         if let Some(status) =
             emulator.try_wait().map_err(|error| Failure::io("cannot wait for QEMU", &error))?
@@ -247,14 +339,20 @@ fn end_of(command: &mut Command, limit: Option<Duration>) -> Result<Option<ExitS
     }
 }
 
+/// Types what comes, and then that this was all. Nobody reads it where the machine has ended.
+fn type_all(mut from: impl Read, mut to: impl Write) {
+    let _ = std::io::copy(&mut from, &mut to).and_then(|_| to.write_all(b"\nquit\n"));
+}
+
 fn end(emulator: &mut Child) {
     // It may have ended by itself meanwhile.
     let _ = emulator.kill();
     let _ = emulator.wait();
 }
 
-fn judge(status: Option<ExitStatus>, seconds: u64) -> Result<(), Failure> {
+fn judge(status: Option<ExitStatus>, limit: Option<u64>) -> Result<(), Failure> {
     let Some(status) = status else {
+        let seconds = limit.unwrap_or_default();
         return Err(Failure::Failed(format!(
             "the machine did not end within {seconds} s; see --timeout and --gdb"
         )));
@@ -310,20 +408,21 @@ mod tests {
     #[test]
     fn each_end_of_the_machine_has_its_words() {
         use std::os::unix::process::ExitStatusExt;
-        let ended = |code: i32| judge(Some(ExitStatus::from_raw(code << 8)), 1).map_err(|it| it.to_string());
+        let ended =
+            |code: i32| judge(Some(ExitStatus::from_raw(code << 8)), None).map_err(|it| it.to_string());
         assert_eq!(ended(SUCCESS), Ok(()));
         for (code, words) in
             [(FAILURE, "test failed"), (PANIC, "panicked"), (0, "without a word"), (1, "without a word")]
         {
             assert!(ended(code).unwrap_err().contains(words), "{code}");
         }
-        assert!(judge(None, 7).unwrap_err().to_string().contains("7 s"));
+        assert!(judge(None, Some(7)).unwrap_err().to_string().contains("7 s"));
     }
 
     #[test]
     fn an_emulator_that_does_not_end_is_ended() {
         let start = Instant::now();
-        let end = end_of(Command::new("sleep").arg("60"), Some(Duration::from_millis(50))).unwrap();
+        let end = end_of(Command::new("sleep").arg("60"), None, Some(Duration::from_millis(50))).unwrap();
         assert!(end.is_none() && start.elapsed() < Duration::from_secs(20));
     }
 }

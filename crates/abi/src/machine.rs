@@ -158,6 +158,8 @@ pub enum MachineCall {
     /// `(slot)` -> `(pages)` + a handle for what the kernel publishes about itself, for reading: see [`monitor`](crate::monitor).
     /// Needs `INSPECT` on an audit capability.
     Monitor = 0x103e,
+    /// `()` -> `(1, byte)`, or `(0)` where nothing has come. Takes what was typed on the serial line. For the first domain only.
+    ReadSerial = 0x103f,
 }
 
 /// What may be done with a mapping. Reading always may.
@@ -211,6 +213,7 @@ impl MachineCall {
         Self::TakeInterrupt,
         Self::NextInterrupt,
         Self::Monitor,
+        Self::ReadSerial,
     ];
 
     /// The call with this number, if there is one. Numbers may have gaps: each family of calls has sixteen of its own.

@@ -1,33 +1,35 @@
 //! The demonstration: two domains that talk through capabilities, and a revocation in its three phases.
 
 use feuerbird_abi::{AuditKind, AuditRecord, Call, MachineCall, Role as Side, UpcallKind};
-use feuerbird_capability::{Rights, Trust};
-use feuerbird_channel::{RecvError, SendError, Terms};
+use feuerbird_capability::Trust;
+use feuerbird_channel::{RecvError, SendError};
 use feuerbird_serialization::sample::{Sample, SampleMessage, SampleReader};
 use zerocopy::FromBytes;
 
-use crate::child::{Child, Image};
+use crate::attempts;
+use crate::child::Image;
 use crate::endpoint::{self, Ends, Heard};
 use crate::gate::{self, Result, println};
-use crate::lane;
-use crate::role::Role;
+use crate::pair::Pair;
+use crate::{lane, memory};
 
 /// How long two domains talk.
 const TALK_NS: u64 = 400_000_000;
 
 /// How long those who are told of a revocation may take.
-const GRACE_NS: u64 = 200_000_000;
+pub(crate) const GRACE_NS: u64 = 200_000_000;
 
 /// The payload of a message, in bytes.
 const PAYLOAD: usize = 64;
 
-/// The first domain: makes pairs of domains, lets them meet, takes it back.
-pub(crate) fn run(image: &Image) {
-    if let Err(status) = show(image) {
+/// The first domain: makes pairs of domains, lets them meet, takes it back; then one that does what it must not. Whether all went well.
+pub(crate) fn run(image: &Image) -> bool {
+    let shown =
+        show(image).and_then(|()| attempts::show(image)).and_then(|is_stopped| finish().map(|()| is_stopped));
+    shown.unwrap_or_else(|status| {
         println!("demo: a call was refused: {status}");
-        gate::power_off(1);
-    }
-    gate::power_off(0)
+        false
+    })
 }
 
 fn show(image: &Image) -> Result<()> {
@@ -36,6 +38,13 @@ fn show(image: &Image) -> Result<()> {
     for (trust, grace) in [(Trust::BASE, 0), (Trust::LIBOS, 0), (Trust::USER, GRACE_NS)] {
         talk(image, trust, grace)?;
     }
+    memory::release(hello.handle)
+}
+
+/// What the kernel has written down, and what is left.
+fn finish() -> Result<()> {
+    let hello = gate::call(Call::Hello, &[])?;
+    memory::release(hello.handle)?;
     audit(hello.values[3])?;
     let [frames, objects, domains, lost, switches, _] = gate::machine(MachineCall::Statistics, &[])?.values;
     println!(
@@ -46,34 +55,11 @@ fn show(image: &Image) -> Result<()> {
 
 /// One pair of domains with this much trust, from their making to the revocation.
 fn talk(image: &Image, trust: Trust, grace_ns: u64) -> Result<()> {
-    let terms = Terms::new(256, 64).expect("small terms are good ones");
-    let endpoint = gate::call(Call::CreateEndpoint, &[terms.to_bits()])?.values[0];
-    let shared = derive(endpoint, trust)?;
-    let producer = Child::new(image, trust)?;
-    let consumer = Child::new(image, trust)?;
-    producer.start(image, Role::Producer.argument(shared))?;
-    consumer.start(image, Role::Consumer.argument(shared))?;
+    let pair = Pair::new(image, trust)?;
     gate::sleep(50_000_000)?;
-    println!("root: grants one domain SEND and another RECEIVE, with trust {:#x}", trust.level());
-    consumer.grant(shared, Rights::RECEIVE, trust)?;
-    producer.grant(shared, Rights::SEND, trust)?;
+    pair.grant()?;
     gate::sleep(TALK_NS)?;
-    println!("root: revokes both; their holders have {} ms", grace_ns / 1_000_000);
-    let deadline = if grace_ns > 0 { gate::now_ns() + grace_ns } else { 0 };
-    let [capabilities, forced, ..] = gate::call(Call::Revoke, &[shared, deadline])?.values;
-    println!("root: {capabilities} capabilities revoked, {forced} bindings torn down by force");
-    while producer.is_alive() || consumer.is_alive() {
-        gate::sleep(1_000_000)?;
-    }
-    producer.forget()?;
-    consumer.forget()
-}
-
-/// A capability to hand on: what is revoked below it leaves the original alone.
-fn derive(slot: u64, trust: Trust) -> Result<u64> {
-    let rights = Rights::SEND | Rights::RECEIVE | Rights::GRANT | Rights::REVOKE | Rights::DERIVE;
-    let arguments = [slot, rights.bits().into(), trust.level().into(), 0, 0, 0];
-    Ok(gate::call(Call::Derive, &arguments)?.values[0])
+    pair.revoke(grace_ns)
 }
 
 /// Prints how often each kind of change was written down.

@@ -35,6 +35,7 @@ pub(crate) struct Answer {
 pub(crate) type Result<T = Answer> = core::result::Result<T, Status>;
 
 /// One system call, with whatever numbers: what comes back, with its status.
+#[inline(always)]
 pub(crate) fn raw(number: u64, arguments: [u64; 6], payload: u64, handle: u64) -> (u64, Answer) {
     let [mut a, mut b, mut c, mut d, mut e, mut f] = arguments;
     let (mut status, mut length, mut given) = (number, payload, handle);

@@ -5,6 +5,8 @@
 extern crate alloc;
 
 #[cfg(target_os = "none")]
+mod attempts;
+#[cfg(target_os = "none")]
 mod child;
 #[cfg(target_os = "none")]
 mod demo;
@@ -23,11 +25,15 @@ mod lane;
 #[cfg(target_os = "none")]
 mod memory;
 #[cfg(target_os = "none")]
+mod pair;
+#[cfg(target_os = "none")]
 mod paths;
 #[cfg(target_os = "none")]
 mod proof;
 #[cfg(target_os = "none")]
 mod role;
+#[cfg(target_os = "none")]
+mod shell;
 #[cfg(target_os = "none")]
 mod tests;
 #[cfg(target_os = "none")]

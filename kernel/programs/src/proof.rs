@@ -32,24 +32,24 @@ const PATIENCE_NS: u64 = 20_000_000_000;
 /// How long the consumer looks for messages that nobody should have sent.
 const AFTERMATH_NS: u64 = 20_000_000;
 
-/// The first domain: one pair of domains in each layer. The machine ends well where every proof holds.
-pub(crate) fn run(image: &Image) -> ! {
+/// The first domain: one pair of domains in each layer. Whether every proof holds.
+pub(crate) fn run(image: &Image) -> bool {
     println!("{:<18}  messages      lost     twice   altered", "layer");
     for trust in [Trust::BASE, Trust::LIBOS, Trust::USER] {
         match pair(image, trust) {
             Ok(true) => {}
             Ok(false) => {
                 println!("proof: does NOT hold, or not in time, with trust {:#x}", trust.level());
-                gate::power_off(1)
+                return false;
             }
             Err(status) => {
                 println!("proof: a call was refused: {status}");
-                gate::power_off(1)
+                return false;
             }
         }
     }
     println!("proof: none lost, none twice, none altered");
-    gate::power_off(0)
+    true
 }
 
 /// Whether the consumer of this pair found nothing wrong: it ends only then.

@@ -1,7 +1,7 @@
 //! Who a domain is.
 
 use crate::child::Image;
-use crate::{demo, gate, paths, proof, tests};
+use crate::{attempts, demo, gate, paths, proof, shell, tests};
 
 /// What a domain does, by the first byte of its argument; the others are the role's own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,6 +37,10 @@ pub(crate) enum Role {
     Numberer = 14,
     /// Receives them, and proves that it got each once.
     Prover = 15,
+    /// The first domain, of the hostile demonstration.
+    Attempts = 16,
+    /// Makes every call that it must not.
+    Forger = 17,
     /// Does nothing but give its slices away.
     Yielder = 12,
     /// Uses up the frames that it was handed.
@@ -64,7 +68,7 @@ pub(crate) enum Role {
 }
 
 impl Role {
-    const ALL: [Self; 27] = [
+    const ALL: [Self; 29] = [
         Self::Demo,
         Self::Tests,
         Self::Producer,
@@ -92,6 +96,8 @@ impl Role {
         Self::Proof,
         Self::Numberer,
         Self::Prover,
+        Self::Attempts,
+        Self::Forger,
     ];
 
     /// The argument that makes a domain that.
@@ -109,10 +115,12 @@ impl Role {
 pub(crate) fn main(argument: u64, file: u64, bytes: u64) -> ! {
     let own = argument >> 8;
     match Role::of(argument) {
-        Role::Demo => demo::run(&image(file, bytes)),
+        Role::Demo => end(&image(file, bytes), own, demo::run),
         Role::Tests => tests::run(&image(file, bytes)),
         Role::Paths => paths::run(&image(file, bytes)),
-        Role::Proof => proof::run(&image(file, bytes)),
+        Role::Proof => end(&image(file, bytes), own, proof::run),
+        Role::Attempts => end(&image(file, bytes), own, attempts::run),
+        Role::Forger => attempts::forge(),
         Role::Numberer => proof::number(),
         Role::Prover => proof::prove(),
         Role::Yielder => loop {
@@ -142,6 +150,15 @@ pub(crate) fn main(argument: u64, file: u64, bytes: u64) -> ! {
         Role::BadHandler => tests::handle_badly(own),
     }
     gate::exit()
+}
+
+/// Runs a demonstration, and then the shell, if there is somebody who types; the machine ends well if the demonstration went well.
+fn end(image: &Image, is_interactive: u64, demonstration: fn(&Image) -> bool) -> ! {
+    let went_well = demonstration(image);
+    if is_interactive != 0 {
+        shell::run(image);
+    }
+    gate::power_off(u64::from(!went_well))
 }
 
 fn image(file: u64, bytes: u64) -> Image {

@@ -1,17 +1,20 @@
 //! The demonstration: two domains that talk through capabilities, and a revocation in its three phases.
 
-use feuerbird_abi::{AuditKind, AuditRecord, Call, MachineCall, Role as Side, UpcallKind};
-use feuerbird_capability::Trust;
-use feuerbird_channel::{RecvError, SendError};
+use feuerbird_abi::{AuditKind, AuditRecord, Call, MachineCall, Status};
+use feuerbird_capability::{Slot, Trust};
+use feuerbird_libos::Error;
+use feuerbird_serialization::Layer;
 use feuerbird_serialization::sample::{Sample, SampleMessage, SampleReader};
 use zerocopy::FromBytes;
 
-use crate::attempts;
 use crate::child::Image;
-use crate::endpoint::{self, Ends, Heard};
-use crate::gate::{self, Result, println};
+use crate::gate::{self, println};
 use crate::pair::Pair;
-use crate::{lane, memory};
+use crate::ring::{self, Domain, Handle};
+use crate::{attempts, memory};
+
+/// How long a domain waits for what the first one gives it.
+const PATIENCE_NS: u64 = 60_000_000_000;
 
 /// How long two domains talk.
 const TALK_NS: u64 = 400_000_000;
@@ -32,7 +35,7 @@ pub(crate) fn run(image: &Image) -> bool {
     })
 }
 
-fn show(image: &Image) -> Result<()> {
+fn show(image: &Image) -> Result<(), Status> {
     let hello = gate::call(Call::Hello, &[])?;
     println!("root: trust {:#x}, {} validity words", hello.values[1], hello.values[2]);
     for (trust, grace) in [(Trust::BASE, 0), (Trust::LIBOS, 0), (Trust::USER, GRACE_NS)] {
@@ -42,7 +45,7 @@ fn show(image: &Image) -> Result<()> {
 }
 
 /// What the kernel has written down, and what is left.
-fn finish() -> Result<()> {
+fn finish() -> Result<(), Status> {
     let hello = gate::call(Call::Hello, &[])?;
     memory::release(hello.handle)?;
     audit(hello.values[3])?;
@@ -54,7 +57,7 @@ fn finish() -> Result<()> {
 }
 
 /// One pair of domains with this much trust, from their making to the revocation.
-fn talk(image: &Image, trust: Trust, grace_ns: u64) -> Result<()> {
+fn talk(image: &Image, trust: Trust, grace_ns: u64) -> Result<(), Status> {
     let pair = Pair::new(image, trust)?;
     gate::sleep(50_000_000)?;
     pair.grant()?;
@@ -63,7 +66,7 @@ fn talk(image: &Image, trust: Trust, grace_ns: u64) -> Result<()> {
 }
 
 /// Prints how often each kind of change was written down.
-fn audit(slot: u64) -> Result<()> {
+fn audit(slot: u64) -> Result<(), Status> {
     let mut counts = [0; 32];
     let mut next = 1;
     loop {
@@ -92,84 +95,91 @@ fn audit(slot: u64) -> Result<()> {
     Ok(())
 }
 
-/// The slot of a granted capability. Before it comes, a guess at the slot where it lies in the first domain is refused.
-fn granted(name: &str, guess: u64, side: Side) -> Result<u64> {
-    let refused = gate::call_with(Call::Bind, &[guess, side as u64, 0], b"anything", 0);
-    match refused {
+/// A granted capability. Before it comes, a guess at the slot where it lies in the first domain is refused.
+fn granted(domain: &Domain, name: &str, guess: u64) -> Result<Handle, Error> {
+    match domain.sender::<SampleMessage>(&domain.handle(Slot::from_bits(guess))) {
         Ok(_) => println!("{name}: bound with a capability that it was never given!"),
-        Err(status) => println!("{name}: binding by a guessed slot is refused: {status}"),
+        Err(Error::Refused(status)) => println!("{name}: binding by a guessed slot is refused: {status}"),
+        Err(error) => return Err(error),
     }
-    Ok(lane::expect(UpcallKind::Granted)?.0.values[0])
+    Ok(domain.granted(PATIENCE_NS)?.0)
 }
 
 /// Sends until it may not any more; lets go as soon as it is asked to.
 pub(crate) fn produce(guess: u64) {
-    let met = granted("producer", guess, Side::Sender).and_then(endpoint::sender::<SampleMessage>);
-    let (mut sender, ends) = match met {
-        Ok(met) => met,
-        Err(status) => return println!("producer: came to no lane: {status}"),
-    };
-    let (mut sequence, mut is_idle) = (0, false);
-    loop {
+    if let Err(error) = try_produce(guess) {
+        println!("producer: came to no lane: {error}");
+    }
+}
+
+fn try_produce(guess: u64) -> Result<(), Error> {
+    let domain = ring::enter()?;
+    domain.on_revocation(|_| println!("producer: told of the revocation (visible), lets go"));
+    let mut sender = domain.sender::<SampleMessage>(&granted(&domain, "producer", guess)?)?;
+    for sequence in 0.. {
         let payload = [sequence as u8; PAYLOAD];
         let digest = digest(&payload);
-        match sender.try_send(&Sample { sequence, producer: 1, sent_at: 0, digest, payload: &payload }) {
-            Ok(()) => sequence += 1,
-            Err(SendError::Full) => is_idle = true,
-            Err(error) => {
-                println!("producer: {sequence} messages sent, then: {error}");
-                return;
-            }
+        let message = Sample { sequence, producer: 1, sent_at: 0, digest, payload: &payload };
+        if let Err(error) = sender.send(&message) {
+            println!("producer: {sequence} messages sent, then: {error}");
+            return Ok(());
         }
-        if let Heard::Asked { upcall } = look_now_and_then(&ends, sequence, &mut is_idle) {
-            println!("producer: told of the revocation (visible), lets go");
-            ends.let_go(upcall);
-        }
+        hear_now_and_then(sequence);
     }
+    Ok(())
 }
 
 /// Receives and checks until it may not any more, and does not let go by itself.
 pub(crate) fn consume(guess: u64) {
-    let met = granted("consumer", guess, Side::Receiver).and_then(endpoint::receiver::<SampleMessage>);
-    let (mut receiver, ends) = match met {
-        Ok(met) => met,
-        Err(status) => return println!("consumer: came to no lane: {status}"),
-    };
-    let layer = receiver.layer().expect("a lane is there");
+    if let Err(error) = try_consume(guess) {
+        println!("consumer: came to no lane: {error}");
+    }
+}
+
+fn try_consume(guess: u64) -> Result<(), Error> {
+    let domain = ring::enter()?;
+    domain.on_revocation(|deadline| {
+        while gate::now_ns() <= deadline {
+            gate::give_way()
+        }
+    });
+    let mut receiver = domain.receiver::<SampleMessage>(&granted(&domain, "consumer", guess)?)?;
     let (mut expected, mut wrong) = (0, 0u64);
-    let (mut is_taken, mut is_idle) = (false, false);
+    let mut layer = None;
     let error = loop {
         let is_right = |sample: SampleReader<'_>| {
             sample.sequence() == expected && sample.digest() == digest(sample.payload())
         };
-        match receiver.try_recv(is_right) {
+        match receiver.recv_timeout(PATIENCE_NS, is_right) {
             Ok(is_right) => {
                 wrong += u64::from(!is_right);
                 expected += 1;
             }
-            Err(RecvError::Empty) => is_idle = true,
             Err(error) => break error,
         }
-        is_taken |= look_now_and_then(&ends, expected, &mut is_idle) == Heard::Taken;
+        if layer.is_none() {
+            layer = receiver.layer();
+        }
+        hear_now_and_then(expected);
     };
+    let layer = layer.unwrap_or(Layer::Full);
     println!("consumer: {expected} messages received ({layer}), {wrong} of them wrong, then: {error}");
     let deadline = gate::now_ns() + 2 * GRACE_NS;
-    while !is_taken && gate::now_ns() < deadline {
-        is_taken = ends.hear(deadline) == Heard::Taken;
+    while domain.repossessed().is_empty() && gate::now_ns() < deadline {
+        gate::give_way();
+        ring::hear();
     }
-    if is_taken {
+    if !domain.repossessed().is_empty() {
         println!("consumer: its binding was taken by force (repossession vector)");
     }
+    Ok(())
 }
 
-/// The kernel's words come through a call, so not with every message; who has nothing to do lets others run.
-fn look_now_and_then(ends: &Ends, messages: u64, is_idle: &mut bool) -> Heard {
-    if core::mem::take(is_idle) {
-        gate::give_way();
-    } else if !messages.is_multiple_of(64) {
-        return Heard::Nothing;
+/// The kernel's words come through a call, so not with every message.
+fn hear_now_and_then(messages: u64) {
+    if messages.is_multiple_of(64) {
+        ring::hear();
     }
-    ends.hear(0)
 }
 
 fn digest(payload: &[u8]) -> u64 {

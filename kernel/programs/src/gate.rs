@@ -69,10 +69,20 @@ fn checked((status, answer): (u64, Answer)) -> Result {
     }
 }
 
+/// One system call with payload and handle: what comes back, with its status.
+pub(crate) fn request(
+    number: u64,
+    arguments: [u64; 6],
+    payload: &[u8],
+    handle: HandleNumber,
+) -> (u64, Answer) {
+    write_page(payload);
+    raw(number, arguments, payload.len() as u64, handle)
+}
+
 /// A call of the exokernel's, with payload and handle.
 pub(crate) fn call_with(call: Call, arguments: &[u64], payload: &[u8], handle: HandleNumber) -> Result {
-    write_page(payload);
-    checked(raw(call as u64, six(arguments), payload.len() as u64, handle))
+    checked(request(call as u64, six(arguments), payload, handle))
 }
 
 /// A call of the exokernel's.

@@ -11,8 +11,6 @@ mod child;
 #[cfg(target_os = "none")]
 mod demo;
 #[cfg(target_os = "none")]
-mod endpoint;
-#[cfg(target_os = "none")]
 mod events;
 #[cfg(target_os = "none")]
 mod fault;
@@ -30,6 +28,8 @@ mod pair;
 mod paths;
 #[cfg(target_os = "none")]
 mod proof;
+#[cfg(target_os = "none")]
+mod ring;
 #[cfg(target_os = "none")]
 mod role;
 #[cfg(target_os = "none")]

@@ -145,24 +145,18 @@ impl Drop for Mapping {
 #[derive(Debug)]
 pub(crate) struct OwnMemory {
     mapping: Mapping,
-    /// To pass it on by.
-    pub(crate) handle: HandleNumber,
 }
 
 impl OwnMemory {
-    /// Zeroed memory of so many bytes or a little more.
+    /// Zeroed memory of so many bytes or a little more, and the handle to pass it on by.
     ///
     /// # Errors
     /// As the calls.
-    pub(crate) fn new(bytes: usize) -> Result<Self> {
+    pub(crate) fn new(bytes: usize) -> Result<(Self, HandleNumber)> {
         let pages = (bytes as u64).div_ceil(PAGE);
         let handle = allocate(pages)?;
-        Ok(Self { mapping: Mapping::new(handle, pages, Access::Write)?, handle })
-    }
-
-    /// Its size in bytes: whole pages.
-    pub(crate) fn bytes(&self) -> u64 {
-        self.mapping.words as u64 * 8
+        let mapping = Mapping::new(handle, pages, Access::Write);
+        mapping.map(|mapping| (Self { mapping }, handle)).or_else(|status| release(handle).and(Err(status)))
     }
 }
 
@@ -173,14 +167,12 @@ pub(crate) struct PeerMemory {
 }
 
 impl PeerMemory {
-    /// Maps memory that came through the gate.
+    /// Maps memory that came through the gate. The handle is not needed any longer.
     ///
     /// # Errors
     /// As [`MachineCall::Map`].
     pub(crate) fn new(handle: HandleNumber, bytes: u64) -> Result<Self> {
-        let mapping = Mapping::new(handle, bytes.div_ceil(PAGE), Access::Read)?;
-        release(handle)?;
-        Ok(Self { mapping })
+        Ok(Self { mapping: Mapping::new(handle, bytes.div_ceil(PAGE), Access::Read)? })
     }
 }
 

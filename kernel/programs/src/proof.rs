@@ -2,15 +2,16 @@
 //!
 //! What a message carries, and how it is checked, is the hosted demonstration's own source: [`payload`].
 
-use feuerbird_abi::{Call, UpcallKind};
+use feuerbird_abi::Call;
 use feuerbird_capability::{Rights, Trust};
-use feuerbird_channel::{RecvError, SendError, Terms};
+use feuerbird_channel::{Home, RecvError, Terms, WhenFull};
+use feuerbird_libos::Error;
+use feuerbird_serialization::Layer;
 use feuerbird_serialization::sample::{Sample, SampleMessage, SampleReader};
 
 use crate::child::{Child, Image};
-use crate::endpoint::{self, Heard};
 use crate::gate::{self, Result, println};
-use crate::lane;
+use crate::ring::{self, Ring};
 use crate::role::Role;
 
 #[path = "../../../demos/src/producer_consumer/payload.rs"]
@@ -53,7 +54,7 @@ pub(crate) fn run(image: &Image) -> bool {
 }
 
 /// Whether the consumer of this pair found nothing wrong: it ends only then.
-fn pair(image: &Image, trust: Trust) -> Result<bool> {
+pub(crate) fn pair(image: &Image, trust: Trust) -> Result<bool> {
     let terms = Terms::new(256, 64).expect("small terms are good ones");
     let endpoint = gate::call(Call::CreateEndpoint, &[terms.to_bits()])?.values[0];
     let producer = Child::new(image, trust)?;
@@ -73,30 +74,30 @@ fn pair(image: &Image, trust: Trust) -> Result<bool> {
     Ok(holds)
 }
 
-fn granted() -> Result<u64> {
-    Ok(lane::expect(UpcallKind::Granted)?.0.values[0])
-}
-
 /// Sends every message once, and stays until its consumer has left: what is in a lane ends with its producer.
 pub(crate) fn number() {
-    let met = granted().and_then(endpoint::sender::<SampleMessage>);
-    let (mut sender, ends) = match met {
-        Ok(met) => met,
-        Err(status) => return println!("producer: came to no lane: {status}"),
-    };
+    if let Err(error) = try_number() {
+        println!("producer: {error}");
+    }
+}
+
+fn try_number() -> core::result::Result<(), Error> {
+    let domain = ring::enter()?;
+    let mut sender = domain.sender::<SampleMessage>(&domain.granted(PATIENCE_NS)?.0)?;
+    sender.set_when_full(WhenFull::Block { timeout_ns: PATIENCE_NS });
     for sequence in 0..MESSAGES {
         let mut bytes = [0; PAYLOAD];
         let digest = payload::fill(PRODUCER, sequence, &mut bytes);
         let message = Sample { sequence, producer: PRODUCER, sent_at: 0, digest, payload: &bytes };
-        loop {
-            match sender.try_send(&message) {
-                Ok(()) => break,
-                Err(SendError::Full) => gate::give_way(),
-                Err(error) => return println!("producer: {sequence} messages sent, then: {error}"),
-            }
+        if let Err(error) = sender.send(&message) {
+            println!("producer: {sequence} messages sent, then: {error}");
+            return Ok(());
         }
     }
-    while ends.hear(u64::MAX) != Heard::Left {}
+    while sender.receivers() > 0 {
+        Home::wait(&Ring, &[], PATIENCE_NS);
+    }
+    Ok(())
 }
 
 /// What became of the messages.
@@ -128,39 +129,41 @@ impl Tally {
 
 /// Receives until all have come and none comes any more; prints what became of them, and ends only if all is well.
 pub(crate) fn prove() {
-    let met = granted().and_then(endpoint::receiver::<SampleMessage>);
-    let (mut receiver, _ends) = match met {
-        Ok(met) => met,
-        Err(status) => fail(&status),
-    };
-    let layer = receiver.layer().expect("a lane is there");
-    let mut tally = Tally { seen: [0; WORDS], twice: 0, altered: 0 };
-    let mut received = 0;
-    let mut deadline = gate::now_ns() + PATIENCE_NS / 2;
-    loop {
-        match receiver.try_recv(|sample: SampleReader<'_>| tally.add(&sample)) {
-            Ok(()) => {
-                received += 1;
-                if received == MESSAGES {
-                    deadline = gate::now_ns() + AFTERMATH_NS;
-                }
-            }
-            Err(RecvError::Empty) if gate::now_ns() < deadline => gate::give_way(),
-            Err(RecvError::Empty) => break,
-            Err(error) => fail(&error),
+    match try_prove() {
+        Ok(true) => {}
+        Ok(false) => stay(),
+        Err(error) => {
+            println!("consumer: {error}");
+            stay()
         }
-    }
-    let lost = MESSAGES - tally.handled();
-    let Tally { twice, altered, .. } = tally;
-    println!("{layer:<18} {received:>9} {lost:>9} {twice:>9} {altered:>9}");
-    if lost + twice + altered > 0 {
-        stay();
     }
 }
 
-fn fail(error: &dyn core::fmt::Display) -> ! {
-    println!("consumer: {error}");
-    stay()
+fn try_prove() -> core::result::Result<bool, Error> {
+    let domain = ring::enter()?;
+    let mut receiver = domain.receiver::<SampleMessage>(&domain.granted(PATIENCE_NS)?.0)?;
+    let mut tally = Tally { seen: [0; WORDS], twice: 0, altered: 0 };
+    let (mut received, mut layer) = (0, None);
+    let (mut patience, mut refused) = (PATIENCE_NS / 2, 0);
+    loop {
+        match receiver.recv_timeout(patience, |sample: SampleReader<'_>| tally.add(&sample)) {
+            Ok(()) => received += 1,
+            Err(RecvError::DeadlinePassed | RecvError::Disconnected) => break,
+            Err(RecvError::Malformed(_) | RecvError::PeerMisbehaved(_)) => refused += 1,
+            Err(error) => {
+                println!("consumer: {error}");
+                break;
+            }
+        }
+        layer = layer.or_else(|| receiver.layer());
+        if received == MESSAGES {
+            patience = AFTERMATH_NS;
+        }
+    }
+    let (lost, altered) = (MESSAGES - tally.handled(), tally.altered + refused);
+    let (twice, layer) = (tally.twice, layer.unwrap_or(Layer::Full));
+    println!("{layer:<18} {received:>9} {lost:>9} {twice:>9} {altered:>9}");
+    Ok(lost + twice + altered == 0)
 }
 
 /// Who does not end has found something wrong.

@@ -39,6 +39,8 @@ pub(crate) enum Role {
     Prover = 15,
     /// The first domain, of the hostile demonstration.
     Attempts = 16,
+    /// One side of a typed channel.
+    Typed = 18,
     /// Makes every call that it must not.
     Forger = 17,
     /// Does nothing but give its slices away.
@@ -68,7 +70,7 @@ pub(crate) enum Role {
 }
 
 impl Role {
-    const ALL: [Self; 29] = [
+    const ALL: [Self; 30] = [
         Self::Demo,
         Self::Tests,
         Self::Producer,
@@ -98,6 +100,7 @@ impl Role {
         Self::Prover,
         Self::Attempts,
         Self::Forger,
+        Self::Typed,
     ];
 
     /// The argument that makes a domain that.
@@ -121,6 +124,7 @@ pub(crate) fn main(argument: u64, file: u64, bytes: u64) -> ! {
         Role::Proof => end(&image(file, bytes), own, proof::run),
         Role::Attempts => end(&image(file, bytes), own, attempts::run),
         Role::Forger => attempts::forge(),
+        Role::Typed => tests::talk_typed(own),
         Role::Numberer => proof::number(),
         Role::Prover => proof::prove(),
         Role::Yielder => loop {

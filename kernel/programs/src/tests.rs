@@ -16,6 +16,7 @@ mod space;
 mod talk;
 mod time;
 mod transfers;
+mod typed;
 
 use core::panic::Location;
 
@@ -39,6 +40,7 @@ pub(crate) use random::call_at_random;
 pub(crate) use talk::{produce, read_until_withdrawn};
 pub(crate) use time::be_on_core;
 pub(crate) use transfers::{call_as, serve};
+pub(crate) use typed::talk_typed;
 
 /// How long a domain may take to end that should.
 const PATIENCE_NS: u64 = 60_000_000_000;
@@ -117,6 +119,9 @@ const TESTS: &[Test] = &[
     ("revoked at once while messages are in flight", talk::in_flight),
     ("what a revoked receiver has mapped reads as zeroes at once", talk::withdrawn),
     ("a peer that dies leaves what it shared readable", talk::died),
+    ("typed channels carry every message in each layer", typed::layers),
+    ("typed channels are revoked while messages are in flight", typed::in_flight),
+    ("an endpoint of another type says what differs", typed::mismatch),
     ("calls come back with their replies, of all lengths, from all cores", transfers::round_trips),
     ("a transfer shows no register that was not sent", transfers::registers),
     ("forged and wrong capabilities for transfers are refused", transfers::forged),

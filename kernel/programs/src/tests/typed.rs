@@ -1,0 +1,132 @@
+//! `feuerbird-libos` in ring 3: typed channels in each layer, and how they end.
+
+use feuerbird_abi::{Call, Status};
+use feuerbird_capability::{Rights, Trust};
+use feuerbird_channel::{RecvError, SendError, Terms, WhenFull};
+use feuerbird_libos::Error;
+use feuerbird_serialization::Plain;
+use feuerbird_serialization::sample::{Sample, SampleMessage, SampleReader};
+
+use super::{Checked, Ground, end_if, ensure, ensure_ends};
+use crate::child::Child;
+use crate::gate;
+use crate::proof;
+use crate::ring::{self, Domain};
+use crate::role::Role;
+
+const LAYERS: [Trust; 3] = [Trust::BASE, Trust::LIBOS, Trust::USER];
+
+/// What a domain in this role does.
+const FLOOD: u64 = 0;
+const DRAIN: u64 = 1;
+const BIND_ANOTHER_TYPE: u64 = 2;
+
+/// How long a domain waits for what the test gives it, which may be gone before it looks.
+const GRANTED_NS: u64 = 2_000_000_000;
+
+const PATIENCE_NS: u64 = 60_000_000_000;
+
+/// A domain of these tests, by its habit. Ends where it found what it should.
+pub(crate) fn talk_typed(habit: u64) {
+    let ended = ring::enter().and_then(|domain| match habit {
+        FLOOD => flood(&domain),
+        DRAIN => drain(&domain),
+        _ => bind_another_type(&domain),
+    });
+    // Where the revocation was first, there is nothing to be had, or to bind by.
+    let came_late = matches!(ended, Err(Error::DeadlinePassed | Error::Refused(Status::NoCapability)));
+    end_if(ended == Ok(true) || came_late && habit != BIND_ANOTHER_TYPE);
+}
+
+/// Sends until it is revoked.
+fn flood(domain: &Domain) -> Result<bool, Error> {
+    let mut sender = domain.sender::<SampleMessage>(&domain.granted(GRANTED_NS)?.0)?;
+    sender.set_when_full(WhenFull::Block { timeout_ns: PATIENCE_NS });
+    for sequence in 0.. {
+        let message = Sample { sequence, producer: 0, sent_at: 0, digest: !sequence, payload: &[7; 24] };
+        match sender.send(&message) {
+            Ok(()) => {}
+            Err(error) => return Ok(error == SendError::Revoked),
+        }
+    }
+    Ok(false)
+}
+
+/// Receives all in order, until it is revoked.
+fn drain(domain: &Domain) -> Result<bool, Error> {
+    let mut receiver = domain.receiver::<SampleMessage>(&domain.granted(GRANTED_NS)?.0)?;
+    for expected in 0.. {
+        let is_right = |sample: SampleReader<'_>| {
+            sample.sequence() == expected && sample.digest() == !expected && sample.payload() == [7; 24]
+        };
+        match receiver.recv_timeout(PATIENCE_NS, is_right) {
+            Ok(true) => {}
+            Ok(false) => return Ok(false),
+            Err(error) => return Ok(error == RecvError::Revoked),
+        }
+    }
+    Ok(false)
+}
+
+/// The endpoint carries samples: anything else is told what differs.
+fn bind_another_type(domain: &Domain) -> Result<bool, Error> {
+    let (endpoint, _) = domain.granted(GRANTED_NS)?;
+    let refused = domain.sender::<Plain<u64>>(&endpoint);
+    Ok(matches!(refused, Err(Error::TypeMismatch(_))))
+}
+
+pub(super) fn layers(ground: &Ground<'_>) -> Checked {
+    LAYERS.into_iter().try_for_each(|trust| ensure(proof::pair(ground.image, trust)?))
+}
+
+/// An endpoint, and what the domains of a test get derived from.
+fn endpoint(trust: Trust) -> gate::Result<[u64; 2]> {
+    let terms = Terms::new(256, 64).expect("small terms are good ones");
+    let endpoint = gate::call(Call::CreateEndpoint, &[terms.to_bits()])?.values[0];
+    let all = u64::from(Rights::all().bits());
+    Ok([endpoint, gate::call(Call::Derive, &[endpoint, all, trust.level().into(), 0, 0, 0])?.values[0]])
+}
+
+fn delete(slots: [u64; 2]) -> Checked {
+    slots.into_iter().try_for_each(|slot| gate::call(Call::Delete, &[slot]).map(|_| ()))?;
+    Ok(())
+}
+
+fn start(ground: &Ground<'_>, habit: u64, trust: Trust) -> gate::Result<Child> {
+    let child = Child::new(ground.image, trust)?;
+    child.start(ground.image, Role::Typed.argument(habit))?;
+    Ok(child)
+}
+
+pub(super) fn in_flight(ground: &Ground<'_>) -> Checked {
+    for round in 0..4 {
+        for trust in LAYERS {
+            let slots = endpoint(trust)?;
+            let [_, shared] = slots;
+            let (from, to) = (start(ground, FLOOD, trust)?, start(ground, DRAIN, trust)?);
+            from.grant(shared, Rights::SEND, trust)?;
+            to.grant(shared, Rights::RECEIVE, trust)?;
+            // Before they meet, while they do, and long after.
+            gate::sleep(round * 15_000_000)?;
+            gate::call(Call::Revoke, &[shared, 0])?;
+            ensure_ends(from)?;
+            ensure_ends(to)?;
+            delete(slots)?;
+        }
+    }
+    Ok(())
+}
+
+pub(super) fn mismatch(ground: &Ground<'_>) -> Checked {
+    let slots = endpoint(Trust::USER)?;
+    let [_, shared] = slots;
+    let first = start(ground, DRAIN, Trust::USER)?;
+    first.grant(shared, Rights::RECEIVE, Trust::USER)?;
+    gate::sleep(20_000_000)?;
+    let second = start(ground, BIND_ANOTHER_TYPE, Trust::USER)?;
+    second.grant(shared, Rights::SEND, Trust::USER)?;
+    ensure_ends(second)?;
+    gate::call(Call::Revoke, &[shared, 0])?;
+    ensure_ends(first)?;
+    delete(slots)
+}

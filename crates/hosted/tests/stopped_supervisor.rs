@@ -11,7 +11,7 @@ use std::{
 use feuerbird_hosted::{Policy, Supervisor, connect, os::socket::Listener};
 use feuerbird_serialization::Plain;
 use rustix::{
-    process::{Pid, Signal, kill_process},
+    process::{Pid, Signal, WaitOptions, kill_process, waitpid},
     time::{ClockId, clock_gettime},
 };
 
@@ -41,8 +41,19 @@ const POLICY: &str = r#"
 struct Killed(Child);
 
 impl Killed {
-    fn signal(&self, signal: Signal) {
-        kill_process(Pid::from_raw(self.0.id().cast_signed()).unwrap(), signal).unwrap();
+    fn pid(&self) -> Pid {
+        Pid::from_raw(self.0.id().cast_signed()).unwrap()
+    }
+
+    /// Returns when the last of its threads stands still: until then one of them may still answer.
+    fn stop(&self) {
+        kill_process(self.pid(), Signal::STOP).unwrap();
+        let (_, status) = waitpid(Some(self.pid()), WaitOptions::UNTRACED).unwrap().unwrap();
+        assert!(status.stopped(), "{status:?}");
+    }
+
+    fn go_on(&self) {
+        kill_process(self.pid(), Signal::CONT).unwrap();
     }
 }
 
@@ -80,7 +91,7 @@ fn who_waits_for_a_stopped_supervisor_burns_no_core_and_messages_go_on() {
     sender.send(&1).unwrap();
     assert_eq!(receiver.recv_timeout(SECOND, |value| value), Ok(1));
 
-    supervisor.signal(Signal::STOP);
+    supervisor.stop();
     let before = cpu_time();
     // Three calls of one domain, side by side: each waits for its own answer.
     let callers: Vec<_> = (0..3)
@@ -97,7 +108,7 @@ fn who_waits_for_a_stopped_supervisor_burns_no_core_and_messages_go_on() {
     let burned = cpu_time() - before;
     let all_wait = callers.iter().all(|caller| !caller.is_finished());
     // Before anything fails: what is dropped then makes calls.
-    supervisor.signal(Signal::CONT);
+    supervisor.go_on();
     assert!(all_wait, "the supervisor does not stand still");
     assert!(burned < Duration::from_millis(150), "{burned:?} of processor time in half a second of waiting");
     for caller in callers {

@@ -9,5 +9,6 @@ pub(crate) mod io_apic;
 pub(crate) mod ports;
 pub(crate) mod segments;
 pub(crate) mod shootdown;
+mod short;
 pub(crate) mod start;
 pub(crate) mod state;

@@ -2,9 +2,9 @@
 
 pub(crate) mod calls;
 pub(crate) mod check;
+pub(crate) mod current;
 pub(crate) mod devices;
 pub(crate) mod events;
-mod fast;
 pub(crate) mod load;
 mod lock;
 pub(crate) mod machine;

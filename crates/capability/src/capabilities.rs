@@ -163,6 +163,11 @@ impl<N: AsRef<[Node]> + AsMut<[Node]>, S: AsRef<[Space]> + AsMut<[Space]>> Capab
         self.ended
     }
 
+    /// Where [`ended`](Self::ended) lies, for who compares it without a call; as long as this is not moved or dropped.
+    pub const fn ended_place(&self) -> *const u64 {
+        &raw const self.ended
+    }
+
     /// Finds what a slot holds and how it stands in the derivation tree. Needs [`Rights::INSPECT`].
     ///
     /// # Errors

@@ -64,7 +64,11 @@ impl<M: Machine> Kernel<M> {
             words: Words::new(limits.domains, limits.words_per_domain),
             endpoints: Table::new(times(limits.endpoints_per_domain)),
             notifications: Table::new(times(limits.endpoints_per_domain)),
-            transfers: Transfers::new(limits.domains, times(limits.endpoints_per_domain)),
+            transfers: Transfers::new(
+                limits.domains,
+                times(limits.endpoints_per_domain),
+                times(limits.endpoints_per_domain),
+            ),
             regions: Table::new(times(limits.regions_per_domain)),
             bindings: Table::new(times(limits.bindings_per_domain)),
             // Each pair takes a word on each side, so this many there can be at most.

@@ -91,5 +91,5 @@ pub use kernel::Kernel;
 pub use limits::Limits;
 pub use machine::Machine;
 pub use outcome::{Answer, Outcome, Payload};
-pub use transfer::{Delivery, Message, Sent, Signalled};
+pub use transfer::{Message, Sent, Signalled, records};
 pub use verify::Damage;

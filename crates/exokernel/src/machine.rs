@@ -74,12 +74,6 @@ pub trait Machine {
         false
     }
 
-    /// Whether the processor that asks can go on with a domain at once.
-    fn is_here(&self, domain: DomainId) -> bool {
-        let _ = domain;
-        true
-    }
-
     /// Answers a request that [`Kernel::dispatch`](crate::Kernel::dispatch) left pending.
     fn reply(&mut self, domain: DomainId, reply: &Reply);
 }

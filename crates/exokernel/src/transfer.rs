@@ -23,6 +23,7 @@
 mod calls;
 mod end;
 mod notify;
+pub mod records;
 
 use alloc::vec::Vec;
 
@@ -62,19 +63,9 @@ pub struct Sent {
     pub capability: u64,
 }
 
-/// A message that was handed over.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Delivery {
-    /// Who has it.
-    pub to: DomainId,
-    /// See [`Message::badge`].
-    pub badge: u64,
-    /// See [`Message::token`].
-    pub token: u64,
-}
-
 /// What a capability was found to allow. Bits, so that one test tells kind and right.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(transparent)]
 pub(crate) struct Uses(u32);
 
 impl Uses {
@@ -91,18 +82,20 @@ impl Uses {
 
 /// A capability that was looked up: true as long as nothing has ended since.
 #[derive(Clone, Copy, Debug)]
+#[repr(C)]
 pub(crate) struct Known {
     slot: u64,
     /// What `Capabilities::ended` was.
     seen: u64,
-    uses: Uses,
     /// The number of the object.
     object: u64,
     badge: u64,
+    uses: Uses,
 }
 
 /// What a domain waits for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
 pub(crate) enum Standing {
     /// Nothing of this.
     Apart,
@@ -118,76 +111,112 @@ pub(crate) enum Standing {
 
 /// One domain's part.
 #[derive(Clone, Copy, Debug)]
+#[repr(C)]
 pub(crate) struct Party {
     /// Who, while it exists.
-    pub(crate) domain: Option<DomainId>,
-    pub(crate) standing: Standing,
+    id: Whose,
     /// The number of its last call.
     token: u64,
     /// Who may reply.
-    server: DomainId,
+    server: Whose,
     /// The capability by which it waits.
     slot: u64,
     /// What `Capabilities::ended` was when that was found to be good.
     seen: u64,
     /// The object at which it waits.
     object: u64,
+    known: [Known; KNOWN],
     badge: u64,
     sent: Sent,
-    /// Whether it wants a reply to what is queued.
-    is_call: bool,
     /// The next in the queue.
     next: u32,
-    known: [Known; KNOWN],
+    pub(crate) standing: Standing,
+    /// Whether it wants a reply to what is queued.
+    is_call: bool,
 }
 
 /// An endpoint's part.
 #[derive(Clone, Copy, Debug)]
+#[repr(C)]
 pub(crate) struct Point {
     /// Who waits for a message here.
     receiver: u32,
-    /// Who received here last. When that domain has ended, nobody queues here until another one receives.
-    server: Option<DomainId>,
     /// The queue of those whose message nobody has taken, in order.
     first: u32,
     last: u32,
+    /// Who received here last. When that domain has ended, nobody queues here until another one receives.
+    server: Whose,
 }
 
-/// Parties by the index of the domain, points by that of the endpoint.
+/// A notification's part.
+#[derive(Clone, Copy, Debug)]
+#[repr(C)]
+pub(crate) struct Bell {
+    /// What nobody has taken: none where somebody waits.
+    bits: u64,
+    /// Who waits for it.
+    watcher: Whose,
+}
+
+/// A domain or nobody, as one word.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(transparent)]
+pub(crate) struct Whose(u64);
+
+impl Whose {
+    /// No domain's number is 0.
+    const NOBODY: Self = Self(0);
+
+    pub(crate) fn domain(self) -> Option<DomainId> {
+        (self != Self::NOBODY).then_some(DomainId::from_bits(self.0))
+    }
+}
+
+impl From<DomainId> for Whose {
+    fn from(domain: DomainId) -> Self {
+        Self(domain.to_bits())
+    }
+}
+
+/// Parties by the index of the domain, points by that of the endpoint, bells by that of the notification.
 pub(crate) struct Transfers {
-    pub(crate) parties: Vec<Party>,
-    pub(crate) points: Vec<Point>,
+    parties: Vec<Party>,
+    points: Vec<Point>,
+    bells: Vec<Bell>,
 }
 
 impl Known {
-    const NOTHING: Self = Self { slot: 0, seen: u64::MAX, uses: Uses::NONE, object: 0, badge: 0 };
+    const NOTHING: Self = Self { slot: 0, seen: u64::MAX, object: 0, badge: 0, uses: Uses::NONE };
 }
 
 impl Party {
     const NOBODY: Self = Self {
-        domain: None,
-        standing: Standing::Apart,
+        id: Whose::NOBODY,
         token: 0,
-        server: DomainId::from_bits(0),
+        server: Whose::NOBODY,
         slot: 0,
         seen: 0,
         object: 0,
+        known: [Known::NOTHING; KNOWN],
         badge: 0,
         sent: Sent { length: 0, capability: 0 },
-        is_call: false,
         next: NOBODY,
-        known: [Known::NOTHING; KNOWN],
+        standing: Standing::Apart,
+        is_call: false,
     };
 
+    /// Who, while it exists.
+    pub(crate) fn domain(&self) -> Option<DomainId> {
+        self.id.domain()
+    }
+
     /// A capability that was looked up and can be relied on.
-    #[inline(always)]
     fn known(&self, slot: u64, ended: u64, uses: Uses) -> Option<&Known> {
         let known = &self.known[slot as usize % KNOWN];
         (known.slot == slot && known.seen == ended && known.uses.0 & uses.0 != 0).then_some(known)
     }
 
     /// A number that no call had: the index in the lower bits, the count above.
-    #[inline(always)]
     fn next_token(&mut self) -> u64 {
         self.token = self.token.wrapping_add(1 << INDEX_BITS);
         self.token
@@ -195,24 +224,29 @@ impl Party {
 }
 
 impl Point {
-    const NEW: Self = Self { receiver: NOBODY, server: None, first: NOBODY, last: NOBODY };
+    const NEW: Self = Self { receiver: NOBODY, first: NOBODY, last: NOBODY, server: Whose::NOBODY };
+}
+
+impl Bell {
+    const NEW: Self = Self { bits: 0, watcher: Whose::NOBODY };
 }
 
 impl Transfers {
     /// Nobody, nowhere. At most 65,536 domains.
-    pub(crate) fn new(domains: u32, endpoints: u32) -> Self {
+    pub(crate) fn new(domains: u32, endpoints: u32, notifications: u32) -> Self {
         let party = |index: u32| Party { token: u64::from(index), ..Party::NOBODY };
         let domains = domains.min(1 << INDEX_BITS);
         Self {
             parties: (0..domains).map(party).collect(),
             points: alloc::vec![Point::NEW; endpoints as usize],
+            bells: alloc::vec![Bell::NEW; notifications as usize],
         }
     }
 
     /// A new domain. Its calls go on with their numbers where the last domain of this index stopped.
     pub(crate) fn enter(&mut self, domain: DomainId) {
         if let Some(party) = self.parties.get_mut(domain.index()) {
-            *party = Party { domain: Some(domain), token: party.token, ..Party::NOBODY };
+            *party = Party { id: domain.into(), token: party.token, ..Party::NOBODY };
         }
     }
 
@@ -223,14 +257,21 @@ impl Transfers {
         }
     }
 
+    /// A new notification.
+    fn hang(&mut self, index: u32) {
+        if let Some(bell) = self.bells.get_mut(index as usize) {
+            *bell = Bell::NEW;
+        }
+    }
+
     /// A domain's part, while it exists.
     pub(crate) fn party(&self, domain: DomainId) -> Option<&Party> {
-        self.parties.get(domain.index()).filter(|it| it.domain == Some(domain))
+        self.parties.get(domain.index()).filter(|it| it.id == domain.into())
     }
 
     /// As [`party`](Self::party), to change it.
     pub(crate) fn party_mut(&mut self, domain: DomainId) -> Option<&mut Party> {
-        self.parties.get_mut(domain.index()).filter(|it| it.domain == Some(domain))
+        self.parties.get_mut(domain.index()).filter(|it| it.id == domain.into())
     }
 
     /// Puts a domain at the end of a queue.
@@ -279,7 +320,10 @@ impl Transfers {
         // A chain of calls in progress has no circle: who is called was not waiting for a reply then.
         for _ in 0..self.parties.len() {
             match self.party(served) {
-                Some(party) if party.standing == Standing::Awaiting => served = party.server,
+                Some(party) if party.standing == Standing::Awaiting => match party.server.domain() {
+                    Some(server) => served = server,
+                    None => break,
+                },
                 _ => break,
             }
         }

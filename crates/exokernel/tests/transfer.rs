@@ -106,38 +106,6 @@ fn a_call_is_answered_once() {
 }
 
 #[test]
-fn the_short_way_is_taken_only_for_what_was_looked_up() {
-    let mut it = Service::new(2);
-    let ((client, slot), (server, receiving)) = (it.clients[0], (it.server.id, it.receiving));
-    it.receive().unwrap();
-    // Nobody has looked the capability up.
-    assert_eq!(it.world.kernel.call_at_once(client.id, slot), None);
-    it.call(0).unwrap();
-    let mut token = it.last(client.id, server).token;
-    for _ in 0..3 {
-        let replied = it.checked(|world| world.kernel.reply_and_receive_at_once(server, token, receiving));
-        assert_eq!(replied, Some(client.id));
-        let again = it.checked(|world| world.kernel.reply_and_receive_at_once(server, token, receiving));
-        assert_eq!(again, None);
-        let delivery = it.checked(|world| world.kernel.call_at_once(client.id, slot)).unwrap();
-        assert_eq!((delivery.to, delivery.badge), (server, 101));
-        assert_ne!(delivery.token, token);
-        token = delivery.token;
-        assert_eq!(it.checked(|world| world.kernel.call_at_once(client.id, slot)), None);
-    }
-    // Another domain's slot, and one for the other direction.
-    let (other, _) = it.clients[1];
-    assert_eq!(it.world.kernel.call_at_once(other.id, slot), None);
-    assert_eq!(it.world.kernel.call_at_once(server, receiving), None);
-    // Whatever ends anywhere makes it look again.
-    let spare = it.endpoint;
-    let spare = it.world.ok(it.world.root, Call::Copy, &[spare])[0];
-    it.world.ok(it.world.root, Call::Delete, &[spare]);
-    assert_eq!(it.world.kernel.reply_and_receive_at_once(server, token, receiving), None);
-    assert_eq!(it.reply(token), Ok(client.id));
-}
-
-#[test]
 fn forged_slots_and_missing_rights_are_refused() {
     let mut it = Service::new(1);
     let ((client, slot), server) = (it.clients[0], it.server.id);
@@ -163,7 +131,6 @@ fn a_reply_works_for_the_domain_it_was_given_to() {
     let token = it.last(it.clients[0].0.id, it.server.id).token;
     let thief = it.clients[1].0.id;
     assert_eq!(it.world.kernel.reply(thief, token, NOTHING), Err(Status::NoCaller));
-    assert_eq!(it.world.kernel.reply_and_receive_at_once(thief, token, it.clients[1].1), None);
     for guess in [0, 1, u64::MAX, token ^ 1, token + (1 << 16)] {
         assert_eq!(it.reply(guess), Err(Status::NoCaller));
     }
@@ -402,10 +369,9 @@ fn signals_add_up_and_wake_who_waits() {
     assert_eq!(world.kernel.watch(watcher.id, watching), Ok(None));
     assert_eq!(world.kernel.watch(root, all), Err(Status::Busy));
     assert_eq!(world.kernel.verify(), Ok(()));
-    assert_eq!(world.kernel.add_bits_at_once(signaller.id, signalling, 0b011), None);
-    assert_eq!(world.kernel.wake_at_once(signaller.id, signalling, 0b011), Some((watcher.id, 0b010)));
-    assert_eq!(world.kernel.wake_at_once(signaller.id, signalling, 0b011), None);
-    assert_eq!(world.kernel.add_bits_at_once(signaller.id, signalling, 0b011), Some(()));
+    let woke = world.kernel.notify(signaller.id, signalling, 0b011);
+    assert_eq!(woke, Ok(Signalled::Woke(watcher.id, 0b010)));
+    assert_eq!(world.kernel.notify(signaller.id, signalling, 0b011), Ok(Signalled::Kept));
     assert_eq!(world.kernel.poll(watcher.id, watching), Ok(Some(0b010)));
     assert_eq!(world.kernel.watch(watcher.id, watching), Ok(None));
     let woke = world.kernel.notify(signaller.id, signalling, 0b101);

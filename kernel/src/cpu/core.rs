@@ -8,11 +8,12 @@ use x86_64::VirtAddr;
 use x86_64::registers::model_specific::{GsBase, KernelGsBase};
 
 use crate::cpu::state::Registers;
+use crate::domain::current::Current;
 
 /// The most cores that are started.
 pub(crate) const MAX_CORES: usize = 32;
 
-/// One core's own; nobody else sees it. `entry` uses the first two words.
+/// One core's own; nobody else sees it. `entry` and `short` use it.
 #[derive(Debug)]
 #[repr(C)]
 struct Own {
@@ -21,6 +22,8 @@ struct Own {
     /// The upper end of the core's stack.
     kernel_stack: u64,
     number: u64,
+    /// Where the core's `Current` is, once there are domains.
+    current: u64,
 }
 
 /// What others may know of a core.
@@ -35,7 +38,7 @@ static SHARED: [Shared; MAX_CORES] =
 
 /// Makes this processor the core of that number, with that stack.
 pub(crate) fn become_core(number: usize, kernel_stack: u64) {
-    let own = Box::leak(Box::new(Own { user_stack: 0, kernel_stack, number: number as u64 }));
+    let own = Box::leak(Box::new(Own { user_stack: 0, kernel_stack, number: number as u64, current: 0 }));
     GsBase::write(VirtAddr::from_ptr(own));
     KernelGsBase::write(VirtAddr::zero());
 }
@@ -70,6 +73,12 @@ pub(crate) fn number() -> usize {
 pub(crate) fn registers() -> *mut Registers {
     let place = word(8) as usize - size_of::<Registers>();
     ::core::ptr::with_exposed_provenance_mut(place)
+}
+
+/// Says where this core finds who runs on it, before it runs anybody.
+pub(crate) fn set_current(place: *const Current) {
+    // SAFETY: as in `word`; only the short ways read it.
+    unsafe { asm!("mov gs:[24], {}", in(reg) place.expose_provenance(), options(nostack, preserves_flags)) };
 }
 
 /// The upper end of this core's stack.

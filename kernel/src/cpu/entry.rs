@@ -1,4 +1,4 @@
-//! The ways into ring 0 and back, in assembly.
+//! The ways into ring 0 and back, in assembly. [`short`](crate::cpu::short) has those of them that need no more.
 //!
 //! # Invariants
 //! 1. Ring 0 runs with interrupts off, except where an idle core halts. So whatever comes in ring 0 is an exception (a bug), an
@@ -10,7 +10,6 @@
 //! 4. Registers go back as they are in the frame: nothing of the kernel's is left in one, because all of them are in it.
 
 use ::core::arch::global_asm;
-use ::core::mem::offset_of;
 
 use feuerbird_abi::MachineCall;
 use x86_64::VirtAddr;
@@ -86,6 +85,9 @@ trap_common:
     test byte ptr [rsp + 24], 3
     jz 2f
     swapgs
+    cmp dword ptr [rsp], 32
+    jb short_fault
+    .global trap_from_user
 trap_from_user:
     SAVE
     call trap_entry
@@ -137,78 +139,26 @@ trap_anytime:
 4:  add rsp, 16
     iretq
 
-    // The short way of a transfer: `domain/fast.rs`. What the function may change and the long way needs is pushed; where it
-    // says yes (rax has whose registers are next, rdx whose are to be kept) both are this core's, and the lock is still held.
-    .macro TRANSFER function, number, clear_words
-        push rcx
-        push r11
-        push qword ptr gs:[0]
-        push rdi
-        push rsi
-        push rdx
-        push r8
-        push r9
-        call \function
-        test rax, rax
-        jz 9f
-        add rsp, 40
-        pop qword ptr [rdx + {rsp}]
-        pop qword ptr [rdx + {rflags}]
-        pop qword ptr [rdx + {rip}]
-        mov [rdx + {rbx}], rbx
-        mov [rdx + {rbp}], rbp
-        mov rdi, [rax + {rdi}]
-        mov rsi, [rax + {rsi}]
-        mov rdx, [rax + {rdx}]
-        mov rbx, [rax + {rbx}]
-        mov rbp, [rax + {rbp}]
-        mov rcx, [rax + {rip}]
-        mov r11, [rax + {rflags}]
-        mov rsp, [rax + {rsp}]
-        mov byte ptr [rip + world_lock], 0
-        xor eax, eax
-        xor r8d, r8d
-        xor r9d, r9d
-        xor r10d, r10d
-        .if \clear_words
-            xor r12d, r12d
-            xor r13d, r13d
-            xor r14d, r14d
-            xor r15d, r15d
-        .endif
-        swapgs
-        sysretq
-    9:  pop r9
-        pop r8
-        pop rdx
-        pop rsi
-        pop rdi
-        add rsp, 8
-        pop r11
-        pop rcx
-        xor r10d, r10d
-        mov eax, \number
-        jmp long_way
-    .endm
-
     // SYSCALL: rcx has the return address, r11 the flags, and the stack is still the domain's.
     .align 16
     .global syscall_entry
+    .global long_way
 syscall_entry:
+    test rax, rax
+    jz short_null
+not_null:
     swapgs
-    mov gs:[0], rsp
-    mov rsp, gs:[8]
     cmp rax, {call}
     je short_call
     cmp rax, {reply}
     je short_reply
-    cmp rax, {send}
-    je short_send
     cmp rax, {notify}
     je short_notify
-    test rax, rax
-    jz short_null
+    cmp rax, {send}
+    je short_send
 long_way:
+    mov gs:[0], rsp
+    mov rsp, gs:[8]
     push {user_data}
     push qword ptr gs:[0]
     push r11
@@ -220,65 +170,19 @@ long_way:
     call syscall_entered
     jmp leave_to_user
 
-    // Nothing to do, and nothing that came along to be refused.
+    // Nothing to do, unless something came along that is to be refused. Nothing of the kernel's is touched.
 short_null:
-    test r12, r12
-    jnz long_way
-    test r13, r13
-    jnz long_way
+    mov rax, r12
+    or rax, r13
+    mov eax, 0
+    jnz not_null
     xor edi, edi
     xor esi, esi
     xor edx, edx
     xor r8d, r8d
     xor r9d, r9d
     xor r10d, r10d
-    mov rsp, gs:[0]
-    swapgs
     sysretq
-
-short_call:
-    TRANSFER fast_call, {call}, 0
-short_reply:
-    TRANSFER fast_reply, {reply}, 0
-short_send:
-    TRANSFER fast_send, {send}, 0
-short_notify:
-    test rdx, rdx
-    jnz 1f
-    push rcx
-    push r11
-    push r10
-    push rdi
-    push rsi
-    push rdx
-    push r8
-    push r9
-    call fast_notify
-    test eax, eax
-    jz 2f
-    mov r11, [rsp + 48]
-    mov rcx, [rsp + 56]
-    mov rsp, gs:[0]
-    xor eax, eax
-    xor edi, edi
-    xor esi, esi
-    xor edx, edx
-    xor r8d, r8d
-    xor r9d, r9d
-    xor r10d, r10d
-    swapgs
-    sysretq
-2:  pop r9
-    pop r8
-    pop rdx
-    pop rsi
-    pop rdi
-    pop r10
-    pop r11
-    pop rcx
-    mov eax, {notify}
-    jmp long_way
-1:  TRANSFER fast_notify_and_switch, {notify}, 1
 
     // Goes to ring 3 for the first time: rdi has the frame, at the top of the core's stack.
     .global enter_user
@@ -301,14 +205,6 @@ continue_on_stack:
     reply = const MachineCall::ReplyAndReceive as u32,
     send = const MachineCall::Send as u32,
     notify = const MachineCall::Notify as u32,
-    rip = const offset_of!(Registers, rip),
-    rsp = const offset_of!(Registers, rsp),
-    rflags = const offset_of!(Registers, rflags),
-    rbx = const offset_of!(Registers, rbx),
-    rbp = const offset_of!(Registers, rbp),
-    rdi = const offset_of!(Registers, rdi),
-    rsi = const offset_of!(Registers, rsi),
-    rdx = const offset_of!(Registers, rdx),
 );
 
 unsafe extern "sysv64" {

@@ -11,7 +11,7 @@ use feuerbird_exokernel::{Answer, DomainId, Machine, Outcome};
 use crate::console::{self, Exit, exit};
 use crate::cpu::state::Registers;
 use crate::cpu::{clock, core};
-use crate::domain::resident::{Handle, Resident, State};
+use crate::domain::resident::{FaultHandler, Handle, Resident, State};
 use crate::domain::run::{self, World};
 use crate::domain::{check, devices, memory_calls, monitor, time_calls, transfers};
 use crate::memory::frames;
@@ -220,7 +220,7 @@ fn handle_faults(resident: &mut Resident, entry: u64, stack: u64) -> Result<()> 
     if entry >= USER_END || stack >= USER_END {
         return Err(Status::BadArgument);
     }
-    resident.fault_handler = (entry != 0).then_some((entry, stack));
+    resident.fault_handler = FaultHandler { entry, stack };
     Ok(())
 }
 
@@ -245,7 +245,7 @@ fn statistics(world: &World) -> [u64; 6] {
         objects,
         machine.count() as u64,
         machine.lost_upcalls(),
-        machine.cores.iter().map(|core| core.switches).sum(),
+        machine.cores.iter().map(|core| core.current.switches()).sum(),
         machine.now_ns(),
     ]
 }

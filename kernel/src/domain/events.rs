@@ -25,7 +25,7 @@ impl Resident {
 
     /// Whether the domain would be disturbed by this event.
     pub(crate) fn lets(&self, events: u64) -> bool {
-        self.fault_handler.is_some() && self.gate.first().word(ENABLED) & events != 0
+        self.fault_handler().is_some() && self.gate.first().word(ENABLED) & events != 0
     }
 
     /// Posts the alarm, if its time has come.
@@ -54,7 +54,7 @@ impl Resident {
     }
 
     fn deliver_some(&mut self, registers: &mut Registers) {
-        let Some((entry, stack)) = self.fault_handler else { return };
+        let Some((entry, stack)) = self.fault_handler() else { return };
         let page = self.gate.first();
         let due = self.events & page.word(ENABLED);
         let Registers { rip, rflags, rsp, .. } = *registers;

@@ -1,4 +1,4 @@
-//! The kernel's one lock, whose word the entry code knows: a transfer is over, and the lock free, only when the last register of
+//! The kernel's one lock, whose word the short ways know: a transfer is over, and the lock free, only when the last register of
 //! who waits is kept and the last one of who goes on is loaded.
 //!
 //! # Locking
@@ -8,7 +8,7 @@
 //!
 //! # Invariant
 //! The world is reached only through a [`Guard`], of which there is one at most: whoever makes one has just turned the word from
-//! 0 to 1, and the word becomes 0 only where that guard ends, be it in the entry code after [`Guard::keep`].
+//! 0 to 1, and the word becomes 0 only where that guard ends. The short ways of `cpu::short` do the same in assembly, without one.
 
 use ::core::cell::UnsafeCell;
 use ::core::ops::{Deref, DerefMut};
@@ -17,7 +17,7 @@ use ::core::sync::atomic::{AtomicU8, Ordering};
 use crate::cpu::shootdown;
 use crate::domain::run::World;
 
-/// 1 while somebody has the world. `entry` writes the 0 that follows a [`Guard::keep`].
+/// 1 while somebody has the world.
 #[unsafe(no_mangle)]
 static world_lock: AtomicU8 = AtomicU8::new(0);
 
@@ -49,14 +49,6 @@ pub(crate) fn lock() -> Guard {
 pub(crate) fn try_lock() -> Option<Guard> {
     // Made only where the word was 0: a guard that is dropped gives the world back.
     if world_lock.swap(1, Ordering::Acquire) == 0 { Some(Guard(())) } else { None }
-}
-
-impl Guard {
-    /// Leaves it to the entry code to give the world back.
-    #[inline(always)]
-    pub(crate) fn keep(self) {
-        ::core::mem::forget(self);
-    }
 }
 
 impl Deref for Guard {

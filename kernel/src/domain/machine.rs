@@ -7,6 +7,7 @@ use feuerbird_exokernel::{DomainId, Limits, Machine, Message};
 use zerocopy::IntoBytes;
 
 use crate::cpu::{apic, clock, core, shootdown};
+use crate::domain::current::Current;
 use crate::domain::devices::{self, Line};
 use crate::domain::monitor::Monitor;
 use crate::domain::resident::{Handle, Mapped, Resident, State};
@@ -20,18 +21,14 @@ use crate::memory::{frames, quota};
 #[derive(Debug)]
 pub(crate) struct CoreState {
     /// The domain in its registers.
-    pub(crate) current: Option<DomainId>,
+    pub(crate) current: Current,
     /// What a domain that was ended while it ran here had mapped: this core still uses those tables.
     pub(crate) remains: Option<Mapped>,
     pub(crate) is_idle: bool,
-    /// Its domain's slice is over, and it was told so: it has until the next interrupt of the timer.
-    pub(crate) is_overtime: bool,
     /// Its domain does not go by itself: the timer makes it.
     pub(crate) is_forced: bool,
     /// Who is to run next, by the wish of who ran before.
     pub(crate) directed: Option<DomainId>,
-    /// How often it went from one domain to another.
-    pub(crate) switches: u64,
     /// Its time.
     pub(crate) slices: Slices,
 }
@@ -63,13 +60,11 @@ impl Native {
         let (first, pages) = frames::publish();
         let domains = 0..limits.domains;
         let core = |_| CoreState {
-            current: None,
+            current: Current::NOBODY,
             remains: None,
             is_idle: false,
-            is_overtime: false,
             is_forced: false,
             directed: None,
-            switches: 0,
             slices: Slices::new(),
         };
         Self {
@@ -120,6 +115,14 @@ impl Native {
         self.residents.get_mut(domain.index())?.as_mut().filter(|it| it.domain == domain)
     }
 
+    /// Where the record of the domain with index 0 is, or would be; each has the size of an optional one. Never moves.
+    pub(crate) fn residents_address(&self) -> usize {
+        let first =
+            self.residents.iter().enumerate().find_map(|(index, it)| it.as_ref().map(|it| (index, it)));
+        let (index, resident) = first.expect("the first domain is there before anybody asks");
+        (&raw const *resident).expose_provenance() - index * size_of::<Option<Resident>>()
+    }
+
     /// How many domains there are.
     pub(crate) fn count(&self) -> usize {
         self.residents.iter().flatten().count()
@@ -138,6 +141,7 @@ impl Native {
             resident.registers.answer(Status::ObjectsFull as u32, [0; 6], 0, 0);
         } else if let Some((upcall, handle)) = upcalls.pop() {
             resident.gate.first().write(GATE_UPCALL, upcall.as_bytes());
+            resident.is_told = !upcalls.is_empty();
             let number = handle.and_then(|handle| resident.keep(handle).ok()).unwrap_or(0);
             resident.registers.answer(Status::Ok as u32, [1, 0, 0, 0, 0, 0], 0, number);
         } else if deadline_ns <= clock::now_ns() || resident.lets(resident.events) {
@@ -152,7 +156,7 @@ impl Native {
 
     /// Has a core look at its domain, if it runs that one.
     pub(crate) fn interrupt(&self, number: usize, domain: DomainId) {
-        if number != core::number() && self.cores[number].current == Some(domain) {
+        if number != core::number() && self.cores[number].current.domain() == Some(domain) {
             apic::wake(core::apic_id(number));
         } else {
             self.wake(number);
@@ -176,7 +180,7 @@ impl Machine for Native {
 
     fn create_domain(&mut self, domain: DomainId) -> Result<Option<Handle>, Status> {
         // Domains are only made by calls, so that the core's current one is who asks.
-        let creator = self.cores[core::number()].current.ok_or(Status::DomainGone)?;
+        let creator = self.cores[core::number()].current.domain().ok_or(Status::DomainGone)?;
         quota::open(domain, creator)?;
         self.settle(domain).inspect_err(|_| quota::close(domain))?;
         Ok(Some(Handle::Gate(domain)))
@@ -191,8 +195,8 @@ impl Machine for Native {
         resident.mapped.tables().stop_paying();
         let core = &mut self.cores[resident.core];
         core.slices.take_back(domain);
-        if core.current == Some(domain) {
-            core.current = None;
+        if core.current.domain() == Some(domain) {
+            core.current.clear();
             core.remains = Some(resident.mapped);
             self.wake(resident.core);
         } else {
@@ -225,7 +229,9 @@ impl Machine for Native {
         let Some(resident) = self.resident_mut(domain) else { return };
         resident.replace(memory, &zeroes);
         let core = resident.core;
-        if resident.mapped.space().replace(memory, &zeroes) > 0 && self.cores[core].current == Some(domain) {
+        if resident.mapped.space().replace(memory, &zeroes) > 0
+            && self.cores[core].current.domain() == Some(domain)
+        {
             shootdown::ask(core);
             self.monitor.shootdowns += 1;
         }
@@ -241,8 +247,9 @@ impl Machine for Native {
     }
 
     fn upcall(&mut self, domain: DomainId, upcall: &Upcall, handle: Option<&Handle>) {
-        let Some(resident) = self.resident(domain) else { return };
+        let Some(resident) = self.resident_mut(domain) else { return };
         let (state, core) = (resident.state, resident.core);
+        resident.is_told = true;
         self.upcalls[domain.index()].push(*upcall, handle.cloned());
         if let State::Waiting { deadline_ns } = state {
             self.answer_wait(domain, deadline_ns);
@@ -256,18 +263,8 @@ impl Machine for Native {
         self.hand_over(from, to, message);
     }
 
-    #[inline(always)]
     fn has_upcalls(&self, domain: DomainId) -> bool {
         self.upcalls.get(domain.index()).is_some_and(|upcalls| !upcalls.is_empty())
-    }
-
-    /// Not where something else is to be done first: an event to deliver, overtime to be ended.
-    #[inline(always)]
-    fn is_here(&self, domain: DomainId) -> bool {
-        let number = core::number();
-        let is_overtime = self.cores.get(number).is_none_or(|core| core.is_overtime);
-        let can_go_on = |it: &Resident| it.core == number && (it.events == 0 || !it.lets(it.events));
-        !is_overtime && self.resident(domain).is_some_and(can_go_on)
     }
 
     fn reply(&mut self, domain: DomainId, reply: &Reply) {

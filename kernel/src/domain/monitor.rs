@@ -28,7 +28,6 @@ pub(crate) struct Monitor {
     /// The number of the first record that was not published.
     next: u64,
     slices: u64,
-    pub(crate) faults: u64,
     pub(crate) interrupts: u64,
     pub(crate) overstays: u64,
     pub(crate) shootdowns: u64,
@@ -42,8 +41,8 @@ impl Monitor {
     pub(crate) fn new() -> Self {
         let pages = frames::take_for_kernel(PAGES as u32);
         let memory = Memory::of_kernel(pages[0], PAGES as u32).expect("a place among few memory objects");
-        let (next, slices, faults, interrupts, overstays, shootdowns) = (1, 0, 0, 0, 0, 0);
-        Self { pages, memory, next, slices, faults, interrupts, overstays, shootdowns }
+        let (next, slices, interrupts, overstays, shootdowns) = (1, 0, 0, 0, 0);
+        Self { pages, memory, next, slices, interrupts, overstays, shootdowns }
     }
 
     fn set(&self, word: usize, value: u64) {
@@ -82,7 +81,7 @@ pub(super) fn publish_counters(world: &mut World) {
     let monitor = &machine.monitor;
     let counters = [
         (Counter::Slices, monitor.slices),
-        (Counter::Faults, monitor.faults),
+        (Counter::Faults, machine.cores.iter().map(|core| core.current.faults()).sum()),
         (Counter::Interrupts, monitor.interrupts),
         (Counter::LostUpcalls, machine.lost_upcalls()),
         (Counter::Domains, machine.count() as u64),
@@ -93,7 +92,7 @@ pub(super) fn publish_counters(world: &mut World) {
     ];
     counters.iter().for_each(|(counter, value)| monitor.set(COUNTERS + *counter as usize, *value));
     for (number, core) in machine.cores.iter().enumerate() {
-        monitor.set(SWITCHES + number, core.switches);
+        monitor.set(SWITCHES + number, core.current.switches());
     }
     monitor.set(TIME, clock::now_ns());
 }

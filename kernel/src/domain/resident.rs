@@ -1,6 +1,6 @@
 //! One domain: its address space, what it holds of the machine, and where it stands.
 
-use feuerbird_abi::{Access, Fault, GATE_ADDRESS, GATE_FAULT, Status};
+use feuerbird_abi::{Access, Fault, GATE_ADDRESS, GATE_FAULT, GATE_MESSAGE, Status};
 use feuerbird_exokernel::DomainId;
 use zerocopy::IntoBytes;
 
@@ -30,19 +30,35 @@ impl Handle {
     }
 }
 
-/// What a domain does.
+/// What a domain does. The short ways write two of these: a number of 32 bits, and what it holds at [`DEADLINE`](Self::DEADLINE).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u32)]
 pub(crate) enum State {
     /// Nobody has started it yet.
-    New,
+    New = 0,
     /// It runs, or will at its next slice.
-    Ready,
+    Ready = Self::READY,
     /// It waits for an upcall, until then.
-    Waiting { deadline_ns: u64 },
+    Waiting { deadline_ns: u64 } = 2,
     /// It waits for the answer to a system call.
-    Calling,
+    Calling = 3,
     /// It waits in a transfer or for a notification, until then.
-    Transferring { deadline_ns: u64 },
+    Transferring { deadline_ns: u64 } = Self::TRANSFERRING,
+}
+
+impl State {
+    pub(crate) const READY: u32 = 1;
+    pub(crate) const TRANSFERRING: u32 = 4;
+    /// Behind the number, by the layout that `repr(u32)` promises.
+    pub(crate) const DEADLINE: usize = 8;
+}
+
+/// Where a domain's exceptions go, and on which stack. The entry is 0 where the kernel ends it instead.
+#[derive(Clone, Copy, Debug, Default)]
+#[repr(C)]
+pub(crate) struct FaultHandler {
+    pub(crate) entry: u64,
+    pub(crate) stack: u64,
 }
 
 /// What a domain has mapped: its page tables. They go with the domain, or later when a core still uses them.
@@ -66,12 +82,17 @@ pub(crate) struct Resident {
     /// As the registers, while the domain is no core's current one.
     pub(crate) float: FloatState,
     pub(crate) mapped: Mapped,
+    /// The physical address of its tables, and where parts of its gate page are in ring 0: for the short ways.
+    pub(crate) root: u64,
+    pub(crate) gate_message: usize,
+    pub(crate) gate_fault: usize,
+    /// It was told something that it has not heard.
+    pub(crate) is_told: bool,
     /// Its gate page.
     pub(crate) gate: Memory,
     /// Its validity words.
     pub(crate) words: Memory,
-    /// Where its exceptions go, and on which stack.
-    pub(crate) fault_handler: Option<(u64, u64)>,
+    pub(crate) fault_handler: FaultHandler,
     /// What has come for it and was not delivered: see [`events`](crate::domain::events).
     pub(crate) events: u64,
     /// It was told that its slice ends, and has not given up its core since.
@@ -99,6 +120,8 @@ impl Resident {
         }
         let handles = [const { None }; HANDLES];
         let (registers, float) = (Registers::USER, FloatState::FRESH);
+        let page = gate.first();
+        let (gate_message, gate_fault) = (page.address_of(GATE_MESSAGE), page.address_of(GATE_FAULT));
         Ok(Self {
             domain,
             state: State::New,
@@ -106,10 +129,14 @@ impl Resident {
             registers,
             is_put_away: true,
             float,
+            root: mapped.root(),
             mapped,
+            gate_message,
+            gate_fault,
+            is_told: false,
             gate,
             words,
-            fault_handler: None,
+            fault_handler: FaultHandler::default(),
             events: 0,
             is_warned: false,
             owes: 0,
@@ -124,9 +151,15 @@ impl Resident {
         self.is_put_away = true;
     }
 
+    /// Where its exceptions go, and on which stack.
+    pub(crate) fn fault_handler(&self) -> Option<(u64, u64)> {
+        let FaultHandler { entry, stack } = self.fault_handler;
+        (entry != 0).then_some((entry, stack))
+    }
+
     /// Lets the domain handle an exception of its own, if it wants to and is not at it already.
     pub(crate) fn upcall_fault(&self, registers: &mut Registers, address: u64) -> bool {
-        let Some((entry, stack)) = self.fault_handler else { return false };
+        let Some((entry, stack)) = self.fault_handler() else { return false };
         let page = self.gate.first();
         if page.word(GATE_FAULT / 8) != 0 {
             return false;

@@ -16,7 +16,7 @@ use crate::cpu::{apic, clock, core, entry, features, shootdown};
 use crate::domain::lock::{self, Guard};
 use crate::domain::machine::Native;
 use crate::domain::resident::{Resident, State};
-use crate::domain::{calls, devices, monitor, time_calls};
+use crate::domain::{calls, current, devices, monitor, time_calls};
 
 /// The exokernel over this machine.
 pub(crate) struct World {
@@ -27,7 +27,7 @@ pub(crate) struct World {
 
 /// Opens the world.
 pub(crate) fn start(world: World) {
-    *lock::lock() = Some(world);
+    current::publish(lock::lock().insert(world));
 }
 
 /// What a core does after it has started: runs domains, for ever.
@@ -117,7 +117,7 @@ fn in_kernel(registers: &Registers) {
 
 /// The domain in this core's registers, if it has not been ended meanwhile.
 pub(crate) fn current(world: &World) -> Option<DomainId> {
-    world.kernel.machine().cores[core::number()].current
+    world.kernel.machine().cores[core::number()].current.domain()
 }
 
 /// The slice is over: the next one's turn.
@@ -142,7 +142,7 @@ fn handle_fault(world: &mut World, registers: &mut Registers) {
     let Some(domain) = current(world) else { return };
     let Registers { vector, error, rip, .. } = *registers;
     let address = if vector == 14 { Cr2::read_raw() } else { 0 };
-    world.kernel.machine_mut().monitor.faults += 1;
+    world.kernel.machine_mut().cores[core::number()].current.count_fault();
     let resident = world.kernel.machine().resident(domain);
     if resident.is_some_and(|resident| resident.upcall_fault(registers, address)) {
         return;
@@ -190,7 +190,7 @@ fn reschedule(mut world: Guard, registers: &mut Registers) {
             let machine = world.kernel.machine_mut();
             load_space(machine.kernel_space.root());
             let core = &mut machine.cores[number];
-            core.current = None;
+            core.current.clear();
             core.is_idle = true;
             if let Some(remains) = core.remains.take() {
                 remains.end();
@@ -213,7 +213,7 @@ fn reschedule(mut world: Guard, registers: &mut Registers) {
 /// Keeps the registers of the current domain in its record.
 fn put_away(world: &mut World, number: usize, registers: &Registers) {
     let machine = world.kernel.machine_mut();
-    let Some(domain) = machine.cores[number].current else { return };
+    let Some(domain) = machine.cores[number].current.domain() else { return };
     if let Some(resident) = machine.resident_mut(domain) {
         if !resident.is_put_away {
             resident.put_away(registers);
@@ -284,7 +284,7 @@ fn take_up(world: &mut World, number: usize, domain: DomainId, registers: &mut R
     *registers = resident.registers;
     resident.is_put_away = false;
     resident.float.restore();
-    let root = resident.mapped.root();
+    let (root, place) = (resident.root, (&raw const *resident).expose_provenance());
     resident.look_at_alarm(clock::now_ns());
     if resident.lets(event::SLICE_BEGINS) {
         resident.post(event::SLICE_BEGINS);
@@ -293,14 +293,15 @@ fn take_up(world: &mut World, number: usize, domain: DomainId, registers: &mut R
     time_calls::begin(machine, number);
     let core = &mut machine.cores[number];
     core.is_idle = false;
-    let before = core.current.replace(domain);
+    let before = core.current.domain();
+    core.current.set(domain, place);
+    core::set_current(&raw const core.current);
     if before != Some(domain) {
         load_space(root);
     }
     if let Some(remains) = core.remains.take() {
         remains.end();
     }
-    machine.cores[number].switches += u64::from(before != Some(domain));
 }
 
 /// Makes the processor use other tables; it forgets what it knew of the old ones.

@@ -49,7 +49,7 @@ fn assign(world: &mut World, caller: DomainId, slot: u64, gate: u64) -> Result<b
     let machine = world.kernel.machine_mut();
     let before = machine.resident(domain).ok_or(Status::DomainGone)?.core;
     if before != core {
-        if domain != caller && machine.cores[before].current == Some(domain) {
+        if domain != caller && machine.cores[before].current.domain() == Some(domain) {
             return Err(Status::BadArgument);
         }
         machine.cores[before].slices.take_back(domain);
@@ -119,7 +119,8 @@ pub(super) fn warn(world: &mut World, registers: &Registers) -> bool {
     resident.is_warned = true;
     resident.post(event::SLICE_ENDS);
     let core = &mut machine.cores[number];
-    (core.is_overtime, core.is_forced) = (true, false);
+    core.current.set_overtime(true);
+    core.is_forced = false;
     apic::restart_timer(OVERTIME_PARTS);
     true
 }
@@ -128,10 +129,12 @@ pub(super) fn warn(world: &mut World, registers: &Registers) -> bool {
 pub(super) fn begin(machine: &mut Native, number: usize) {
     let core = &mut machine.cores[number];
     let is_forced = ::core::mem::take(&mut core.is_forced);
-    if ::core::mem::take(&mut core.is_overtime) {
+    if core.current.is_overtime() {
+        core.current.set_overtime(false);
         apic::restart_timer(1);
     }
-    if !is_forced && let Some(before) = core.current.and_then(|before| machine.resident_mut(before)) {
+    if !is_forced && let Some(before) = core.current.domain().and_then(|before| machine.resident_mut(before))
+    {
         (before.is_warned, before.overstays) = (false, 0);
     }
 }

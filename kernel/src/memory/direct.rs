@@ -40,6 +40,11 @@ impl Frame {
         core::ptr::with_exposed_provenance_mut((DIRECT_BASE + self.address() + byte % PAGE_BYTES) as usize)
     }
 
+    /// Where one of its bytes is in ring 0.
+    pub(crate) fn address_of(self, byte: usize) -> usize {
+        self.pointer(byte as u64).expose_provenance()
+    }
+
     /// One of its 512 words.
     pub(crate) fn word(self, index: usize) -> u64 {
         // SAFETY: by the invariant; the pointer stays in the frame and is aligned.

@@ -1,77 +1,14 @@
-//! Call, send, reply, receive: first what can be done at once, then all of it.
+//! Call, send, reply, receive.
 
 use feuerbird_abi::{AuditKind, MESSAGE_WORDS, Reply, Status};
 use feuerbird_capability::{Derivation, ObjectKind, Rights, Slot};
 
-use super::{Delivery, INDEX_BITS, Known, Message, NOBODY, Sent, Standing, Uses};
+use super::{INDEX_BITS, Known, Message, NOBODY, Sent, Standing, Uses};
 use crate::calls::status;
 use crate::table::Id;
 use crate::{DomainId, Kernel, Machine};
 
 impl<M: Machine> Kernel<M> {
-    /// Hands a call to who waits for it, if all that needs checking was looked up and has not ended since, and the machine
-    /// says that the receiver can be gone on with here. `None` has changed nothing: [`call`](Self::call) does the rest.
-    ///
-    /// # Cost
-    /// A few dozen instructions, whatever the size of anything.
-    #[inline(always)]
-    pub fn call_at_once(&mut self, caller: DomainId, slot: u64) -> Option<Delivery> {
-        let (to, known) = self.receiver_at_once(caller, slot)?;
-        let party = self.transfers.parties.get_mut(caller.index())?;
-        (party.standing, party.server, party.slot, party.seen) = (Standing::Awaiting, to, slot, known.seen);
-        let token = party.next_token();
-        self.take_receiver(to, known.object);
-        Some(Delivery { to, badge: known.badge, token })
-    }
-
-    /// As [`call_at_once`](Self::call_at_once), for a message that wants no reply.
-    #[inline(always)]
-    pub fn send_at_once(&mut self, sender: DomainId, slot: u64) -> Option<Delivery> {
-        let (to, known) = self.receiver_at_once(sender, slot)?;
-        self.take_receiver(to, known.object);
-        Some(Delivery { to, badge: known.badge, token: 0 })
-    }
-
-    /// Replies, and waits for the next message where none is there: as [`call_at_once`](Self::call_at_once).
-    #[inline(always)]
-    pub fn reply_and_receive_at_once(&mut self, server: DomainId, token: u64, slot: u64) -> Option<DomainId> {
-        let ended = self.capabilities.ended();
-        let known = self.transfers.parties.get(server.index())?.known(slot, ended, Uses::RECEIVE)?;
-        let object = known.object;
-        let point = self.transfers.points.get(object as u32 as usize)?;
-        if point.receiver != NOBODY || point.first != NOBODY || self.machine.has_upcalls(server) {
-            return None;
-        }
-        let party = self.transfers.parties.get_mut(token as usize % (1 << INDEX_BITS))?;
-        let is_waiting = party.standing == Standing::Awaiting
-            && party.token == token
-            && party.server == server
-            && party.seen == ended;
-        let caller = party.domain.filter(|_| is_waiting)?;
-        if !self.machine.is_here(caller) {
-            return None;
-        }
-        party.standing = Standing::Apart;
-        let party = self.transfers.parties.get_mut(server.index())?;
-        (party.standing, party.slot, party.seen, party.object) = (Standing::Receiving, slot, ended, object);
-        let point = self.transfers.points.get_mut(object as u32 as usize)?;
-        point.receiver = server.index() as u32;
-        point.server = Some(server);
-        Some(caller)
-    }
-
-    /// Who waits for a message sent by this capability.
-    #[inline(always)]
-    fn receiver_at_once(&self, sender: DomainId, slot: u64) -> Option<(DomainId, Known)> {
-        let ended = self.capabilities.ended();
-        let known = self.transfers.parties.get(sender.index())?.known(slot, ended, Uses::SEND)?;
-        let point = self.transfers.points.get(known.object as u32 as usize)?;
-        let receiver = self.transfers.parties.get(point.receiver as usize)?;
-        let to = receiver.domain.filter(|_| receiver.seen == ended)?;
-        self.machine.is_here(to).then_some((to, *known))
-    }
-
-    #[inline(always)]
     fn take_receiver(&mut self, to: DomainId, object: u64) {
         if let Some(party) = self.transfers.parties.get_mut(to.index()) {
             party.standing = Standing::Apart;
@@ -114,14 +51,14 @@ impl<M: Machine> Kernel<M> {
         let known = self.look_up(sender, slot, Uses::SEND)?;
         self.check_receiver(known.object);
         let point = self.transfers.points[known.object as u32 as usize];
-        let is_deserted = point.server.is_some_and(|server| !self.is_alive(server));
+        let is_deserted = point.server.domain().is_some_and(|server| !self.is_alive(server));
         if is_deserted && point.receiver == NOBODY {
             return Err(Status::DomainGone);
         }
         let party = self.transfers.party_mut(sender).ok_or(Status::DomainGone)?;
         (party.slot, party.seen, party.object) = (slot, known.seen, known.object);
         (party.badge, party.sent, party.is_call) = (known.badge, sent, is_call);
-        let receiver = self.transfers.parties.get(point.receiver as usize).and_then(|it| it.domain);
+        let receiver = self.transfers.parties.get(point.receiver as usize).and_then(|it| it.domain());
         match receiver {
             Some(to) => self.hand_over(sender, to).map(|()| Some(to)),
             None => {
@@ -148,7 +85,7 @@ impl<M: Machine> Kernel<M> {
         if self.machine.has_upcalls(server) {
             return Err(Status::Interrupted);
         }
-        self.transfers.points[index].server = Some(server);
+        self.transfers.points[index].server = server.into();
         if self.take_queued(index, server) {
             return Ok(());
         }
@@ -164,7 +101,7 @@ impl<M: Machine> Kernel<M> {
         while let Some(index) = self.transfers.take_first(point) {
             let party = &mut self.transfers.parties[index as usize];
             party.standing = Standing::Apart;
-            let (Some(sender), is_call) = (party.domain, party.is_call) else { continue };
+            let (Some(sender), is_call) = (party.domain(), party.is_call) else { continue };
             let handed = match self.is_good(sender) {
                 true => self.hand_over(sender, server),
                 false => Err(Status::NoCapability),
@@ -192,9 +129,9 @@ impl<M: Machine> Kernel<M> {
         }
         let index = token as usize % (1 << INDEX_BITS);
         let party = self.transfers.parties.get(index).filter(|party| {
-            party.standing == Standing::Awaiting && party.token == token && party.server == server
+            party.standing == Standing::Awaiting && party.token == token && party.server == server.into()
         });
-        let caller = party.and_then(|party| party.domain).ok_or(Status::NoCaller)?;
+        let caller = party.and_then(|party| party.domain()).ok_or(Status::NoCaller)?;
         if !self.is_good(caller) {
             self.give_up(caller, Status::NoCapability);
             return Err(Status::NoCaller);
@@ -237,7 +174,7 @@ impl<M: Machine> Kernel<M> {
         let party = self.transfers.party_mut(from).ok_or(Status::DomainGone)?;
         let mut token = 0;
         if is_call {
-            (party.standing, party.server) = (Standing::Awaiting, to);
+            (party.standing, party.server) = (Standing::Awaiting, to.into());
             token = party.next_token();
         }
         self.take_receiver(to, object);
@@ -278,7 +215,7 @@ impl<M: Machine> Kernel<M> {
             _ => (Uses::NOTIFY, Uses::WATCH),
         };
         let uses = Uses(both(Rights::SEND, to).0 | both(Rights::RECEIVE, from).0);
-        let known = Known { slot, seen, uses, object: found.object.id, badge: found.badge.0 };
+        let known = Known { slot, seen, object: found.object.id, badge: found.badge.0, uses };
         let party = self.transfers.party_mut(domain).ok_or(Status::DomainGone)?;
         party.known[slot as usize % super::KNOWN] = known;
         Ok(known)
@@ -301,7 +238,7 @@ impl<M: Machine> Kernel<M> {
     /// Who waits at an endpoint with a capability that has ended does not wait there any more.
     fn check_receiver(&mut self, object: u64) {
         let receiver = self.transfers.points[Id(object).index() as usize].receiver;
-        let domain = self.transfers.parties.get(receiver as usize).and_then(|it| it.domain);
+        let domain = self.transfers.parties.get(receiver as usize).and_then(|it| it.domain());
         if let Some(domain) = domain
             && !self.is_good(domain)
         {

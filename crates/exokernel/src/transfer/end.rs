@@ -59,11 +59,11 @@ impl<M: Machine> Kernel<M> {
         *party = Party { token: party.token, ..Party::NOBODY };
         for index in 0..self.transfers.parties.len() {
             let party = &self.transfers.parties[index];
-            let Some(other) = party.domain else { continue };
+            let Some(other) = party.domain() else { continue };
             let is_left = match party.standing {
-                Standing::Awaiting => party.server == domain,
+                Standing::Awaiting => party.server == domain.into(),
                 Standing::Queued => {
-                    self.transfers.points[Id(party.object).index() as usize].server == Some(domain)
+                    self.transfers.points[Id(party.object).index() as usize].server == domain.into()
                 }
                 _ => false,
             };
@@ -72,6 +72,7 @@ impl<M: Machine> Kernel<M> {
             }
         }
     }
+
     /// Whether who waits is found where it waits, and nobody else.
     pub(crate) fn verify_transfers(&self) -> Result<(), Damage> {
         let all = &self.transfers;
@@ -88,13 +89,13 @@ impl<M: Machine> Kernel<M> {
                 Standing::Apart => true,
                 Standing::Receiving => all.points[point as usize].receiver == index,
                 Standing::Queued => queue(point).any(|queued| queued == index),
-                Standing::Awaiting => self.is_alive(party.server),
-                Standing::Watching => self.is_watched_by(Id(party.object), party.domain),
+                Standing::Awaiting => party.server.domain().is_some_and(|server| self.is_alive(server)),
+                Standing::Watching => self.is_watched_by(Id(party.object), party.domain()),
             }
         };
         let mut parties = (0..).zip(&all.parties);
         if !parties.all(|(index, party)| {
-            party.domain.is_none() && party.standing == Standing::Apart || is_right(index, party)
+            party.domain().is_none() && party.standing == Standing::Apart || is_right(index, party)
         }) {
             return Err(Damage::Transfer);
         }

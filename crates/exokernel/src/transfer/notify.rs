@@ -3,7 +3,7 @@
 use feuerbird_abi::Status;
 use feuerbird_capability::{Object, ObjectKind, Rights};
 
-use super::{Standing, Uses};
+use super::{Standing, Uses, Whose};
 use crate::kernel::whole;
 use crate::table::Id;
 use crate::{DomainId, Kernel, Machine};
@@ -15,10 +15,6 @@ pub(crate) struct Notification {
     pub(crate) owner: DomainId,
     /// Capabilities that name it.
     pub(crate) references: u32,
-    /// What nobody has taken: none where somebody waits.
-    bits: u64,
-    /// Who waits for it.
-    watcher: Option<DomainId>,
 }
 
 /// What a signal did.
@@ -41,8 +37,9 @@ impl<M: Machine> Kernel<M> {
         if domain.charges.notifications >= self.limits.endpoints_per_domain {
             return Err(Status::QuotaExceeded);
         }
-        let made = Notification { owner: caller, references: 1, bits: 0, watcher: None };
+        let made = Notification { owner: caller, references: 1 };
         let id = self.notifications.insert(made).ok_or(Status::ObjectsFull)?;
+        self.transfers.hang(id.index());
         let object = Object { kind: ObjectKind::Notification, id: id.0 };
         let slot = self.mint(caller, whole(object, Rights::all(), trust));
         let slot = slot.inspect_err(|_| {
@@ -53,38 +50,6 @@ impl<M: Machine> Kernel<M> {
         Ok(slot.to_bits())
     }
 
-    /// Adds bits to a notification that nobody waits for, if the capability was looked up and nothing has ended since. `None` has
-    /// changed nothing: [`notify`](Self::notify) does the rest.
-    #[inline(always)]
-    pub fn add_bits_at_once(&mut self, caller: DomainId, slot: u64, bits: u64) -> Option<()> {
-        let ended = self.capabilities.ended();
-        let known = self.transfers.parties.get(caller.index())?.known(slot, ended, Uses::NOTIFY)?;
-        let found = self.notifications.get_mut(Id(known.object))?;
-        if found.watcher.is_some() {
-            return None;
-        }
-        found.bits |= masked(bits, known.badge);
-        Some(())
-    }
-
-    /// Adds bits to a notification, and takes them for who waits, if the machine says that it can be gone on with here: as
-    /// [`add_bits_at_once`](Self::add_bits_at_once).
-    #[inline(always)]
-    pub fn wake_at_once(&mut self, caller: DomainId, slot: u64, bits: u64) -> Option<(DomainId, u64)> {
-        let ended = self.capabilities.ended();
-        let known = self.transfers.parties.get(caller.index())?.known(slot, ended, Uses::NOTIFY)?;
-        let found = self.notifications.get_mut(Id(known.object))?;
-        let watcher = found.watcher?;
-        let bits = masked(bits, known.badge);
-        let party = self.transfers.parties.get_mut(watcher.index())?;
-        if party.seen != ended || !self.machine.is_here(watcher) {
-            return None;
-        }
-        party.standing = Standing::Apart;
-        found.watcher = None;
-        Some((watcher, bits))
-    }
-
     /// Adds bits to a notification and wakes who waits for it. A badge, where there is one, is all the bits that its holder can
     /// signal.
     ///
@@ -92,16 +57,16 @@ impl<M: Machine> Kernel<M> {
     /// What a look-up refuses.
     pub fn notify(&mut self, caller: DomainId, slot: u64, bits: u64) -> Result<Signalled, Status> {
         let known = self.look_up(caller, slot, Uses::NOTIFY)?;
-        let watcher = self.notifications.get(Id(known.object)).and_then(|it| it.watcher);
-        if let Some(watcher) = watcher
+        let id = Id(known.object);
+        if let Some(watcher) = self.watcher(id)
             && !self.is_good(watcher)
         {
             self.give_up(watcher, Status::NoCapability);
         }
         let bits = masked(bits, known.badge);
-        let found = self.notifications.get_mut(Id(known.object)).ok_or(Status::NoCapability)?;
-        let Some(watcher) = found.watcher.take() else {
-            found.bits |= bits;
+        let bell = self.transfers.bells.get_mut(id.index() as usize).ok_or(Status::NoCapability)?;
+        let Some(watcher) = core::mem::replace(&mut bell.watcher, Whose::NOBODY).domain() else {
+            bell.bits |= bits;
             return Ok(Signalled::Kept);
         };
         if let Some(party) = self.transfers.party_mut(watcher) {
@@ -121,8 +86,7 @@ impl<M: Machine> Kernel<M> {
         }
         let known = self.look_up(caller, slot, Uses::WATCH)?;
         let id = Id(known.object);
-        let watcher = self.notifications.get(id).and_then(|it| it.watcher);
-        if let Some(watcher) = watcher {
+        if let Some(watcher) = self.watcher(id) {
             if self.is_good(watcher) {
                 return Err(Status::Busy);
             }
@@ -134,8 +98,8 @@ impl<M: Machine> Kernel<M> {
         let party = self.transfers.party_mut(caller).ok_or(Status::DomainGone)?;
         (party.standing, party.slot) = (Standing::Watching, slot);
         (party.seen, party.object) = (known.seen, known.object);
-        if let Some(found) = self.notifications.get_mut(id) {
-            found.watcher = Some(caller);
+        if let Some(bell) = self.transfers.bells.get_mut(id.index() as usize) {
+            bell.watcher = caller.into();
         }
         Ok(None)
     }
@@ -146,19 +110,24 @@ impl<M: Machine> Kernel<M> {
     /// What a look-up refuses.
     pub fn poll(&mut self, caller: DomainId, slot: u64) -> Result<Option<u64>, Status> {
         let known = self.look_up(caller, slot, Uses::WATCH)?;
-        let found = self.notifications.get_mut(Id(known.object)).ok_or(Status::NoCapability)?;
-        let bits = core::mem::take(&mut found.bits);
+        let index = Id(known.object).index() as usize;
+        let bell = self.transfers.bells.get_mut(index).ok_or(Status::NoCapability)?;
+        let bits = core::mem::take(&mut bell.bits);
         Ok((bits != 0).then_some(bits))
     }
 
     pub(super) fn forget_watcher(&mut self, id: Id) {
-        if let Some(found) = self.notifications.get_mut(id) {
-            found.watcher = None;
+        if let Some(bell) = self.transfers.bells.get_mut(id.index() as usize) {
+            bell.watcher = Whose::NOBODY;
         }
     }
 
     pub(super) fn is_watched_by(&self, id: Id, domain: Option<DomainId>) -> bool {
-        domain.is_some() && self.notifications.get(id).is_some_and(|it| it.watcher == domain)
+        domain.is_some() && self.notifications.get(id).is_some() && self.watcher(id) == domain
+    }
+
+    fn watcher(&self, id: Id) -> Option<DomainId> {
+        self.transfers.bells.get(id.index() as usize)?.watcher.domain()
     }
 
     /// Forgets a notification that nothing names any more.
@@ -177,7 +146,6 @@ impl<M: Machine> Kernel<M> {
 }
 
 /// The bits that a holder with this badge can signal.
-#[inline(always)]
 fn masked(bits: u64, badge: u64) -> u64 {
     if badge == 0 { bits } else { bits & badge }
 }

@@ -16,6 +16,9 @@ use crate::tools;
 pub(crate) const KERNEL: &str = "feuerbird-kernel";
 const PROGRAMS: &str = "feuerbird-kernel-programs";
 
+/// How they are built; see `Cargo.toml`.
+const PROFILE: &str = "kernel";
+
 /// What QEMU exits with where the kernel writes 0x10, 0x11, 0x12 to its exit device; see `kernel/src/console.rs`.
 const SUCCESS: i32 = 0x10 << 1 | 1;
 const FAILURE: i32 = 0x11 << 1 | 1;
@@ -158,7 +161,7 @@ pub(crate) fn job(context: &Context) -> Result<jobs::Outcome, Failure> {
     let folder = build(context)?;
     let mut clippy = context.cargo();
     clippy.args(["clippy", "--package", KERNEL, "--package", PROGRAMS, "--target", jobs::BARE_TARGET]);
-    run::run(clippy.args(["--release", "--", "--deny", "warnings"]))?;
+    run::run(clippy.args(["--profile", PROFILE, "--", "--deny", "warnings"]))?;
     for (smp, numa, cpu) in [(4, 2, "max"), (1, 1, "qemu64")] {
         judge(boot(context, &job_args(smp, numa, cpu), TEST, &folder)?, Some(JOB_LIMIT))?;
     }
@@ -207,9 +210,9 @@ fn job_args(smp: u32, numa: u32, cpu: &str) -> Args {
 /// Builds kernel and programs; returns the folder that has them.
 pub(crate) fn build(context: &Context) -> Result<std::path::PathBuf, Failure> {
     jobs::ensure_bare_target(context).map_err(Failure::ToolMissing)?;
-    let target = ["--target", jobs::BARE_TARGET, "--release"];
+    let target = ["--target", jobs::BARE_TARGET, "--profile", PROFILE];
     run::run(context.cargo().args(["build", "--package", KERNEL, "--package", PROGRAMS]).args(target))?;
-    Ok(Workspace::load(context)?.target_directory.join(jobs::BARE_TARGET).join("release"))
+    Ok(Workspace::load(context)?.target_directory.join(jobs::BARE_TARGET).join(PROFILE))
 }
 
 /// Types on the serial line, and looks what the shell says.

@@ -132,6 +132,17 @@ impl<N: AsRef<[Node]> + AsMut<[Node]>, S: AsRef<[Space]> + AsMut<[Space]>> Capab
         Ok(node.capability)
     }
 
+    /// What a slot holds that was given out a moment ago: no walk towards the root, and nobody's space. `None` where it holds
+    /// nothing any more.
+    ///
+    /// # Cost
+    /// Constant.
+    #[inline]
+    pub fn given(&self, slot: Slot) -> Option<&Capability> {
+        let node = self.nodes.as_ref().get(slot.index as usize)?;
+        (node.generation == slot.generation && node.state == State::Held).then_some(&node.capability)
+    }
+
     /// Looks up like [`lookup`](Self::lookup), with something to keep: see [`Ticket`].
     ///
     /// # Errors

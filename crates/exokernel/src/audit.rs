@@ -44,16 +44,17 @@ impl AuditRing {
     }
 
     /// Writes an event down as the next record.
-    pub(crate) fn append(&mut self, time_ns: u64, event: &Event) {
+    pub(crate) fn append(&mut self, time_ns: u64, event: &Event) -> &AuditRecord {
         let sequence = self.next;
+        self.next += 1;
         let record = event.record(sequence, time_ns);
+        let place = self.place(sequence);
         if self.records.len() < self.capacity {
             self.records.push(record);
         } else {
-            let place = self.place(sequence);
             self.records[place] = record;
         }
-        self.next += 1;
+        &self.records[place]
     }
 
     fn place(&self, sequence: u64) -> usize {

@@ -15,7 +15,7 @@ use crate::revocation::Revocation;
 use crate::table::{Id, List, Table};
 use crate::transfer::{Notification, Transfers};
 use crate::words::Words;
-use crate::{Limits, Machine, Outcome};
+use crate::{Limits, Machine, Outcome, Plain};
 
 /// All state of one kernel, over one machine.
 ///
@@ -153,6 +153,15 @@ impl<M: Machine> Kernel<M> {
         self.serve(caller, request, payload, handle)
     }
 
+    /// Carries out a call that came as six words in registers, if it is one that never brings or takes more: as
+    /// [`dispatch`](Self::dispatch) does, without room for a payload. `None` has changed nothing: it is for `dispatch`.
+    ///
+    /// # Cost
+    /// Bounded by the limits, whatever the request.
+    pub fn dispatch_plain(&mut self, caller: DomainId, number: u32, arguments: [u64; 6]) -> Option<Plain> {
+        self.serve_plain(caller, number, arguments)
+    }
+
     /// Refuses a request without looking at it, because the home could not bring all of it here: it has no descriptors
     /// left, say. The refusal is in the audit log, as any other.
     pub fn refuse(&mut self, caller: DomainId, request: &Request, status: Status) -> Outcome<M::Handle> {
@@ -197,7 +206,8 @@ impl<M: Machine> Kernel<M> {
     }
 
     pub(crate) fn log(&mut self, event: Event) {
-        self.audit.append(self.machine.now_ns(), &event);
+        let record = self.audit.append(self.machine.now_ns(), &event);
+        self.machine.record(record);
     }
 
     /// Writes down a capability that was minted for its holder.

@@ -90,6 +90,6 @@ pub use domain::DomainId;
 pub use kernel::Kernel;
 pub use limits::Limits;
 pub use machine::Machine;
-pub use outcome::{Answer, Outcome, Payload};
+pub use outcome::{Answer, Outcome, Payload, Plain};
 pub use transfer::{Message, Sent, Signalled, records};
 pub use verify::Damage;

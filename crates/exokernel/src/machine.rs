@@ -1,6 +1,6 @@
 //! What the kernel needs from the machine below it.
 
-use feuerbird_abi::{Reply, Status, Upcall};
+use feuerbird_abi::{AuditRecord, Reply, Status, Upcall};
 
 use crate::{DomainId, Message};
 
@@ -66,6 +66,11 @@ pub trait Machine {
     /// Only for homes that use the kernel's [`call`](crate::Kernel::call) and its like; others need not do anything.
     fn deliver(&mut self, from: DomainId, to: DomainId, message: &Message) {
         let _ = (from, to, message);
+    }
+
+    /// A record has come into the audit log, for homes that publish it as it comes.
+    fn record(&mut self, record: &AuditRecord) {
+        let _ = record;
     }
 
     /// Whether a domain has been told something that it has not heard: then it does not wait for messages.

@@ -2,7 +2,7 @@
 
 use core::ops::Deref;
 
-use feuerbird_abi::{PAYLOAD_BYTES, Reply};
+use feuerbird_abi::{PAYLOAD_BYTES, Reply, Status};
 
 /// What a system call comes to.
 #[derive(Clone, Debug)]
@@ -13,6 +13,17 @@ use feuerbird_abi::{PAYLOAD_BYTES, Reply};
 pub enum Outcome<H> {
     /// The answer, to be handed to the caller now.
     Reply(Answer<H>),
+    /// The answer comes later, by [`Machine::reply`](crate::Machine::reply).
+    Pending,
+}
+
+/// What a call comes to that neither brings nor takes anything beside its six words.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Plain {
+    /// It is carried out, and says this.
+    Done([u64; 6]),
+    /// It is refused.
+    Refused(Status),
     /// The answer comes later, by [`Machine::reply`](crate::Machine::reply).
     Pending,
 }

@@ -105,8 +105,10 @@ impl<M: Machine> Kernel<M> {
 
     /// Makes a new revocation wait for those it concerns.
     fn absorb_others(&mut self, new: Id, revoker: &Ticket) {
-        for index in 0..self.revocations.capacity() {
-            let Some(other) = self.revocations.id_at(index) else { continue };
+        let mut index = 0;
+        for _ in 0..self.revocations.used() {
+            let Some(other) = self.revocations.next_from(index) else { break };
+            index = other.index() + 1;
             let Some(found) = self.revocations.get(other) else { continue };
             if found.revoker == *revoker || !self.capabilities.is_live(&found.revoker) {
                 self.absorb(other, new);

@@ -82,33 +82,36 @@ impl<T> Table<T> {
         entry.value.as_mut().filter(|_| entry.generation == id.generation())
     }
 
-    pub(crate) fn capacity(&self) -> u32 {
-        self.entries.len() as u32
+    /// How many entries are in use.
+    pub(crate) fn used(&self) -> usize {
+        self.used
     }
 
-    /// The number of the entry at this index, if it is in use.
-    pub(crate) fn id_at(&self, index: u32) -> Option<Id> {
-        let entry = self.entries.get(index as usize)?;
-        entry.value.as_ref().map(|_| Id::new(index, entry.generation))
+    /// The first entry in use from this index on.
+    pub(crate) fn next_from(&self, index: u32) -> Option<Id> {
+        let entries = self.entries.get(index as usize..)?;
+        let (after, entry) = entries.iter().enumerate().find(|(_, entry)| entry.value.is_some())?;
+        Some(Id::new(index + after as u32, entry.generation))
     }
 
-    /// All entries in use. Linear in the capacity.
+    /// All entries in use. Linear in the capacity at worst; it looks no further than the last of them, and low indices are used
+    /// again first.
     pub(crate) fn iter(&self) -> impl Iterator<Item = (Id, &T)> {
         let id = |index: usize, entry: &Entry<T>| Id::new(index as u32, entry.generation);
-        let entries = if self.used == 0 { &[] } else { self.entries.as_slice() };
-        entries
+        self.entries
             .iter()
             .enumerate()
             .filter_map(move |(index, entry)| entry.value.as_ref().map(|value| (id(index, entry), value)))
+            .take(self.used)
     }
 
     /// As [`iter`](Self::iter), to change them.
     pub(crate) fn iter_mut(&mut self) -> impl Iterator<Item = (Id, &mut T)> {
-        let entries = if self.used == 0 { &mut [] } else { self.entries.as_mut_slice() };
-        entries.iter_mut().enumerate().filter_map(|(index, entry)| {
+        let entries = self.entries.iter_mut().enumerate().filter_map(|(index, entry)| {
             let id = Id::new(index as u32, entry.generation);
             entry.value.as_mut().map(|value| (id, value))
-        })
+        });
+        entries.take(self.used)
     }
 }
 

@@ -31,10 +31,8 @@ use crate::domain::resident::{FaultHandler, Resident, State};
 global_asm!(
     r#"
     .macro LOCK taken
-        mov al, 1
-        xchg al, [rip + world_lock]
-        test al, al
-        jnz \taken
+        lock bts dword ptr [rip + world_lock], 0
+        jc \taken
         mov r10, gs:[24]
         cmp byte ptr [r10 + {is_barred}], 0
         jne \taken\()_unlock
@@ -94,7 +92,7 @@ global_asm!(
         mov rbp, [r11 + {rbp}]
         mov rsp, [r11 + {rsp}]
         mov r11, [r11 + {rflags}]
-        mov byte ptr [rip + world_lock], 0
+        mov dword ptr [rip + world_lock], 0
         xor eax, eax
         xor r8d, r8d
         xor r9d, r9d
@@ -129,7 +127,7 @@ global_asm!(
         mov rbx, [r9 + {rbx}]
         mov rbp, [r9 + {rbp}]
     \label\()_unlock:
-        mov byte ptr [rip + world_lock], 0
+        mov dword ptr [rip + world_lock], 0
     \label:
         xor r8d, r8d
         xor r9d, r9d
@@ -298,7 +296,7 @@ short_notify:
     cmovz r10, rsi
     and r10, rsi
     or [r9 + {bell_bits}], r10
-    mov byte ptr [rip + world_lock], 0
+    mov dword ptr [rip + world_lock], 0
     xor eax, eax
     xor edi, edi
     xor esi, esi
@@ -385,7 +383,7 @@ short_fault:
     mov qword ptr [rsp + 56], {user_flags}
     mov r10, [rbx + {handler_stack}]
     mov [rsp + 64], r10
-    mov byte ptr [rip + world_lock], 0
+    mov dword ptr [rip + world_lock], 0
     pop rax
     pop rbx
     pop r10
@@ -393,7 +391,7 @@ short_fault:
     swapgs
     iretq
 fault_long_unlock:
-    mov byte ptr [rip + world_lock], 0
+    mov dword ptr [rip + world_lock], 0
 fault_long:
     pop rax
     pop rbx

@@ -6,7 +6,7 @@
 
 use feuerbird_abi::{Call, Class, MachineCall, PAYLOAD_BYTES, Request, Status};
 use feuerbird_capability::{Object, ObjectKind, Range};
-use feuerbird_exokernel::{Answer, DomainId, Machine, Outcome};
+use feuerbird_exokernel::{Answer, DomainId, Machine, Outcome, Plain};
 
 use crate::console::{self, Exit, exit};
 use crate::cpu::state::Registers;
@@ -53,6 +53,15 @@ pub(crate) fn carry_out(world: &mut World, caller: DomainId, registers: &mut Reg
 }
 
 fn exokernel_call(world: &mut World, caller: DomainId, registers: &mut Registers) {
+    if registers.r12 | registers.r13 == 0
+        && let Some(plain) = world.kernel.dispatch_plain(caller, registers.rax as u32, registers.arguments())
+    {
+        return match plain {
+            Plain::Done(values) => registers.answer(Status::Ok as u32, values, 0, 0),
+            Plain::Refused(status) => registers.answer(status as u32, [0; 6], 0, 0),
+            Plain::Pending => wait_for_answer(world, caller, registers),
+        };
+    }
     let request = Request {
         class: Class::Request as u32,
         number: registers.rax as u32,
@@ -70,10 +79,14 @@ fn exokernel_call(world: &mut World, caller: DomainId, registers: &mut Registers
     let Some(resident) = world.kernel.machine_mut().resident_mut(caller) else { return };
     match outcome {
         Outcome::Reply(answer) => hand_over(resident, answer, registers),
-        Outcome::Pending => {
-            resident.put_away(registers);
-            resident.state = State::Calling;
-        }
+        Outcome::Pending => wait_for_answer(world, caller, registers),
+    }
+}
+
+fn wait_for_answer(world: &mut World, caller: DomainId, registers: &Registers) {
+    if let Some(resident) = world.kernel.machine_mut().resident_mut(caller) {
+        resident.put_away(registers);
+        resident.state = State::Calling;
     }
 }
 

@@ -12,14 +12,14 @@
 
 use ::core::cell::UnsafeCell;
 use ::core::ops::{Deref, DerefMut};
-use ::core::sync::atomic::{AtomicU8, Ordering};
+use ::core::sync::atomic::{AtomicU32, Ordering};
 
 use crate::cpu::shootdown;
 use crate::domain::run::World;
 
 /// 1 while somebody has the world.
 #[unsafe(no_mangle)]
-static world_lock: AtomicU8 = AtomicU8::new(0);
+static world_lock: AtomicU32 = AtomicU32::new(0);
 
 struct Place(UnsafeCell<Option<World>>);
 

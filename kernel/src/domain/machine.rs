@@ -2,7 +2,7 @@
 
 use alloc::vec::Vec;
 
-use feuerbird_abi::{GATE_UPCALL, Reply, Status, Upcall, event};
+use feuerbird_abi::{AuditRecord, GATE_UPCALL, Reply, Status, Upcall, event};
 use feuerbird_exokernel::{DomainId, Limits, Machine, Message};
 use zerocopy::IntoBytes;
 
@@ -261,6 +261,10 @@ impl Machine for Native {
 
     fn deliver(&mut self, from: DomainId, to: DomainId, message: &Message) {
         self.hand_over(from, to, message);
+    }
+
+    fn record(&mut self, record: &AuditRecord) {
+        self.monitor.publish(record);
     }
 
     fn has_upcalls(&self, domain: DomainId) -> bool {

@@ -16,17 +16,15 @@ use crate::memory::direct::Frame;
 use crate::memory::object::Memory;
 use crate::memory::{frames, object};
 
-/// How many records are published at once: every entry to the kernel does some.
-const RECORDS: usize = 32;
-
 const WORDS: usize = RECORD_BYTES / 8;
+
+/// A record is in one page.
+const _: () = assert!(RING.is_multiple_of(512) && 512 % WORDS == 0);
 
 /// The pages, and what was written there.
 pub(crate) struct Monitor {
     pages: Vec<Frame>,
     memory: Memory,
-    /// The number of the first record that was not published.
-    next: u64,
     slices: u64,
     pub(crate) interrupts: u64,
     pub(crate) overstays: u64,
@@ -41,8 +39,8 @@ impl Monitor {
     pub(crate) fn new() -> Self {
         let pages = frames::take_for_kernel(PAGES as u32);
         let memory = Memory::of_kernel(pages[0], PAGES as u32).expect("a place among few memory objects");
-        let (next, slices, interrupts, overstays, shootdowns) = (1, 0, 0, 0, 0);
-        Self { pages, memory, next, slices, interrupts, overstays, shootdowns }
+        let (slices, interrupts, overstays, shootdowns) = (0, 0, 0, 0);
+        Self { pages, memory, slices, interrupts, overstays, shootdowns }
     }
 
     fn set(&self, word: usize, value: u64) {
@@ -51,27 +49,16 @@ impl Monitor {
         }
     }
 
-    fn publish(&mut self, record: &AuditRecord) {
+    /// Publishes what has come into the log. The number is written last, so that who reads meanwhile sees that it is not whole.
+    pub(crate) fn publish(&mut self, record: &AuditRecord) {
         let words: [u64; WORDS] = transmute!(*record);
         let place = RING + (words[0] - 1) as usize % CAPACITY as usize * WORDS;
-        self.set(place, 0);
-        (1..WORDS).for_each(|word| self.set(place + word, words[word]));
-        self.set(place, words[0]);
-        self.next = words[0] + 1;
+        let Some(page) = self.pages.get(place / 512) else { return };
+        page.set_word(place % 512, 0);
+        (1..WORDS).for_each(|word| page.set_word(place % 512 + word, words[word]));
+        page.set_word(place % 512, words[0]);
+        self.set(NEXT, words[0] + 1);
     }
-}
-
-/// Publishes what has come into the log.
-pub(super) fn publish_records(world: &mut World) {
-    let next = world.kernel.machine().monitor.next;
-    if next == world.kernel.audit().next_sequence() {
-        return;
-    }
-    let mut records = [None; RECORDS];
-    records.iter_mut().zip(world.kernel.audit().since(next)).for_each(|(place, it)| *place = Some(*it));
-    let monitor = &mut world.kernel.machine_mut().monitor;
-    records.iter().flatten().for_each(|record| monitor.publish(record));
-    monitor.set(NEXT, monitor.next);
 }
 
 /// Publishes the counters. A slice is over.

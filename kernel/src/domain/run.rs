@@ -134,7 +134,6 @@ fn work(world: &mut World) {
             world.kernel.tick(now);
         }
     }
-    monitor::publish_records(world);
 }
 
 /// A domain that did what it must not handles that itself, or is ended.

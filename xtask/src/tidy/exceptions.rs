@@ -49,7 +49,7 @@ pub(super) const UNSAFE: &[Exception] = &[
     ),
     listed("kernel/src/console.rs", "ports of the serial line and of the exit device"),
     listed("kernel/src/cpu/", "the processor: entry paths, tables, control registers, the APIC, other cores"),
-    listed("kernel/src/domain/fast.rs", "is called by the entry paths by name"),
+    listed("kernel/src/domain/current.rs", "is called by the entry paths by name"),
     listed("kernel/src/domain/lock.rs", "the one lock, which the entry paths give back"),
     listed("kernel/src/domain/run.rs", "leaves to ring 3, and loads page tables"),
     listed("kernel/src/memory/direct.rs", "all physical memory, read and written as frames"),

@@ -103,7 +103,7 @@ impl<M: Machine> Kernel<M> {
         target: DomainId,
         slot: Slot,
     ) -> Result<Capability, Status> {
-        let capability = self.capability(target, slot)?;
+        let capability = *self.capabilities.given(slot).ok_or(Status::NoCapability)?;
         self.refer(capability.object);
         self.log(Event::new(kind, Some(subject), target).about(slot, &capability));
         Ok(capability)

@@ -10,7 +10,7 @@ use feuerbird_capability::{Badge, Capability, Derivation, Error, ObjectKind, Ran
 
 use crate::audit::Event;
 use crate::table::Id;
-use crate::{Answer, DomainId, Kernel, Machine, Outcome, Payload};
+use crate::{Answer, DomainId, Kernel, Machine, Outcome, Payload, Plain};
 
 /// A request on its way through the kernel.
 pub(crate) struct Asked<'a, H> {
@@ -30,6 +30,41 @@ pub(crate) struct Beside<H> {
 }
 
 impl<M: Machine> Kernel<M> {
+    pub(crate) fn serve_plain(
+        &mut self,
+        caller: DomainId,
+        number: u32,
+        arguments: [u64; 6],
+    ) -> Option<Plain> {
+        let call = Call::from_number(number)?;
+        let asked = Asked { caller, arguments, payload: &[], handle: None };
+        let result = match call {
+            Call::Inspect => self.inspect(&asked),
+            Call::Derive => self.derive(&asked),
+            Call::Copy => self.copy(&asked),
+            Call::Move => self.move_slot(&asked),
+            Call::Delete => self.delete(&asked),
+            Call::Revoke => match self.begin_revocation(&asked, 0) {
+                Ok(revocation) => {
+                    self.work(self.machine.now_ns());
+                    return Some(self.take_if_complete(revocation).map_or(Plain::Pending, Plain::Done));
+                }
+                Err(status) => Err(status),
+            },
+            _ => return None,
+        };
+        if !self.is_quiet() {
+            self.work(self.machine.now_ns());
+        }
+        Some(match result {
+            Ok(values) => Plain::Done(values),
+            Err(status) => {
+                self.log_refusal(caller, number, arguments[0], status);
+                Plain::Refused(status)
+            }
+        })
+    }
+
     pub(crate) fn serve(
         &mut self,
         caller: DomainId,
@@ -109,15 +144,15 @@ impl<M: Machine> Kernel<M> {
                 Answer { reply: Reply::new(Status::Ok, request.sequence, &values), payload, handle }
             }
             Err(status) => {
-                self.log_refusal(caller, request, status);
+                self.log_refusal(caller, request.number, request.arguments[0], status);
                 Answer { reply: Reply::new(status, request.sequence, &[]), payload, handle: None }
             }
         }
     }
 
     /// Writes a refusal down, or counts it where its caller is refused too often.
-    fn log_refusal(&mut self, caller: DomainId, request: &Request, status: Status) {
-        let event = Event::refused(caller, request.number, request.arguments[0], status as u32);
+    fn log_refusal(&mut self, caller: DomainId, number: u32, argument: u64, status: Status) {
+        let event = Event::refused(caller, number, argument, status as u32);
         let (next, capacity) = (self.audit.next_sequence(), self.audit.capacity());
         let limit = self.limits.refusals_per_turn;
         let (event, last) = match self.domains.get_mut(caller.id()) {

@@ -160,6 +160,26 @@ impl OwnMemory {
     }
 }
 
+impl OwnMemory {
+    /// Writes a word of it.
+    ///
+    /// # Panics
+    /// Outside of it.
+    pub(crate) fn set_word(&self, word: usize, value: u64) {
+        self.mapping.store(word, value);
+    }
+}
+
+impl PeerMemory {
+    /// A word of it, as it is now.
+    ///
+    /// # Panics
+    /// Outside of it.
+    pub(crate) fn word(&self, word: usize) -> u64 {
+        self.mapping.load(word)
+    }
+}
+
 /// Memory that another domain writes, or the kernel.
 #[derive(Debug)]
 pub(crate) struct PeerMemory {

@@ -6,16 +6,26 @@
 
 use feuerbird_abi::{Access, Call, Edit, EditAction, MachineCall, Status, UpcallKind};
 use feuerbird_capability::{Rights, Trust};
+use feuerbird_channel::{Home, Terms};
+use feuerbird_libos::Error;
+use feuerbird_serialization::Plain;
 
 use crate::child::{Child, Image};
 use crate::gate::{self, Result, println};
 use crate::memory::{self, PAGE, SCRATCH};
+use crate::ring::{self, Ring};
 use crate::role::Role;
 use crate::transfer::{self, Outgoing};
 use crate::{fault, lane};
 
 /// Pages in each of two edits of a batch.
 const PAGES_PER_EDIT: u32 = 256;
+
+/// How many messages are sent over a ring.
+const MESSAGES: u64 = 2 * ROUNDS as u64;
+
+/// How long is waited for what is granted.
+const PATIENCE_NS: u64 = 1_000_000_000;
 
 /// How often each is measured.
 const ROUNDS: usize = 9;
@@ -50,7 +60,8 @@ fn measure(image: &Image) -> Result<()> {
     other.destroy()?;
     measure_transfers(image, nothing)?;
     measure_memory(&path, nothing)?;
-    measure_capabilities(&path, nothing)
+    measure_capabilities(&path, nothing)?;
+    measure_ring(image, nothing)
 }
 
 type Path<'a> = dyn Fn(&str, &mut dyn FnMut() -> Result<()>) -> Result<()> + 'a;
@@ -109,6 +120,72 @@ fn measure_batches(nothing: u64) -> Result<()> {
         println!("path {name} 512 pages in one call: {}", instructions - nothing);
     }
     handles.into_iter().try_for_each(memory::release)
+}
+
+/// A message of 8 bytes over shared memory, in the layer Raw, between two domains that do not call the kernel for it.
+fn measure_ring(image: &Image, nothing: u64) -> Result<()> {
+    let domain = ring::enter().map_err(refusal)?;
+    let endpoint =
+        domain.endpoint(Terms::new(64, 64).expect("small terms are good ones")).map_err(refusal)?;
+    let report = gate::call(Call::CreateEndpoint, &[0])?.values[0];
+    let taker = Child::new(image, Trust::BASE)?;
+    taker.start(image, Role::Taker.argument(0))?;
+    taker.grant(endpoint.slot().to_bits(), Rights::RECEIVE, Trust::BASE)?;
+    taker.grant(report, Rights::SEND, Trust::BASE)?;
+    let mut sender = domain.sender::<Plain<u64>>(&endpoint).map_err(refusal)?;
+    let mut sent = u64::MAX;
+    let mut round = 0;
+    while round < MESSAGES {
+        Home::wait(&Ring, &[], 0);
+        let start = gate::counter();
+        let result = sender.try_send(&round);
+        let end = gate::counter();
+        if result.is_ok() {
+            sent = sent.min(end - start);
+            round += 1;
+        }
+    }
+    let received = transfer::receive(report, u64::MAX)?.words[0];
+    println!("path message over a ring, sent: {}", sent - nothing);
+    println!("path message over a ring, received: {}", received - nothing);
+    drop(sender);
+    taker.destroy()
+}
+
+/// What the LibOS was refused, where the kernel did; other ends are no status.
+fn refusal(error: Error) -> Status {
+    match error {
+        Error::Refused(status) => status,
+        error => {
+            println!("paths: {error}");
+            Status::BadArgument
+        }
+    }
+}
+
+/// Takes those messages, and says how long the shortest took it.
+pub(crate) fn take() {
+    let taken = ring::enter().and_then(|domain| {
+        let mut receiver = domain.receiver::<Plain<u64>>(&domain.granted(PATIENCE_NS)?.0)?;
+        let report = domain.granted(PATIENCE_NS)?.0;
+        let (mut received, mut expected) = (u64::MAX, 0);
+        while expected < MESSAGES {
+            let start = gate::counter();
+            let came = receiver.try_recv(|value| value);
+            let end = gate::counter();
+            match came {
+                Ok(value) if value == expected => {
+                    (received, expected) = (received.min(end - start), expected + 1);
+                }
+                _ => Home::wait(&Ring, &[], 0),
+            }
+        }
+        Ok((report.slot().to_bits(), received))
+    });
+    match taken {
+        Ok((report, received)) => _ = transfer::send(report, transfer::words([received, 0, 0, 0]), 0),
+        Err(error) => println!("paths: who takes messages: {error}"),
+    }
 }
 
 fn measure_capabilities(path: &Path<'_>, nothing: u64) -> Result<()> {

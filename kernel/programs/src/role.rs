@@ -67,10 +67,13 @@ pub(crate) enum Role {
     Counted = 22,
     /// Waits for signals whose instructions are counted.
     Watcher = 23,
+    /// Takes messages, and counts the instructions.
+    Taker = 24,
 }
 
 impl Role {
-    const ALL: [Self; 30] = [
+    const ALL: [Self; 31] = [
+        Self::Taker,
         Self::Demo,
         Self::Tests,
         Self::Producer,
@@ -147,6 +150,7 @@ pub(crate) fn main(argument: u64, file: u64, bytes: u64) -> ! {
         Role::Caller => tests::call_as(own),
         Role::Counted => paths::serve(),
         Role::Watcher => paths::watch(),
+        Role::Taker => paths::take(),
         Role::Reader => tests::read_until_withdrawn(),
         Role::Gateless => tests::call_without_gate(own),
         Role::OnCore => tests::be_on_core(own),

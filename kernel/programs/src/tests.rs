@@ -130,6 +130,7 @@ const TESTS: &[Test] = &[
     ("revocation ends calls in flight and in the server's hands", transfers::revoked),
     ("a call has a deadline", transfers::late),
     ("a capability goes along with a call, if it may", transfers::along),
+    ("pages go along with a call, for reading", transfers::pages),
     ("what is sent without reply arrives in order", transfers::sends),
     ("signals add up, wake and are revoked", transfers::signals),
     ("callers are killed and revoked while they call from all cores", transfers::storm),

@@ -41,7 +41,7 @@ const fn page(path: &'static str, sel4: Option<u64>, target: Option<u64>) -> Pee
     Peer { path, sel4, target, per: 512 }
 }
 
-const PEERS: [Peer; 15] = [
+const PEERS: [Peer; 17] = [
     peer("null call", 28, 28),
     peer("call, 0 words", 188, 110),
     peer("reply and wait, after 0 words", 215, 120),
@@ -55,6 +55,8 @@ const PEERS: [Peer; 15] = [
     page("protect 512 pages in one call", Some(796), Some(60)),
     page("unmap 512 pages in one call", None, None),
     peer("derive a capability", 1039, 150),
+    Peer { path: "message over a ring, sent", sel4: None, target: Some(40), per: 1 },
+    Peer { path: "message over a ring, received", sel4: None, target: Some(40), per: 1 },
     Peer { path: "revoke, 1 below", sel4: None, target: Some(120), per: 1 },
     Peer { path: "revoke, 100 below", sel4: None, target: Some(120), per: 1 },
 ];

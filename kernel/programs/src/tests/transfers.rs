@@ -12,6 +12,7 @@ use super::{Checked, Ground, ensure, ensure_ends, ensure_refused};
 use crate::child::Child;
 use crate::gate::{self, Result};
 use crate::lane;
+use crate::memory::{self, OwnMemory, PAGE, PeerMemory};
 use crate::role::Role;
 use crate::transfer::{self, Incoming, Outgoing, words};
 
@@ -27,6 +28,7 @@ const END: u64 = 2;
 const KEEP: u64 = 3;
 const SIGNAL: u64 = 4;
 const GIVE: u64 = 5;
+const ADD_UP: u64 = 6;
 
 /// What a caller does.
 const CALL_ONCE: u64 = 1;
@@ -71,6 +73,7 @@ pub(crate) fn serve(with_patterns: u64) {
                 let status = transfer::notify(came.capability, came.words[1]).err();
                 words([status.map_or(0, |it| it as u64), 0, 0, 0])
             }
+            ADD_UP => words([add_up(came.capability).unwrap_or(0), 0, 0, 0]),
             GIVE => {
                 let made = transfer::create_notification().unwrap_or(0);
                 Outgoing { capability: made, ..words([made, 0, 0, 0]) }
@@ -78,6 +81,17 @@ pub(crate) fn serve(with_patterns: u64) {
             _ => echo(&came),
         };
     }
+}
+
+/// The sum of the words of pages that came along, and were written before they did.
+fn add_up(region: u64) -> Result<u64> {
+    let mapped = gate::call(Call::MapRegion, &[region])?;
+    let pages = PeerMemory::new(mapped.handle, mapped.values[0])?;
+    memory::release(mapped.handle)?;
+    let sum = (0..mapped.values[0] as usize / 8).map(|word| pages.word(word)).sum();
+    drop(pages);
+    gate::call(Call::Delete, &[region])?;
+    Ok(sum)
 }
 
 /// The same words, each one more.
@@ -445,6 +459,33 @@ pub(super) fn along(ground: &Ground<'_>) -> Checked {
     }
     gate::call(Call::Revoke, &[bell, 0])?;
     gate::call(Call::Delete, &[bell])?;
+    service.end()?;
+    Ok(give_slices_back()?)
+}
+
+/// What is more than a message's words goes as pages, for reading, that nothing is copied of.
+pub(super) fn pages(ground: &Ground<'_>) -> Checked {
+    let service = Service::new()?;
+    for core in 0..cores()? {
+        let server = service.server(ground, Some(core), 0)?;
+        while transfer::call(service.below, words([ECHO, 0, 0, 0]), 0).is_err() {
+            gate::give_way();
+        }
+        let pages = 5;
+        let (memory, handle) = OwnMemory::new((pages * PAGE) as usize)?;
+        let region = gate::call_with(Call::RegisterRegion, &[pages * PAGE], &[], handle)?.values[0];
+        for round in 1..4 {
+            (0..(pages * PAGE / 8) as usize).for_each(|word| memory.set_word(word, round));
+            let out = Outgoing { capability: region, ..words([ADD_UP, 0, 0, 0]) };
+            ensure(
+                transfer::call(service.below, out, soon(PATIENCE_NS))?.words[0] == round * pages * PAGE / 8,
+            )?;
+        }
+        server.destroy()?;
+        gate::call(Call::Delete, &[region])?;
+        drop(memory);
+        memory::release(handle)?;
+    }
     service.end()?;
     Ok(give_slices_back()?)
 }

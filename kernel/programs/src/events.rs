@@ -7,6 +7,7 @@
 use core::arch::global_asm;
 use core::cell::UnsafeCell;
 use core::mem::offset_of;
+use core::ops::Range;
 use core::sync::atomic::{AtomicU64, Ordering};
 
 use feuerbird_abi::{EVENT_VECTOR, Events, GATE_ADDRESS, GATE_EVENTS, GATE_FAULT, MachineCall, event};
@@ -132,8 +133,7 @@ extern "sysv64" fn event_handler(vector: u64, events: u64) {
 pub(crate) fn start() -> Result<()> {
     let top = STACK.0.get().addr() + STACK_BYTES;
     let address = |label: *const u8| label.addr() as u64;
-    word(offset_of!(Events, quiet_start)).store(address(&raw const event_quiet_start), Ordering::Relaxed);
-    word(offset_of!(Events, quiet_end)).store(address(&raw const event_quiet_end), Ordering::Relaxed);
+    set_quiet(address(&raw const event_quiet_start)..address(&raw const event_quiet_end));
     let entry = address(&raw const event_entry);
     gate::machine(MachineCall::HandleFaults, &[entry, top as u64]).map(|_| ())
 }
@@ -147,7 +147,18 @@ pub(crate) fn stop() -> Result<()> {
 
 /// Lets these come, and holds the others back.
 pub(crate) fn enable(events: u64) {
+    core::sync::atomic::compiler_fence(Ordering::SeqCst);
     word(offset_of!(Events, enabled)).store(events, Ordering::Relaxed);
+}
+
+/// Holds all back; returns what came until now, to be [enabled](enable) again.
+pub(crate) fn hold() -> u64 {
+    // Two steps: an event that comes between them leaves the word as it was.
+    let enabled = word(offset_of!(Events, enabled));
+    let before = enabled.load(Ordering::Relaxed);
+    enabled.store(0, Ordering::Relaxed);
+    core::sync::atomic::compiler_fence(Ordering::SeqCst);
+    before
 }
 
 /// Sleeps until one of these has come, or the time has; they are let through from then on.
@@ -168,8 +179,13 @@ pub(crate) fn pending() -> u64 {
 
 /// Makes all addresses below this quiet ones; the handler's way back is one.
 pub(crate) fn be_quiet_below(end: u64) {
-    word(offset_of!(Events, quiet_start)).store(0, Ordering::Relaxed);
-    word(offset_of!(Events, quiet_end)).store(end, Ordering::Relaxed);
+    set_quiet(0..end);
+}
+
+/// Makes these addresses the quiet ones.
+pub(crate) fn set_quiet(addresses: Range<u64>) {
+    word(offset_of!(Events, quiet_start)).store(addresses.start, Ordering::Relaxed);
+    word(offset_of!(Events, quiet_end)).store(addresses.end, Ordering::Relaxed);
 }
 
 /// Does not go when the slice ends.

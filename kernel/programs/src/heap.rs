@@ -8,8 +8,8 @@ use core::sync::atomic::{AtomicUsize, Ordering};
 
 use feuerbird_abi::{Access, MachineCall};
 
-use crate::gate;
 use crate::memory::{self, PAGE};
+use crate::{events, gate};
 
 const START: usize = 0x6000_0000_0000;
 const END: usize = START + (16 << 20);
@@ -43,18 +43,25 @@ impl Heap {
         }
         true
     }
-}
 
-// SAFETY: by the invariant of `Heap`, what is handed out is mapped and the caller's alone: `next` only moves forward, and a domain
-// has one thread.
-unsafe impl GlobalAlloc for Heap {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+    fn take(&self, layout: Layout) -> *mut u8 {
         let start = self.next.load(Ordering::Relaxed).next_multiple_of(layout.align());
         let Some(end) = start.checked_add(layout.size()).filter(|end| self.grow(*end)) else {
             return core::ptr::null_mut();
         };
         self.next.store(end, Ordering::Relaxed);
         core::ptr::with_exposed_provenance_mut(start)
+    }
+}
+
+// SAFETY: by the invariant of `Heap`, what is handed out is mapped and the caller's alone: `next` only moves forward, and no other
+// thread of the domain comes between, because events are held back.
+unsafe impl GlobalAlloc for Heap {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        let enabled = events::hold();
+        let start = self.take(layout);
+        events::enable(enabled);
+        start
     }
 
     unsafe fn dealloc(&self, _: *mut u8, _: Layout) {}

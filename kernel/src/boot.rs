@@ -261,7 +261,7 @@ fn start_world(kernel_space: KernelSpace, firmware: &Firmware, info: &StartInfo<
     let module = info.modules().next().expect("the loader brings the first domain's program as a module");
     let file = firmware.bytes(module.start(), module.bytes() as usize).expect("modules are memory");
     // The roles of a first domain, and whether it goes on as a shell; `kernel/programs/src/role.rs` says the same.
-    let role = [("test", 1), ("paths", 11), ("producer-consumer", 13), ("attempts", 16)]
+    let role = [("test", 1), ("paths", 11), ("producer-consumer", 13), ("attempts", 16), ("policies", 60)]
         .into_iter()
         .find(|(word, _)| has_word(info, word))
         .map_or(0, |it| it.1);

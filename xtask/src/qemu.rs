@@ -110,6 +110,8 @@ enum Demo {
     ProducerConsumer,
     /// A hostile domain, and for each of its attempts what stopped it.
     Attempts,
+    /// Two LibOSes that page and schedule differently: the same work, and the page faults and instructions of each.
+    Policies,
 }
 
 impl Demo {
@@ -119,6 +121,7 @@ impl Demo {
             Self::Tour => "",
             Self::ProducerConsumer => "producer-consumer",
             Self::Attempts => "attempts",
+            Self::Policies => "policies",
         }
     }
 }
@@ -165,8 +168,9 @@ pub(crate) fn job(context: &Context) -> Result<jobs::Outcome, Failure> {
     for (smp, numa, cpu) in [(4, 2, "max"), (1, 1, "qemu64")] {
         judge(boot(context, &job_args(smp, numa, cpu), TEST, &folder)?, Some(JOB_LIMIT))?;
     }
-    for demo in [Demo::ProducerConsumer, Demo::Attempts] {
-        judge(boot(context, &job_args(2, 1, "max"), demo.word(), &folder)?, Some(JOB_LIMIT))?;
+    for demo in [Demo::ProducerConsumer, Demo::Attempts, Demo::Policies] {
+        let args = Args { demo, test: false, ..job_args(2, 1, "max") };
+        judge(boot(context, &args, demo.word(), &folder)?, Some(JOB_LIMIT))?;
     }
     check_shell(context, &folder)?;
     bench::kernel::check(context)?;
@@ -285,7 +289,7 @@ fn machine(args: &Args) -> Vec<String> {
     if args.numa > 1 {
         words.extend(nodes(args));
     }
-    if args.paths {
+    if args.paths || matches!(args.demo, Demo::Policies) && !args.kvm {
         // One instruction is one nanosecond, and the counter that the domains read counts them.
         words.extend(["-icount", "shift=0,sleep=off"].map(str::to_owned));
     }

@@ -23,9 +23,13 @@ mod lane;
 #[cfg(target_os = "none")]
 mod memory;
 #[cfg(target_os = "none")]
+mod os;
+#[cfg(target_os = "none")]
 mod pair;
 #[cfg(target_os = "none")]
 mod paths;
+#[cfg(target_os = "none")]
+mod policies;
 #[cfg(target_os = "none")]
 mod proof;
 #[cfg(target_os = "none")]

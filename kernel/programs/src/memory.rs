@@ -3,11 +3,13 @@
 //! # Invariant
 //! A [`Mapping`] is memory that the kernel has mapped at its address for as long as the value lives; nothing else of this domain
 //! lies there, because addresses come from `take_place`, and are free again when it goes. Its words are only used as atomics, so that it does not
-//! matter who else sees or writes them.
+//! matter who else sees or writes them. [`FaultingWords`] lie where nothing else of this domain does: what is mapped there comes by its own
+//! fault handler, and a touch of what does not come ends the domain or its thread.
 
+use core::ops::Range;
 use core::sync::atomic::{AtomicU64, Ordering};
 
-use feuerbird_abi::{Access, Edit, MachineCall, Status};
+use feuerbird_abi::{Access, Edit, EditAction, MachineCall, PAYLOAD_BYTES, Status};
 use feuerbird_zero_copy::{Region, Words, WriteRegion};
 use zerocopy::IntoBytes;
 
@@ -23,6 +25,9 @@ const PLACE_BYTES: u64 = 4 << 20;
 
 /// A bit for each place in use. Places are used again: the kernel keeps the tables for them.
 static USED: AtomicU64 = AtomicU64::new(0);
+
+/// Where memory appears when it is touched: see [`FaultingWords`].
+pub(crate) const FAULTING: Range<u64> = 0x5100_0000_0000..0x5200_0000_0000;
 
 /// A place that is never handed out.
 pub(crate) const SCRATCH: u64 = PLACES + 64 * PLACE_BYTES;
@@ -57,6 +62,59 @@ pub(crate) fn edit(edits: &[Edit]) -> Result<(usize, Status)> {
     let [done, status, ..] = answer.values;
     let status = u32::try_from(status).ok().and_then(Status::from_number);
     Ok((done as usize, status.unwrap_or(Status::BadArgument)))
+}
+
+/// Changes to this domain's page tables that are made together: with one call, if they fit into one list.
+#[derive(Debug)]
+pub(crate) struct Edits {
+    list: [Edit; Self::MOST],
+    count: usize,
+}
+
+impl Edits {
+    const MOST: usize = PAYLOAD_BYTES / size_of::<Edit>();
+
+    pub(crate) fn new() -> Self {
+        let nothing = Edit { address: 0, memory: 0, first: 0, pages: 0, action: 0 };
+        Self { list: [nothing; Self::MOST], count: 0 }
+    }
+
+    /// Maps one page of memory.
+    pub(crate) fn map(
+        &mut self,
+        (memory, page): (HandleNumber, u32),
+        address: u64,
+        access: Access,
+    ) -> Result<()> {
+        let action = if access == Access::Write { EditAction::MapWrite } else { EditAction::MapRead };
+        self.push(Edit { address, memory: memory as u32, first: page, pages: 1, action: action as u32 })
+    }
+
+    /// Changes what is mapped: it is protected, or goes.
+    pub(crate) fn change(&mut self, action: EditAction, address: u64, pages: u32) -> Result<()> {
+        self.push(Edit { address, memory: 0, first: 0, pages, action: action as u32 })
+    }
+
+    fn push(&mut self, edit: Edit) -> Result<()> {
+        if self.count == Self::MOST {
+            self.make()?;
+        }
+        self.list[self.count] = edit;
+        self.count += 1;
+        Ok(())
+    }
+
+    /// Makes them. Those before one that is refused are made.
+    ///
+    /// # Errors
+    /// As [`MachineCall::EditSpace`].
+    pub(crate) fn make(&mut self) -> Result<()> {
+        let list = &self.list[..core::mem::take(&mut self.count)];
+        match edit(list)? {
+            (_, Status::Ok) => Ok(()),
+            (_, status) => Err(status),
+        }
+    }
 }
 
 /// Closes a handle.
@@ -112,6 +170,18 @@ impl Mapping {
         }
     }
 
+    /// Copies a page of other memory over one of its own.
+    ///
+    /// # Panics
+    /// Outside of either.
+    pub(crate) fn copy_page(&self, page: usize, from: &Self, from_page: usize) {
+        let words = PAGE as usize / 8;
+        let (to, from) = (&self.words()[page * words..], &from.words()[from_page * words..]);
+        for (to, from) in to[..words].iter().zip(&from[..words]) {
+            to.store(from.load(Ordering::Relaxed), Ordering::Relaxed);
+        }
+    }
+
     fn word(&self, word: usize) -> &AtomicU64 {
         &self.words()[word]
     }
@@ -138,6 +208,50 @@ impl Drop for Mapping {
         // The kernel takes it back with the domain at the latest.
         let _ = gate::machine(MachineCall::Unmap, &[self.address]);
         give_place(self.address);
+    }
+}
+
+/// Words of memory that comes when it is touched, in [`FAULTING`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct FaultingWords {
+    address: u64,
+    words: usize,
+}
+
+impl FaultingWords {
+    /// The words of these pages.
+    ///
+    /// # Panics
+    /// Outside of [`FAULTING`].
+    pub(crate) fn new(address: u64, pages: u64) -> Self {
+        let end = address + pages * PAGE;
+        let is_inside = FAULTING.start <= address && end <= FAULTING.end && address.is_multiple_of(PAGE);
+        assert!(is_inside, "memory that comes when it is touched has a place of its own");
+        Self { address, words: (pages * PAGE / 8) as usize }
+    }
+
+    /// A word of it.
+    ///
+    /// # Panics
+    /// Outside of it.
+    pub(crate) fn load(&self, word: usize) -> u64 {
+        self.word(word).load(Ordering::Relaxed)
+    }
+
+    /// Writes a word.
+    ///
+    /// # Panics
+    /// Outside of it.
+    pub(crate) fn store(&self, word: usize, value: u64) {
+        self.word(word).store(value, Ordering::Relaxed);
+    }
+
+    fn word(&self, word: usize) -> &AtomicU64 {
+        assert!(word < self.words, "a word of this memory");
+        let pointer = core::ptr::with_exposed_provenance::<AtomicU64>(self.address as usize + word * 8);
+        // SAFETY: by the invariant, an aligned word of a place where nothing but such words lie; the instruction that uses it is repeated
+        // once the handler has brought it, or never ends.
+        unsafe { &*pointer }
     }
 }
 

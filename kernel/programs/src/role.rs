@@ -1,7 +1,7 @@
 //! Who a domain is.
 
 use crate::child::Image;
-use crate::{attempts, demo, gate, paths, proof, shell, tests};
+use crate::{attempts, demo, gate, paths, policies, proof, shell, tests};
 
 /// What a domain does, by the first byte of its argument; the others are the role's own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -69,10 +69,16 @@ pub(crate) enum Role {
     Watcher = 23,
     /// Takes messages, and counts the instructions.
     Taker = 24,
+    /// The first domain, of the demonstration of two LibOSes.
+    Policies = 60,
+    /// Loops over tables, in the LibOS that it is told.
+    Scanner = 61,
+    /// Tests the LibOS that it is.
+    LibOs = 62,
 }
 
 impl Role {
-    const ALL: [Self; 31] = [
+    const ALL: [Self; 34] = [
         Self::Taker,
         Self::Demo,
         Self::Tests,
@@ -104,6 +110,9 @@ impl Role {
         Self::Attempts,
         Self::Forger,
         Self::Typed,
+        Self::Policies,
+        Self::Scanner,
+        Self::LibOs,
     ];
 
     /// The argument that makes a domain that.
@@ -126,6 +135,9 @@ pub(crate) fn main(argument: u64, file: u64, bytes: u64) -> ! {
         Role::Paths => paths::run(&image(file, bytes)),
         Role::Proof => end(&image(file, bytes), own, proof::run),
         Role::Attempts => end(&image(file, bytes), own, attempts::run),
+        Role::Policies => end(&image(file, bytes), own, policies::run),
+        Role::Scanner => policies::scan(own),
+        Role::LibOs => tests::be_libos(own),
         Role::Forger => attempts::forge(),
         Role::Typed => tests::talk_typed(own),
         Role::Numberer => proof::number(),

@@ -10,7 +10,7 @@ use crate::demo::GRACE_NS;
 use crate::gate::{self, Result, print, println};
 use crate::memory::{self, Mapping};
 use crate::pair::Pair;
-use crate::{attempts, demo, proof};
+use crate::{attempts, demo, policies, proof};
 
 /// The longest line, in bytes.
 const LINE: usize = 80;
@@ -27,7 +27,7 @@ topology        cores, memory and NUMA nodes
 caps            the capabilities of this domain
 domains         the domains that talk, with their layers
 stats           what the kernel counts
-run NAME        talk [raw|lite|full], revocation, producer-consumer or attempts
+run NAME        talk [raw|lite|full], revocation, producer-consumer, attempts or policies
 revoke [N]      takes from pair N, or the last one, what its domains talk by
 quit            ends the machine
 ";
@@ -65,6 +65,7 @@ impl<'a> Command<'a> {
             ("run", Some("revocation"), None) => Self::Show(demo::run),
             ("run", Some("producer-consumer"), None) => Self::Show(proof::run),
             ("run", Some("attempts"), None) => Self::Show(attempts::run),
+            ("run", Some("policies"), None) => Self::Show(policies::run),
             ("revoke", None, None) => Self::Revoke(None),
             ("revoke", Some(number), None) => {
                 number.parse().map_or(Self::Unknown(line), |number| Self::Revoke(Some(number)))

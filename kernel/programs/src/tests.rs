@@ -11,6 +11,7 @@ mod frames;
 mod hostile;
 mod monitor;
 mod pages;
+mod policies;
 mod random;
 mod space;
 mod talk;
@@ -36,6 +37,7 @@ pub(crate) use faults::handle_badly;
 pub(crate) use float::keep_patterns;
 pub(crate) use frames::hoard;
 pub(crate) use hostile::call_without_gate;
+pub(crate) use policies::be_libos;
 pub(crate) use random::call_at_random;
 pub(crate) use talk::{produce, read_until_withdrawn};
 pub(crate) use time::be_on_core;
@@ -133,6 +135,13 @@ const TESTS: &[Test] = &[
     ("pages go along with a call, for reading", transfers::pages),
     ("what is sent without reply arrives in order", transfers::sends),
     ("signals add up, wake and are revoked", transfers::signals),
+    ("pages that were given up come back as they were", policies::contents),
+    ("only pages that were written are written back", policies::written_back),
+    ("a snapshot is copied where it is written, and only there", policies::copy_on_write),
+    ("threads keep all registers, also when they are preempted", policies::registers),
+    ("threads that never yield take turns", policies::fairness),
+    ("threads are joined, and end alone", policies::joins),
+    ("two LibOSes side by side agree, and one faults less than half as often", policies::side_by_side),
     ("callers are killed and revoked while they call from all cores", transfers::storm),
 ];
 

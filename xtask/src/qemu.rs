@@ -63,7 +63,7 @@ const LOOK: Duration = Duration::from_millis(20);
 #[command(
     after_help = "Exit codes: 0 the machine ended well; 1 a test or a domain failed, the kernel panicked, or the time \
 was up; 2 wrong usage; 3 QEMU is missing and could not be had.\n\nExamples:\n  cargo xtask qemu\n  cargo xtask qemu --smp 4 \
---numa 2\n  cargo xtask qemu --demo producer-consumer\n  echo caps | cargo xtask qemu --shell\n  cargo xtask qemu --test"
+--numa 2\n  cargo xtask qemu --demo producer-consumer\n  cargo xtask qemu --demo policies\n  echo caps | cargo xtask qemu --shell\n  cargo xtask qemu --test"
 )]
 pub(crate) struct Args {
     /// How many processors the machine has.
@@ -151,6 +151,11 @@ impl Args {
         self.has_shell() && std::io::stdin().is_terminal()
     }
 
+    /// Whether the emulator counts instructions: for figures that are the same in every run.
+    fn counts(&self) -> bool {
+        self.paths || matches!(self.demo, Demo::Policies) && !self.kvm
+    }
+
     /// After how long the machine is ended.
     fn limit(&self) -> Option<u64> {
         self.timeout.or_else(|| (!self.gdb && !self.is_typed()).then_some(LIMIT))
@@ -158,7 +163,7 @@ impl Args {
 }
 
 /// What `cargo xtask test` runs: lints of what is built for the bare machine only, the tests on two machines that differ in
-/// all that the kernel asks the processor for, the demonstration that proves something, and a kernel that breaks on purpose.
+/// all that the kernel asks the processor for, the demonstrations that prove something, and a kernel that breaks on purpose.
 pub(crate) fn job(context: &Context) -> Result<jobs::Outcome, Failure> {
     tools::ensure(context, tools::QEMU)?;
     let folder = build(context)?;
@@ -289,7 +294,7 @@ fn machine(args: &Args) -> Vec<String> {
     if args.numa > 1 {
         words.extend(nodes(args));
     }
-    if args.paths || matches!(args.demo, Demo::Policies) && !args.kvm {
+    if args.counts() {
         // One instruction is one nanosecond, and the counter that the domains read counts them.
         words.extend(["-icount", "shift=0,sleep=off"].map(str::to_owned));
     }
@@ -394,6 +399,17 @@ mod tests {
         assert!(machine(&args(&[])).join(" ").contains("-accel tcg -cpu max -smp 2 -m 256"));
         assert!(machine(&args(&["--kvm"])).join(" ").contains("-accel kvm -cpu host"));
         assert!(!machine(&args(&[])).join(" ").contains("-numa"));
+    }
+
+    #[test]
+    fn instructions_are_counted_where_figures_are_compared() {
+        let counts = |words: &[&str]| machine(&args(words)).join(" ").contains("-icount");
+        assert!(counts(&["--demo", "policies"]));
+        assert!(
+            !counts(&["--demo", "policies", "--kvm"])
+                && !counts(&["--demo", "attempts"])
+                && !counts(&["--test"])
+        );
     }
 
     #[test]

@@ -136,6 +136,7 @@ const TESTS: &[Test] = &[
     ("what is sent without reply arrives in order", transfers::sends),
     ("signals add up, wake and are revoked", transfers::signals),
     ("pages that were given up come back as they were", policies::contents),
+    ("a policy of replacement keeps what it is for", policies::victims),
     ("only pages that were written are written back", policies::written_back),
     ("a snapshot is copied where it is written, and only there", policies::copy_on_write),
     ("threads keep all registers, also when they are preempted", policies::registers),

@@ -71,7 +71,7 @@ pub(super) const UNSAFE: &[Exception] = &[
     listed("kernel/programs/src/tests/attack.rs", "does what a domain must not"),
     listed("kernel/programs/src/tests/float.rs", "looks at the vector registers"),
     listed(
-        "kernel/programs/src/tests/policies/threads.rs",
+        "kernel/programs/src/tests/policies/running.rs",
         "computes in all registers while it is preempted",
     ),
     listed("kernel/programs/src/tests/transfers.rs", "looks at what a call leaves in registers"),

@@ -1,6 +1,6 @@
 //! The LibOS: paging, copy-on-write buffers, threads. Each test is in a domain of its own, which is that LibOS and reports.
 
-mod threads;
+mod running;
 
 use core::panic::Location;
 
@@ -12,6 +12,7 @@ use crate::gate;
 use crate::lane;
 use crate::memory::FaultingWords;
 use crate::os::pager::{self, Paged};
+use crate::os::threads::{self, Ended};
 use crate::os::{self, Policies, buffer};
 use crate::policies;
 use crate::role::Role;
@@ -21,17 +22,19 @@ use crate::transfer;
 const PATIENCE_NS: u64 = 60_000_000_000;
 
 /// What a domain tests, by its argument.
-const TESTS: [fn() -> Checked; 10] = [
+const TESTS: [fn() -> Checked; 12] = [
     || random_access(Policies::ordinary()),
     || random_access(Policies::for_scans()),
     || dirty(Policies::ordinary()),
     || dirty(Policies::for_scans()),
     snapshots,
-    threads::registers,
-    threads::fairness,
-    threads::joins,
-    threads::overflow,
+    running::registers,
+    running::fairness,
+    running::joins,
+    running::overflow,
     no_frame,
+    page_in_use,
+    loops,
 ];
 
 /// Has domains of their own do these.
@@ -65,6 +68,10 @@ pub(crate) fn be_libos(test: u64) {
 
 pub(super) fn contents(ground: &Ground<'_>) -> Checked {
     run(ground, &[0, 1])
+}
+
+pub(super) fn victims(ground: &Ground<'_>) -> Checked {
+    run(ground, &[10, 11])
 }
 
 pub(super) fn written_back(ground: &Ground<'_>) -> Checked {
@@ -184,6 +191,46 @@ fn dirty(policies: Policies) -> Checked {
     ensure_refused(Paged::new(1, 1), Status::ObjectsFull)
 }
 
+/// Second chance keeps a page that is touched again and again, whatever comes and goes beside it.
+fn page_in_use() -> Checked {
+    os::start(Policies::ordinary())?;
+    let _paged = Paged::new(PAGES, FRAMES)?;
+    let words = pager::words(&(0..PAGES));
+    let mut others = 0;
+    for _ in 0..5 {
+        for page in 1..PAGES as usize {
+            ensure(words.load(0) == 0 && words.load(word_of(page, 0)) == 0)?;
+            others += 1;
+        }
+    }
+    // It went once, when the hand first went round and had suspected all. First in, first out would bring it some thirty times.
+    let counts = pager::counts();
+    ensure(counts.second_chances > 0 && counts.brought <= others + 2)
+}
+
+/// In a loop over one page more than there are frames, each page comes in each pass; not where the one that came last goes.
+fn loops() -> Checked {
+    const PASSES: u64 = 20;
+    let brought = |policies| {
+        os::start(policies)?;
+        let _paged = Paged::new(FRAMES + 1, FRAMES)?;
+        // A thread that says which pages it works on.
+        let looping = threads::spawn(look_in_passes, PASSES, 0..FRAMES + 1)?;
+        ensure(looping.join().0 == Ended::With(0))?;
+        Ok::<_, Failed>(pager::counts().brought)
+    };
+    let pages = u64::from(FRAMES) + 1;
+    ensure(brought(Policies::ordinary())? == PASSES * pages)?;
+    // As few as can be in each pass but the first: one that was not there, and one for which it had to go.
+    ensure(brought(Policies::for_scans())? <= pages + 2 * (PASSES - 1))
+}
+
+fn look_in_passes(passes: u64) -> u64 {
+    let words = pager::words(&(0..FRAMES + 1));
+    let pass = |_| (0..=FRAMES as usize).map(|page| words.load(word_of(page, 0))).sum::<u64>();
+    (0..passes).map(pass).sum()
+}
+
 const BUFFER_PAGES: u64 = 60;
 
 fn number(words: &FaultingWords, round: u64) {
@@ -244,8 +291,8 @@ fn no_frame() -> Checked {
         buffer::words(1, 3).store(PAGE_WORDS, 2);
         0
     };
-    let thread = os::threads::spawn(writes, 0, 0..0)?;
-    ensure(thread.join().0 == os::threads::Ended::NoFrame)?;
+    let thread = threads::spawn(writes, 0, 0..0)?;
+    ensure(thread.join().0 == Ended::NoFrame)?;
     ensure(snapshot.words().load(0) == 2 && snapshot.words().load(PAGE_WORDS) == 0)?;
     ensure(original.words().load(0) == 1 && buffer::counts().copied == 1 && buffer::counts().free == 0)
 }

@@ -1,8 +1,8 @@
 //! System calls, and the page through which what is no register goes.
 //!
 //! # Invariant
-//! The kernel maps the gate page at [`GATE_ADDRESS`] before the domain starts and never takes it away; a domain has one thread, so
-//! nobody else uses the page, and the kernel only while a call is in it.
+//! The kernel maps the gate page at [`GATE_ADDRESS`] before the domain starts and never takes it away; a domain has one thread, or
+//! [others](crate::os) that are not preempted while they call, so nobody else uses the page, and the kernel only while a call is in it.
 
 use core::arch::{asm, global_asm};
 use core::fmt::{self, Write};

@@ -7,7 +7,7 @@ use core::panic::Location;
 use feuerbird_abi::{Call, MachineCall, Status, UpcallKind};
 use feuerbird_capability::{Rights, Trust};
 
-use super::{Checked, Failed, Ground, ensure, ensure_ends, ensure_refused, print_failure};
+use super::{Checked, Failed, Ground, ensure, ensure_ends, ensure_refused, monitor, print_failure};
 use crate::gate;
 use crate::lane;
 use crate::memory::FaultingWords;
@@ -95,7 +95,11 @@ pub(super) fn joins(ground: &Ground<'_>) -> Checked {
 }
 
 pub(super) fn side_by_side(ground: &Ground<'_>) -> Checked {
-    ensure(policies::hold_side_by_side(ground.image)?)
+    let before = monitor::faults()?;
+    let said = policies::faults_side_by_side(ground.image)?;
+    // What the two say of themselves is what the kernel has counted.
+    let counted = monitor::faults()? - before;
+    ensure(said == Some(counted))
 }
 
 /// Frames that whoever pays for this domain has in use: nothing else is at work meanwhile.

@@ -23,7 +23,7 @@ pub(crate) mod threads;
 
 use alloc::boxed::Box;
 
-use feuerbird_abi::EVENT_VECTOR;
+use feuerbird_abi::{EVENT_VECTOR, event};
 use spin::Mutex;
 
 use crate::events;
@@ -42,6 +42,9 @@ const IS_WRITE: u64 = 1 << 1;
 
 /// An alarm that is always due: it comes with the domain's next slice.
 const NEXT_SLICE: u64 = 1;
+
+/// The events that end a thread's turn, if the schedule wants that: time, and news for whoever waits for them.
+const ENDS_TURN: u64 = event::TIMER | event::UPCALL;
 
 /// The two choices that make a LibOS.
 pub(crate) struct Policies {

@@ -140,6 +140,7 @@ const TESTS: &[Test] = &[
     ("only pages that were written are written back", policies::written_back),
     ("a snapshot is copied where it is written, and only there", policies::copy_on_write),
     ("threads keep all registers, also when they are preempted", policies::registers),
+    ("threads keep all registers while news come without end", policies::interrupted),
     ("threads that never yield take turns", policies::fairness),
     ("threads are joined, and end alone", policies::joins),
     ("two LibOSes side by side agree, and one faults less than half as often", policies::side_by_side),

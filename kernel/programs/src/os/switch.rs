@@ -15,7 +15,7 @@ use core::arch::global_asm;
 use core::cell::UnsafeCell;
 use core::mem::offset_of;
 
-use feuerbird_abi::{Events, Fault, GATE_ADDRESS, GATE_EVENTS, GATE_FAULT, MachineCall, event};
+use feuerbird_abi::{Events, Fault, GATE_ADDRESS, GATE_EVENTS, GATE_FAULT, MachineCall};
 
 use crate::events;
 use crate::gate::{self, Result};
@@ -36,12 +36,13 @@ struct Context {
     enabled: u64,
 }
 
-/// What a thread begins with: only the bit of the flags that is always 1, all floating point exceptions masked, and the timer.
+/// What a thread begins with: only the bit of the flags that is always 1, all floating point exceptions masked, and the events that end its
+/// turn.
 const FRESH: Context = {
     let mut float = [0; 512];
     (float[0], float[1]) = (0x7f, 0x03);
     (float[24], float[25]) = (0x80, 0x1f);
-    Context { float, registers: [0; 15], rip: 0, rflags: 0x202, rsp: 0, enabled: event::TIMER }
+    Context { float, registers: [0; 15], rip: 0, rflags: 0x202, rsp: 0, enabled: super::ENDS_TURN }
 };
 
 #[repr(C, align(16))]

@@ -4,7 +4,7 @@ mod running;
 
 use core::panic::Location;
 
-use feuerbird_abi::{Call, MachineCall, Status, UpcallKind};
+use feuerbird_abi::{Call, MachineCall, Role as Side, Status, UpcallKind};
 use feuerbird_capability::{Rights, Trust};
 
 use super::{Checked, Failed, Ground, ensure, ensure_ends, ensure_refused, monitor, print_failure};
@@ -22,7 +22,7 @@ use crate::transfer;
 const PATIENCE_NS: u64 = 60_000_000_000;
 
 /// What a domain tests, by its argument.
-const TESTS: [fn() -> Checked; 12] = [
+const TESTS: [fn() -> Checked; 13] = [
     || random_access(Policies::ordinary()),
     || random_access(Policies::for_scans()),
     || dirty(Policies::ordinary()),
@@ -35,6 +35,7 @@ const TESTS: [fn() -> Checked; 12] = [
     no_frame,
     page_in_use,
     loops,
+    storm,
 ];
 
 /// Has domains of their own do these.
@@ -84,6 +85,40 @@ pub(super) fn copy_on_write(ground: &Ground<'_>) -> Checked {
 
 pub(super) fn registers(ground: &Ground<'_>) -> Checked {
     run(ground, &[5])
+}
+
+/// Threads keep their registers when news end their turns, as fast as another core can make them: also while they give way by themselves.
+pub(super) fn interrupted(ground: &Ground<'_>) -> Checked {
+    let [report, storm] = [0, 0].map(|_| gate::call(Call::CreateEndpoint, &[0]));
+    let (report, storm) = (report?.values[0], storm?.values[0]);
+    let child = ground.run(Role::LibOs, STORM)?;
+    child.grant(report, Rights::SEND, Trust::USER)?;
+    child.grant(storm, Rights::RECEIVE, Trust::USER)?;
+    let deadline = gate::now_ns() + PATIENCE_NS;
+    let came = loop {
+        for _ in 0..20 {
+            let bound = gate::call_with(Call::Bind, &[storm, Side::Sender as u64, 0], b"contract", 0)?;
+            gate::call(Call::Unbind, &[bound.values[0]])?;
+        }
+        match transfer::receive(report, gate::now_ns() + 10_000) {
+            Err(Status::TimedOut) if gate::now_ns() < deadline => {}
+            came => break came,
+        }
+    };
+    child.destroy()?;
+    while gate::wait(0)?.is_some() {}
+    gate::call(Call::Delete, &[report])?;
+    gate::call(Call::Delete, &[storm])?;
+    ensure(came?.words[0] == u64::from(true))
+}
+
+/// What such a domain does meanwhile.
+const STORM: u64 = 12;
+
+fn storm() -> Checked {
+    let (granted, _) = lane::expect(UpcallKind::Granted)?;
+    gate::call_with(Call::Bind, &[granted.values[0], Side::Receiver as u64, 0], b"contract", 0)?;
+    running::registers_in_storm()
 }
 
 pub(super) fn fairness(ground: &Ground<'_>) -> Checked {

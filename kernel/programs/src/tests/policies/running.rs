@@ -28,6 +28,30 @@ pub(super) fn registers() -> Checked {
     })
 }
 
+/// The same with short computations between which each gives way, for a while or until news have ended many turns.
+pub(super) fn registers_in_storm() -> Checked {
+    os::start(Policies::ordinary())?;
+    let mut working = [const { None }; WORKERS as usize];
+    for (seed, thread) in (1..).zip(&mut working) {
+        *thread = Some(threads::spawn(hurry, seed, 0..0)?);
+    }
+    for thread in working.into_iter().flatten() {
+        ensure(thread.join().0 == Ended::With(1))?;
+    }
+    ensure(threads::counts().preempted >= WORKERS)
+}
+
+fn hurry(seed: u64) -> u64 {
+    const NEWS: u64 = 3000;
+    let (start, expected) = (gate::counter(), harmonic(seed, 30));
+    let mut are_right = true;
+    while threads::counts().preempted < NEWS && gate::counter() - start < PATIENCE / 20 {
+        are_right &= harmonic(seed, 30) == expected && patterns_stay(seed);
+        (0..20).for_each(|_| threads::yield_now());
+    }
+    u64::from(are_right)
+}
+
 /// How many additions make one result: long enough to be preempted in it.
 const STEPS: u64 = 50_000;
 

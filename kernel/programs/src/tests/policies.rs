@@ -96,7 +96,9 @@ pub(super) fn interrupted(ground: &Ground<'_>) -> Checked {
     child.grant(storm, Rights::RECEIVE, Trust::USER)?;
     let deadline = gate::now_ns() + PATIENCE_NS;
     let came = loop {
-        for _ in 0..20 {
+        // To look for the report costs a slice.
+        for _ in 0..300 {
+            (0..2000).for_each(|count| _ = core::hint::black_box(count));
             let bound = gate::call_with(Call::Bind, &[storm, Side::Sender as u64, 0], b"contract", 0)?;
             gate::call(Call::Unbind, &[bound.values[0]])?;
         }

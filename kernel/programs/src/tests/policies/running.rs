@@ -42,10 +42,10 @@ pub(super) fn registers_in_storm() -> Checked {
 }
 
 fn hurry(seed: u64) -> u64 {
-    const NEWS: u64 = 3000;
+    const NEWS: u64 = 1500;
     let (start, expected) = (gate::counter(), harmonic(seed, 30));
     let mut are_right = true;
-    while threads::counts().preempted < NEWS && gate::counter() - start < PATIENCE / 20 {
+    while threads::counts().preempted < NEWS && gate::counter() - start < PATIENCE / 6 {
         are_right &= harmonic(seed, 30) == expected && patterns_stay(seed);
         (0..20).for_each(|_| threads::yield_now());
     }

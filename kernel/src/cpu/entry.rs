@@ -5,7 +5,8 @@
 //!    interrupt of an idle core, or one of the four that have stacks of their own.
 //! 2. Whoever comes from ring 3 finds its registers at the top of the core's stack, and leaves from there: there is one frame of
 //!    ring 3 on a core, and one kernel stack, whichever domain runs.
-//! 3. In ring 0 the GS base is the core's; `swapgs` is executed exactly where the privilege level changes. The four exceptions
+//! 3. In ring 0 the GS base is the core's; `swapgs` is executed exactly where the privilege level changes, but for the null call, which
+//!    uses nothing of the core's and leaves as it came. The four exceptions
 //!    that can come between the entry and its `swapgs` look at the code segment, and touch GS only when they came from ring 3.
 //! 4. Registers go back as they are in the frame: nothing of the kernel's is left in one, because all of them are in it.
 

@@ -128,6 +128,7 @@ impl LaneLayout {
         let inline = if pooled { 64 - STAMP_BYTES } else { message.next_multiple_of(8) };
         let stride = (STAMP_BYTES + inline).next_multiple_of(64);
         let slots_end = SLOTS + stride * terms.depth() as usize;
+        // On no node of its own: both sides reckon this from the terms, and the whole half lies near its writer.
         let classes = [SizeClass::new(terms.message_bytes(), terms.depth())];
         let pool = pooled.then(|| {
             PoolLayout::new(slots_end, &classes)

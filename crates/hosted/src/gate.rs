@@ -10,15 +10,17 @@ use std::{
 
 use feuerbird_abi::{Call, Class, RECORD_BYTES, Reply, Request, Status, Upcall};
 use feuerbird_libos::{Answer, Domain, Gate, GateError, MemoryError, WeakDomain, Work, annul};
+use feuerbird_numa::Placement;
 use rustix::net::{Shutdown, shutdown};
 use zerocopy::FromBytes;
 
 use crate::{
     home::{LinuxHome, PeerLife},
     os::{
-        memory::{MapError, ReaderMemory, WriterMemory},
+        memory::{MapError, Options, ReaderMemory, WriterMemory},
         socket::{Message, ReceiveError, SendError, Socket},
     },
+    placement::Nodes,
     vouch::Vouched,
 };
 
@@ -228,7 +230,21 @@ impl Gate for SocketGate {
     }
 
     fn make_memory(&self, bytes: usize) -> Option<(WriterMemory, OwnedFd)> {
-        WriterMemory::create("feuerbird", bytes).ok()
+        self.make_memory_placed(bytes, None)
+    }
+
+    fn placement(&self) -> Option<Placement> {
+        Nodes::of_this_machine().placement()
+    }
+
+    fn make_memory_placed(
+        &self,
+        bytes: usize,
+        placement: Option<Placement>,
+    ) -> Option<(WriterMemory, OwnedFd)> {
+        let node = placement.and_then(|placement| Nodes::of_this_machine().node(placement, bytes));
+        let options = Options { node: node.map(|node| node.index().into()), ..Options::default() };
+        WriterMemory::create_with("feuerbird", bytes, options).ok()
     }
 
     fn map_memory(&self, handle: OwnedFd, bytes: usize) -> Result<ReaderMemory, MemoryError> {

@@ -21,6 +21,7 @@ mod home;
 mod machine;
 pub mod os;
 mod outbox;
+mod placement;
 mod policy;
 mod supervisor;
 mod vouch;

@@ -1,10 +1,11 @@
-//! What a gate says of calls that do not go through it.
+//! What a gate says of calls that do not go through it, and where it lays memory.
 #![allow(clippy::unwrap_used)] // a test may unwrap
 
 use feuerbird_abi::{Call, Request};
 use feuerbird_channel::Terms;
 use feuerbird_hosted::{embedded, os::socket::PAYLOAD_BYTES};
 use feuerbird_libos::{Gate, GateError};
+use feuerbird_serialization::Plain;
 
 #[test]
 fn a_call_that_is_too_long_is_the_callers_mistake_and_nobodys_end() {
@@ -14,4 +15,21 @@ fn a_call_that_is_too_long_is_the_callers_mistake_and_nobodys_end() {
     let refused = domain.gate().call(request, &payload, None, &mut []);
     assert_eq!(refused.map(|_| ()), Err(GateError::TooLong));
     domain.endpoint(Terms::sized(64).unwrap()).unwrap();
+}
+
+/// The kernel's own list says for each mapping which node was asked for.
+#[test]
+fn lanes_are_placed_on_a_node() {
+    // Missing where the kernel was built without NUMA.
+    let Ok(_) = std::fs::metadata("/proc/self/numa_maps") else { return };
+    let domain = embedded().unwrap();
+    let endpoint = domain.endpoint(Terms::sized(1000).unwrap()).unwrap();
+    let mut sender = domain.sender::<Plain<u64>>(&endpoint).unwrap();
+    let mut receiver = domain.receiver::<Plain<u64>>(&endpoint).unwrap();
+    sender.send(&7).unwrap();
+    assert_eq!(receiver.recv_timeout(5_000_000_000, |value| value), Ok(7));
+    let maps = std::fs::read_to_string("/proc/self/numa_maps").unwrap();
+    let placed = maps.lines().filter(|line| line.contains("memfd:feuerbird") && line.contains(" prefer"));
+    // Each half is mapped twice here, once to be written and once to be read.
+    assert!(placed.count() >= 2, "{maps}");
 }

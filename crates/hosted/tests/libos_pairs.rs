@@ -10,6 +10,7 @@ use feuerbird_abi::{Call, Reason, Status, UNHEARD_OF, Upcall, UpcallKind};
 use feuerbird_channel::{Lie, RecvError, SendError, layout::Half};
 use feuerbird_hosted::os::memory::WriterMemory;
 use feuerbird_libos::Error;
+use feuerbird_numa::{NodeId, Placement};
 use feuerbird_serialization::Plain;
 
 use made_up::*;
@@ -229,4 +230,24 @@ fn a_sender_that_never_became_a_lane_is_told_to_the_receiver() {
     let mut sender = domain.sender::<Plain<u64>>(&endpoint).unwrap();
     assert_eq!(domain.upcall(&joined(number, 2), None), Err(Error::Refused(Status::QuotaExceeded)));
     assert_eq!(sender.send(&1), Err(SendError::Disconnected));
+}
+
+#[test]
+fn a_lane_lies_near_the_thread_that_bound_and_not_near_the_one_that_makes_lanes() {
+    let (domain, gate) = domain();
+    let endpoint = domain.endpoint(terms()).unwrap();
+    let near = |node| NodeId::new(node).map(Placement::Nearest);
+    let number = next_number(&gate);
+    HERE.set(near(2));
+    let _sender = domain.sender::<Plain<u64>>(&endpoint).unwrap();
+    HERE.set(near(1));
+    let _region = domain.region(PAGE).unwrap();
+    let upcalls = domain.clone();
+    thread::spawn(move || {
+        HERE.set(near(7));
+        upcalls.upcall(&joined(number, 1), None).unwrap();
+    })
+    .join()
+    .unwrap();
+    assert_eq!(*gate.placed.lock().unwrap(), [near(1), near(2)]);
 }

@@ -19,7 +19,7 @@ use std::{
 
 use feuerbird_hosted::os::{
     affinity, futex, membarrier,
-    memory::{ReaderMemory, WriterMemory},
+    memory::{Options, ReaderMemory, WriterMemory},
     sandbox::{Layer, Sandbox, SandboxError},
     socket::Socket,
     spawn::{SpawnError, spawn, take_gate},
@@ -141,6 +141,14 @@ const ALLOWED: &[Probe] = &[
     }),
     ("pin a thread", || {
         thread::spawn(|| affinity::pin_current_thread(affinity::allowed_cpus()?[0])).join().unwrap()
+    }),
+    ("lay memory on its own node", || {
+        let (_, node) = affinity::here()?;
+        let options = Options { node: Some(node), ..Options::default() };
+        match WriterMemory::create_with("inside", BYTES, options)?.0.granted().node {
+            Some(Err(error)) if error != rustix::io::Errno::NOSYS => Err(error.into()),
+            placed => Ok(assert!(placed.is_some())),
+        }
     }),
     ("signal itself", || call(libc::SYS_kill, [std::process::id() as usize, 0, 0, 0, 0])),
     ("have descriptors, but not many", || {

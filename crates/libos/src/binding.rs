@@ -14,6 +14,7 @@ use feuerbird_channel::{
     Terms, Validity,
     layout::{Half, LaneLayout},
 };
+use feuerbird_numa::Placement;
 use feuerbird_serialization::Layer;
 
 use crate::{Gate, table::Told};
@@ -101,11 +102,13 @@ pub(crate) struct Common<H: Home> {
     /// What this side wants beyond what trust demands.
     pub(crate) wish: Wish,
     pub(crate) lanes: Lanes<H>,
+    /// Near the thread that bound, which is the one expected to send or receive. The thread that makes lanes runs anywhere.
+    pub(crate) placement: Option<Placement>,
 }
 
 impl<H: Home> Clone for Common<H> {
     fn clone(&self) -> Self {
-        Self { terms: self.terms, wish: self.wish, lanes: self.lanes.clone() }
+        Self { terms: self.terms, wish: self.wish, lanes: self.lanes.clone(), placement: self.placement }
     }
 }
 

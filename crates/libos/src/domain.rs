@@ -165,13 +165,15 @@ impl<G: Gate> Domain<G> {
         Ok((DomainHandle(self.handle(slot)), answer.handle))
     }
 
-    /// Makes memory that only this domain writes, `bytes` bytes in whole pages.
+    /// Makes memory that only this domain writes, `bytes` bytes in whole pages, near the calling thread.
     ///
     /// # Errors
     /// [`Error::OutOfMemory`], [`Error::Refused`].
     pub fn region(&self, bytes: usize) -> Result<SharedRegion<G>, Error> {
         let bytes = bytes.next_multiple_of(PAGE_BYTES);
-        let (writer, handle) = self.inner.gate.make_memory(bytes).ok_or(Error::OutOfMemory)?;
+        let gate = &self.inner.gate;
+        let made = gate.make_memory_placed(bytes, gate.placement());
+        let (writer, handle) = made.ok_or(Error::OutOfMemory)?;
         let answer = self.call(Call::RegisterRegion, &[bytes as u64], Some(handle))?;
         let handle = self.handle(Slot::from_bits(answer.reply.values[0]));
         Ok(SharedRegion { writer, handle })
@@ -360,7 +362,7 @@ impl<G: Gate> Domain<G> {
             }
         };
         let failures = binding::failures();
-        let common = Common { terms, wish, lanes };
+        let common = Common { terms, wish, lanes, placement: gate.placement() };
         let binding = Binding::new(common, Arc::clone(&failures), validity.share());
         Ok((Bound { number, validity, failures }, binding))
     }

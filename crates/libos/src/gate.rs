@@ -4,6 +4,7 @@ use alloc::boxed::Box;
 
 use feuerbird_abi::{Reply, Request, Status};
 use feuerbird_channel::Home;
+use feuerbird_numa::Placement;
 
 /// A reply with what came beside it.
 #[derive(Debug)]
@@ -71,6 +72,24 @@ pub trait Gate: Send + Sync + 'static {
     /// # Errors
     /// `None` where there is no memory for it.
     fn make_memory(&self, bytes: usize) -> Option<(<Self::Home as Home>::Writer, Self::Handle)>;
+
+    /// Where memory belongs that the calling thread is going to use. `None` where the home knows of no nodes.
+    fn placement(&self) -> Option<Placement> {
+        None
+    }
+
+    /// As [`make_memory`](Self::make_memory), placed so where the home can: a full node is no reason to fail.
+    ///
+    /// # Errors
+    /// As for [`make_memory`](Self::make_memory).
+    fn make_memory_placed(
+        &self,
+        bytes: usize,
+        placement: Option<Placement>,
+    ) -> Option<(<Self::Home as Home>::Writer, Self::Handle)> {
+        let _ = placement;
+        self.make_memory(bytes)
+    }
 
     /// Maps another domain's memory of `bytes` bytes for reading.
     ///

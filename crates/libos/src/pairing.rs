@@ -94,7 +94,8 @@ impl<G: Gate> Domain<G> {
     /// Lays out our half of a lane and registers it.
     fn make_half(&self, common: &Common<G::Home>) -> Result<(<G::Home as Home>::Writer, Slot), Error> {
         let (half, bytes) = common.own_half();
-        let (own, memory) = self.gate().make_memory(bytes).ok_or(Error::OutOfMemory)?;
+        let made = self.gate().make_memory_placed(bytes, common.placement);
+        let (own, memory) = made.ok_or(Error::OutOfMemory)?;
         prepare(&own, &LaneLayout::new(common.terms), half)?;
         let region = self.call(Call::RegisterRegion, &[bytes as u64], Some(memory))?;
         Ok((own, Slot::from_bits(region.reply.values[0])))

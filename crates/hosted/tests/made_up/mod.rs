@@ -2,6 +2,7 @@
 #![allow(dead_code, clippy::unwrap_used)] // each test file uses its part; a test may panic
 
 use std::{
+    cell::Cell,
     os::fd::{AsFd, OwnedFd},
     sync::{
         Arc, Condvar, Mutex,
@@ -23,6 +24,7 @@ use feuerbird_hosted::{
     os::memory::{ReaderMemory, WriterMemory},
 };
 use feuerbird_libos::{Answer, Domain, Gate, GateError, MemoryError, Work};
+use feuerbird_numa::Placement;
 use feuerbird_zero_copy::WriteRegion;
 
 pub(crate) const PATIENCE: Duration = Duration::from_secs(5);
@@ -40,6 +42,13 @@ pub(crate) struct FakeGate {
     pub(crate) refuses: Mutex<Option<Call>>,
     /// So many calls find no room on their way.
     pub(crate) without_room: Mutex<usize>,
+    /// Where memory was asked to lie.
+    pub(crate) placed: Mutex<Vec<Option<Placement>>>,
+}
+
+thread_local! {
+    /// Where the calling thread is said to run.
+    pub(crate) static HERE: Cell<Option<Placement>> = const { Cell::new(None) };
 }
 
 #[derive(Clone)]
@@ -89,6 +98,19 @@ impl Gate for Fake {
 
     fn make_memory(&self, bytes: usize) -> Option<(WriterMemory, OwnedFd)> {
         WriterMemory::create("fake", bytes).ok()
+    }
+
+    fn placement(&self) -> Option<Placement> {
+        HERE.get()
+    }
+
+    fn make_memory_placed(
+        &self,
+        bytes: usize,
+        placement: Option<Placement>,
+    ) -> Option<(WriterMemory, OwnedFd)> {
+        self.0.placed.lock().unwrap().push(placement);
+        self.make_memory(bytes)
     }
 
     fn map_memory(&self, handle: OwnedFd, bytes: usize) -> Result<ReaderMemory, MemoryError> {
@@ -154,6 +176,7 @@ pub(crate) fn domain() -> (Domain<Fake>, Arc<FakeGate>) {
         released: Condvar::new(),
         refuses: Mutex::default(),
         without_room: Mutex::default(),
+        placed: Mutex::default(),
     });
     (Domain::enter(Fake(Arc::clone(&gate)), "").unwrap(), gate)
 }

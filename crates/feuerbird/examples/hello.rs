@@ -27,6 +27,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
             Err(error) => return Err(error.into()),
         }
     }
+    assert_eq!(sum, 55, "each of the ten came once");
     println!("received {sum}, in a sandbox of: {}", child.sandbox().expect("user trust"));
     Ok(())
 }

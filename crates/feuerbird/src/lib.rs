@@ -3,7 +3,11 @@
 //! A complete program: two processes that do not trust each other, an endpoint, and a capability that lets one of them
 //! send to it and nothing else.
 //!
-#![doc = concat!("```no_run\n", include_str!("../examples/hello.rs"), "\n```")]
+// On its own, and run: it starts itself as its child.
+#![doc = concat!("```standalone_crate\n", include_str!("../examples/hello.rs"), "\n```")]
+//!
+//! Deriving, granting and revoking are methods of the handles in [`libos`]; starting a domain is the home's, because only it
+//! knows what a program is: [`Program::spawn`].
 //!
 //! What to know next: [`prelude`] for the names above; [`channel`] for what sending and receiving promise;
 //! [`serialization`] for the three layers that trust chooses from; [`capability`] for rights, trust and revocation.

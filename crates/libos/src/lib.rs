@@ -8,7 +8,7 @@
 //! of its own.
 //!
 //! A home (hosted: Linux processes; the exokernel's ring 3) implements [`Gate`], feeds upcalls to [`Domain::upcall`], and
-//! adds how a domain comes to be. Programs see all of it through the facade, crate `feuerbird`.
+//! adds how a domain comes to be: `feuerbird_hosted::Program::spawn`, `Place` and `Start` in ring 3. Programs see all of it through the facade, crate `feuerbird`.
 //!
 //! # Invariants
 //! 1. The data path never passes a gate: control operations build a lane, and then the lane is memory.

@@ -21,7 +21,7 @@ pub mod statistics;
 pub mod transport;
 
 /// The types of the `capnp` crate for `schemas/bench.capnp`: its generator wants them here.
-#[allow(missing_docs, dead_code, unused_qualifications, unreachable_pub, clippy::all)]
+#[allow(missing_docs, dead_code, unused_qualifications, unreachable_pub, clippy::all, clippy::unwrap_used)]
 mod bench_capnp {
     include!(concat!(env!("OUT_DIR"), "/bench_capnp.rs"));
 }

@@ -10,7 +10,7 @@ use crate::transport::Transport;
 
 use clap::ValueEnum;
 
-/// Runs every transport in every pattern at two sizes, and every case of the group within one process.
+/// Runs every transport in every pattern at two sizes, and every case of the other groups.
 ///
 /// # Errors
 /// The first [`LinkError`], after its case was named on the standard error stream.
@@ -27,9 +27,11 @@ pub fn run(machine: &Machine) -> Result<(), LinkError> {
         }
     }
     let mut failures = 0;
-    for case in Group::InProcess.cases() {
-        failures += case.run(machine, Effort::SMOKE, &mut |line| eprintln!("{line}"))?.failures;
-        println!("{}: passed", case.name);
+    // Those of group hosted are the transports above, in more sizes.
+    for case in [Group::InProcess, Group::Serialization].into_iter().flat_map(Group::cases) {
+        let failed = case.run(machine, Effort::SMOKE, &mut |line| eprintln!("{line}"))?.failures;
+        println!("{}: {}", case.name, if failed == 0 { "passed" } else { "FAILED" });
+        failures += failed;
     }
     if failures == 0 { Ok(()) } else { Err(LinkError::Altered) }
 }

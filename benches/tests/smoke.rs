@@ -56,6 +56,7 @@ fn every_transport_passes_every_message_whole() {
         "unix stream",
         "unix seqpacket",
         "capability lookup",
+        "cloud 64 KiB, round trip",
     ] {
         assert!(out.contains(transport), "{transport} is missing from\n{out}");
     }

@@ -35,14 +35,18 @@ pub fn cases() -> Vec<Case> {
         let plan = Plan::new(Pattern::RoundTrip, bytes);
         case(plan, ", sleeping", Transport::LimitSleeping, &OURS_SLEEPING, &SLEEPING)
     });
-    let all: Vec<Transport> = SPINNING.into_iter().chain(SLEEPING).collect();
-    let one_way =
-        SIZES.map(|bytes| case(Plan::new(Pattern::OneWay, bytes), "", Transport::Limit, &OURS, &all));
+    let one_way = SIZES.map(|bytes| {
+        case(Plan::new(Pattern::OneWay, bytes), ", spinning", Transport::Limit, &OURS, &SPINNING)
+    });
+    let one_way_sleeping = SIZES.map(|bytes| {
+        let plan = Plan::new(Pattern::OneWay, bytes);
+        case(plan, ", sleeping", Transport::LimitSleeping, &OURS_SLEEPING, &SLEEPING)
+    });
     let batches = [64].map(|bytes| {
         let plan = Plan::new(Pattern::Batches, bytes);
         case(plan, "", Transport::Limit, &[Transport::LaneCopied, Transport::LaneInPlace], &[])
     });
-    spinning.into_iter().chain(sleeping).chain(one_way).chain(batches).collect()
+    [spinning, sleeping, one_way, one_way_sleeping].into_iter().flatten().chain(batches).collect()
 }
 
 fn case(plan: Plan, suffix: &str, limit: Transport, ours: &[Transport], rivals: &[Transport]) -> Case {
@@ -80,9 +84,9 @@ fn target(ours: Transport, limit: Transport, plan: Plan) -> Target {
             }
         }
         // 20 of 27.7 million messages and 32 of 40 GB a second.
-        (Pattern::OneWay, _, 64) => 20.0 / 27.7,
+        (Pattern::OneWay, Transport::Limit, 64) => 20.0 / 27.7,
         (Pattern::Batches, _, 64) => 25.0 / 27.7,
-        (Pattern::OneWay, _, 0x1_0000) => 32.0 / 40.0,
+        (Pattern::OneWay, Transport::Limit, 0x1_0000) => 32.0 / 40.0,
         _ => return Target::None,
     };
     Target::Ratio(factor)
@@ -92,4 +96,22 @@ fn subject(transport: Transport, plan: Plan) -> Subject {
     Subject::new(transport.label(), move |machine, budget| {
         between_processes(machine, transport, plan, budget)
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn both_ways_are_measured_spinning_and_sleeping_at_every_size() {
+        let names: Vec<String> = cases().into_iter().map(|case| case.name).collect();
+        for bytes in SIZES {
+            for pattern in [Pattern::RoundTrip, Pattern::OneWay] {
+                for suffix in [", spinning", ", sleeping"] {
+                    let name = link_case_name(Plan::new(pattern, bytes), suffix);
+                    assert!(names.contains(&name), "{name} is missing from {names:?}");
+                }
+            }
+        }
+    }
 }

@@ -49,7 +49,7 @@ fn bound(trust: Trust) -> Result<(End, End), LinkError> {
     let refused = |_| LinkError::Disconnected;
     let domain = feuerbird::embedded().map_err(|_| LinkError::Disconnected)?;
     let one_way = || {
-        let bytes = Layer::ALL.map(|layer| encoded(layer)).into_iter().max().unwrap_or(64);
+        let bytes = Layer::ALL.map(encoded).into_iter().max().unwrap_or(64);
         let terms = Terms::new(bytes, 64).map_err(|_| LinkError::Altered)?;
         let endpoint = domain.endpoint(terms).map_err(refused)?;
         let sending = endpoint.derive(Authority::new(Rights::SEND, trust)).map_err(refused)?;

@@ -2,6 +2,8 @@
 
 pub(crate) mod kernel;
 
+use std::process::Command;
+
 use crate::context::{Context, Failure};
 use crate::metadata::Workspace;
 use crate::run;
@@ -22,7 +24,7 @@ pub(crate) struct Args {
     bless: bool,
 }
 
-/// Builds the comparison, then becomes it.
+/// Runs what was asked for.
 pub(crate) fn run(context: &Context, args: &Args) -> Result<(), Failure> {
     let out = Workspace::load(context)?.target_directory.join("feuerbird").join("bench");
     if args.bless && args.group.as_deref() != Some("kernel") {
@@ -30,19 +32,71 @@ pub(crate) fn run(context: &Context, args: &Args) -> Result<(), Failure> {
             "only the figures of group kernel are kept: `bench kernel --bless`".to_owned(),
         ));
     }
-    if args.group.as_deref().is_none_or(|group| group == "kernel") {
-        kernel::bench(context, &out, args.bless)?;
+    match args.group.as_deref() {
+        Some("kernel") => kernel::bench(context, &out, args.bless),
+        Some(_) => {
+            build(context)?;
+            Err(run::become_command(comparison(context, args).arg("--out").arg(out)))
+        }
+        // The kernel takes an emulator, which may be missing: last, so that whoever waits has seen the rest.
+        None => each([
+            &|| build(context).and_then(|()| run::run(comparison(context, args).arg("--out").arg(&out))),
+            &|| kernel::bench(context, &out, args.bless),
+        ]),
     }
-    if args.group.as_deref() == Some("kernel") {
-        return Ok(());
-    }
-    let selection = ["--release", "--package", "feuerbird-benches", "--bin", "compare"];
-    let mut build = context.cargo();
-    run::run(build.arg("build").args(selection))?;
+}
+
+const SELECTION: [&str; 5] = ["--release", "--package", "feuerbird-benches", "--bin", "compare"];
+
+fn build(context: &Context) -> Result<(), Failure> {
+    run::run(context.cargo().arg("build").args(SELECTION))
+}
+
+fn comparison(context: &Context, args: &Args) -> Command {
     let mut start = context.cargo();
-    start.args(["run", "--quiet"]).args(selection).arg("--").args(&args.group);
+    start.args(["run", "--quiet"]).args(SELECTION).arg("--").args(&args.group);
     if args.quick {
         start.arg("--quick");
     }
-    Err(run::become_command(start.arg("--out").arg(out)))
+    start
+}
+
+/// Runs every part, whatever became of those before it.
+///
+/// # Errors
+///
+/// The failure, or all of them in one.
+fn each(parts: [&dyn Fn() -> Result<(), Failure>; 2]) -> Result<(), Failure> {
+    let mut failures: Vec<Failure> = parts.into_iter().filter_map(|part| part().err()).collect();
+    match failures.len() {
+        0 => Ok(()),
+        1 => Err(failures.remove(0)),
+        _ => {
+            let texts: Vec<String> = failures.iter().map(Failure::to_string).collect();
+            Err(Failure::Failed(texts.join("; ")))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+
+    use super::*;
+
+    #[test]
+    fn a_part_that_fails_stops_no_other_and_is_reported() {
+        let ran = Cell::new(0);
+        let passes = || {
+            ran.set(ran.get() + 1);
+            Ok(())
+        };
+        let fails = || Err(Failure::ToolMissing("no emulator".to_owned()));
+        assert!(each([&passes, &passes]).is_ok());
+        let ended = [each([&passes, &fails]), each([&fails, &passes])];
+        assert!(ended.iter().all(|it| matches!(it, Err(Failure::ToolMissing(_)))), "{ended:?}");
+        assert_eq!(ran.get(), 4);
+        let both = each([&fails, &fails]).unwrap_err().to_string();
+        assert_eq!(both, "no emulator; no emulator");
+    }
 }

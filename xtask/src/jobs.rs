@@ -86,7 +86,9 @@ impl Job {
             Self::Test => "all unit, integration and documentation tests pass",
             Self::Qemu => "the exokernel boots in QEMU, and its tests from ring 3 pass on two machines",
             Self::Interop => "other implementations of Cap'n Proto read our messages, and we theirs",
-            Self::Benches => "every benchmark runs, and what it measures gives right results",
+            Self::Benches => {
+                "every benchmark and every comparison runs, and what it measures gives right results"
+            }
             Self::Loom => "the lock-free protocols hold in every interleaving of the model's small cases",
             Self::Fuzz => {
                 "no decoder panics, hangs or reads where it must not, on what a fuzzer finds in seconds"

@@ -9,6 +9,8 @@ use crate::run;
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Tool {
     pub(crate) program: &'static str,
+    /// Arguments with which it ends well only where all of it is there.
+    proof: &'static [&'static str],
     package: &'static str,
     why: &'static str,
 }
@@ -16,13 +18,26 @@ pub(crate) struct Tool {
 /// The schema compiler.
 pub(crate) const CAPNP: Tool = Tool {
     program: "capnp",
+    proof: &["--version"],
     package: "capnproto",
     why: "it turns schemas/*.capnp into the requests that builds read",
 };
 
 /// The emulator that the kernel runs in.
-pub(crate) const QEMU: Tool =
-    Tool { program: "qemu-system-x86_64", package: "qemu-system-x86", why: "the kernel boots in it" };
+pub(crate) const QEMU: Tool = Tool {
+    program: "qemu-system-x86_64",
+    proof: &["--version"],
+    package: "qemu-system-x86",
+    why: "the kernel boots in it",
+};
+
+/// What makes a Python of its own for a test. Debian's Python has the module `venv` without what it needs.
+pub(crate) const VENV: Tool = Tool {
+    program: "python3",
+    proof: &["-c", "import ensurepip, venv"],
+    package: "python3-venv",
+    why: "the peers of a test go into a Python environment of their own, under target/",
+};
 
 /// What decides how a missing tool can be had.
 #[derive(Debug, Clone, Copy)]
@@ -40,7 +55,7 @@ struct Machine {
 ///
 /// [`Failure::ToolMissing`] with what a person can do, when it is not there and cannot be had.
 pub(crate) fn ensure(context: &Context, tool: Tool) -> Result<(), Failure> {
-    if run::succeeds(context.command(tool.program).arg("--version")) {
+    if is_there(context, tool) {
         return Ok(());
     }
     let machine = Machine {
@@ -59,10 +74,14 @@ pub(crate) fn ensure(context: &Context, tool: Tool) -> Result<(), Failure> {
         // An index that cannot be brought up to date may still have the package; the end is judged by the tool.
         let _ = run::run(command.args(&words[1..]).env("DEBIAN_FRONTEND", "noninteractive"));
     }
-    if run::succeeds(context.command(tool.program).arg("--version")) {
+    if is_there(context, tool) {
         return Ok(());
     }
     Err(Failure::ToolMissing(format!("installing `{}` did not help; {}", tool.package, advice(tool))))
+}
+
+fn is_there(context: &Context, tool: Tool) -> bool {
+    run::succeeds(context.command(tool.program).args(tool.proof))
 }
 
 /// The words to put before `apt-get`, or why it cannot be used.
@@ -120,5 +139,13 @@ mod tests {
     fn offline_installs_nothing() {
         let tool = Tool { program: "there-is-no-such-program", ..CAPNP };
         assert!(matches!(ensure(&Context::new(true), tool), Err(Failure::ToolMissing(_))));
+    }
+
+    #[test]
+    fn a_tool_that_lacks_a_part_is_missing() {
+        let shell = |script| Tool { program: "sh", proof: script, ..VENV };
+        assert!(ensure(&Context::new(true), shell(&["-c", "exit 0"])).is_ok());
+        let refused = ensure(&Context::new(true), shell(&["-c", "exit 1"])).unwrap_err().to_string();
+        assert!(refused.contains("apt-get install python3-venv"), "{refused}");
     }
 }

@@ -49,7 +49,17 @@ pub(super) fn test(context: &Context) -> JobResult {
 }
 
 pub(super) fn benches(context: &Context) -> JobResult {
-    passed(context.cargo().args(["test", "--benches", "--no-fail-fast"]))
+    let of_crates = run::run(context.cargo().args(["test", "--benches", "--no-fail-fast"]));
+    // The comparisons are no default member, so that nobody builds the rivals who does not want them: no other job looks here.
+    let package = ["--package", "feuerbird-benches"];
+    run::run(context.cargo().arg("clippy").args(package).args([
+        "--all-targets",
+        "--",
+        "--deny",
+        "warnings",
+    ]))?;
+    run::run(context.cargo().arg("test").args(package).arg("--no-fail-fast"))?;
+    of_crates.map(|()| Outcome::Passed)
 }
 
 pub(super) fn bare(context: &Context) -> JobResult {

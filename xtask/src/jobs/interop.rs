@@ -44,6 +44,7 @@ fn ensure_pycapnp(context: &Context, environment: &Path) -> Result<(), String> {
     if context.offline {
         return Err(format!("{lacking}, and --offline forbids installing it"));
     }
+    tools::ensure(context, tools::VENV).map_err(|failure| format!("{lacking}: {failure}"))?;
     eprintln!(
         "installing {PACKAGE} from Python's package registry in {}: it is the peer of this test",
         environment.display()

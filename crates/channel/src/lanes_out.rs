@@ -87,6 +87,16 @@ impl<H: Home> LanesOut<H> {
         self.buffers_lost
     }
 
+    /// Buffers that the lanes have lent and that did not come back so far.
+    pub(crate) fn buffers_out(&mut self, statistics: &mut SenderStatistics) -> u64 {
+        let mut out = 0;
+        self.keep_if(statistics, |producer| {
+            out += u64::from(producer.take_returns()?);
+            Ok(())
+        });
+        out
+    }
+
     /// Adds what the lanes have counted.
     pub(crate) fn account(&self, statistics: &mut SenderStatistics) {
         self.lanes.iter().for_each(|lane| statistics.account(&lane.producer));
@@ -378,8 +388,11 @@ fn publish<T: Message, H: Home>(
     let bytes = message
         .encode(lane.format, &mut buffer.bytes_mut()[..bound])
         .map_err(|error| Refusal::Caller(SendError::Unencodable(error)))?;
-    let _ = announce;
-    claim.publish_copy(&buffer.bytes()[..bytes]).map_err(ClaimError::Ended)?;
+    match announce {
+        Announce::Now => claim.publish_copy(&buffer.bytes()[..bytes]),
+        Announce::Later => claim.defer_copy(&buffer.bytes()[..bytes]),
+    }
+    .map_err(ClaimError::Ended)?;
     Ok(bytes)
 }
 

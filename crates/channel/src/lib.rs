@@ -64,7 +64,7 @@ pub use error::{AttachError, BatchError, ClaimError, Lie, PollError, RecvError, 
 pub use header::prepare;
 pub use home::{HeapHome, Home, SLICE_NS, Watched};
 pub use lanes_out::LaneOut;
-pub use local::local;
+pub use local::{local, local_with};
 pub use producer::{Claim, Producer};
 pub use receiver::{LaneIn, Receiver};
 pub use sender::{Sender, WhenFull};

@@ -4,18 +4,16 @@
 //! itself, larger ones in buffers that move through one queue and come back through another.
 
 use alloc::sync::Arc;
-use core::{
-    marker::PhantomData,
-    sync::atomic::{AtomicUsize, Ordering},
-};
+use core::marker::PhantomData;
 
 use crossbeam_queue::ArrayQueue;
 use feuerbird_serialization::{Encode, Layer, Message};
+use feuerbird_zero_copy::sync::{AtomicU64, Ordering};
 use zerocopy::IntoBytes;
 
 use crate::{
-    Home, Receiver, ReceiverStatistics, RecvError, SendError, Sender, buffer::Buffer, receiver::open,
-    sleepers::Sleepers,
+    Home, Overflow, Receiver, ReceiverStatistics, RecvError, SendError, Sender, SenderStatistics,
+    buffer::Buffer, receiver::open, sleepers::Sleepers,
 };
 
 /// The largest message that travels in the queue itself.
@@ -34,13 +32,32 @@ pub fn local<T: Message, H: Home>(
     message_bytes: usize,
     depth: usize,
 ) -> (Sender<T, H>, Receiver<T, H>) {
+    local_with(home, message_bytes, depth, Overflow::Wait)
+}
+
+/// The same with a policy for a full channel. Where the oldest message is dropped, its sender is never told that there is no
+/// room, and counts it.
+///
+/// # Panics
+/// When `depth` is zero.
+///
+/// # Cost
+/// As for [`local`]; but where the oldest is dropped, one more buffer is allocated for each handler that holds one while the channel is
+/// full, as often as there are more of them than ever before.
+pub fn local_with<T: Message, H: Home>(
+    home: H,
+    message_bytes: usize,
+    depth: usize,
+    overflow: Overflow,
+) -> (Sender<T, H>, Receiver<T, H>) {
     let queue = Arc::new(Queue {
         store: Store::new(message_bytes, depth),
+        overflow,
         message_bytes,
         awaiting_message: Sleepers::new(),
         awaiting_room: Sleepers::new(),
-        senders: AtomicUsize::new(1),
-        receivers: AtomicUsize::new(1),
+        senders: AtomicU64::new(1),
+        receivers: AtomicU64::new(1),
     });
     let sender = LocalSender { home: home.clone(), queue: Arc::clone(&queue), types: PhantomData };
     let receiver = LocalReceiver { home: home.clone(), queue, types: PhantomData };
@@ -51,11 +68,13 @@ pub fn local<T: Message, H: Home>(
 #[derive(Debug)]
 struct Queue {
     store: Store,
+    overflow: Overflow,
     message_bytes: usize,
     awaiting_message: Sleepers,
     awaiting_room: Sleepers,
-    senders: AtomicUsize,
-    receivers: AtomicUsize,
+    /// How many there are. Each counts itself in and out; the last one's step out publishes what it did.
+    senders: AtomicU64,
+    receivers: AtomicU64,
 }
 
 /// Where messages wait.
@@ -127,7 +146,10 @@ impl<H: Home> Drop for Returning<'_, H> {
     #[inline]
     fn drop(&mut self) {
         let buffer = core::mem::take(&mut self.buffer);
-        self.spare.push((0, buffer)).expect("there are as many places as buffers");
+        let returned = self.spare.push((0, buffer));
+        // One that was allocated when receivers held all others may find no place, and goes.
+        let is_expected = returned.is_ok() || self.queue.overflow == Overflow::DropOldest;
+        debug_assert!(is_expected, "there are as many places as buffers");
         self.queue.made_room(self.home);
     }
 }
@@ -148,7 +170,11 @@ pub(crate) struct LocalReceiver<T, H: Home> {
 
 impl<T: Message, H: Home> LocalSender<T, H> {
     #[inline]
-    pub(crate) fn try_send(&mut self, message: &impl Encode<T>) -> Result<usize, SendError> {
+    pub(crate) fn try_send(
+        &mut self,
+        message: &impl Encode<T>,
+        statistics: &mut SenderStatistics,
+    ) -> Result<usize, SendError> {
         if self.queue.receivers.load(Ordering::Relaxed) == 0 {
             return Err(SendError::Disconnected);
         }
@@ -162,17 +188,33 @@ impl<T: Message, H: Home> LocalSender<T, H> {
                 let encoded = message.encode(Layer::Raw, &mut small.words.as_mut_bytes()[..bound]);
                 small.bytes = encoded.map_err(SendError::Unencodable)?;
                 let bytes = small.bytes;
-                queue.push(small).map_err(|_| SendError::Full)?;
+                match self.queue.overflow {
+                    Overflow::Wait => queue.push(small).map_err(|_| SendError::Full)?,
+                    Overflow::DropOldest => {
+                        statistics.dropped += u64::from(queue.force_push(small).is_some())
+                    }
+                }
+                statistics.count_copied(1);
                 bytes
             }
             Store::Pooled { full, spare } => {
-                let (_, buffer) = spare.pop().ok_or(SendError::Full)?;
+                let buffer = match (spare.pop(), self.queue.overflow) {
+                    (Some((_, buffer)), _) => buffer,
+                    (None, Overflow::Wait) => return Err(SendError::Full),
+                    // Not the oldest message's: one that comes to nothing costs none.
+                    (None, Overflow::DropOldest) => Buffer::with_capacity(self.queue.message_bytes),
+                };
                 let mut filling = Returning { queue: &self.queue, spare, home: &self.home, buffer };
                 let encoded = message.encode(Layer::Raw, &mut filling.buffer.bytes_mut()[..bound]);
                 let bytes = encoded.map_err(SendError::Unencodable)?;
                 let filled = (bytes, core::mem::take(&mut filling.buffer));
                 core::mem::forget(filling);
-                full.push(filled).expect("there are as many places as buffers");
+                // Only where the oldest is dropped can there be more buffers than places.
+                if let Some((_, oldest)) = full.force_push(filled) {
+                    statistics.dropped += 1;
+                    let _ = spare.push((0, oldest));
+                }
+                statistics.count_in_place(1);
                 bytes
             }
         };
@@ -182,7 +224,7 @@ impl<T: Message, H: Home> LocalSender<T, H> {
 
     /// How many receivers are there.
     pub(crate) fn receivers(&self) -> usize {
-        self.queue.receivers.load(Ordering::Acquire)
+        self.queue.receivers.load(Ordering::Acquire) as usize
     }
 
     /// Whether nobody is there any more who could take what was sent.
@@ -216,6 +258,7 @@ impl<T: Message, H: Home> LocalReceiver<T, H> {
             Store::Inline(queue) => {
                 let Some(small) = queue.pop() else { return Err(self.nothing()) };
                 self.queue.made_room(&self.home);
+                statistics.copies_made += 1;
                 let bytes = &small.words.as_bytes()[..small.bytes];
                 open::<T, R, F>(Layer::Raw.format(), bytes, handler, statistics)
             }
@@ -236,7 +279,7 @@ impl<T: Message, H: Home> LocalReceiver<T, H> {
 
     /// How many senders are there.
     pub(crate) fn senders(&self) -> usize {
-        self.queue.senders.load(Ordering::Acquire)
+        self.queue.senders.load(Ordering::Acquire) as usize
     }
 
     fn nothing(&self) -> RecvError {

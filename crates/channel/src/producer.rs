@@ -191,6 +191,11 @@ impl<H: Home> Producer<H> {
         self.dropped
     }
 
+    /// Whether messages are written aside and copied into their slots, which a reader may be in.
+    pub(crate) fn copies_in(&self) -> bool {
+        self.layout.terms().policy() == Overflow::DropOldest
+    }
+
     /// How many system calls went into waking the peer.
     pub fn wakes(&self) -> u64 {
         self.wakes
@@ -269,6 +274,21 @@ impl<H: Home> Producer<H> {
         }
     }
 
+    /// Takes back the buffers that the peer returned; how many it has still, those of messages that it has not taken included.
+    ///
+    /// # Errors
+    /// [`PollError::PeerMisbehaved`] where it returned what it does not hold.
+    pub fn take_returns(&mut self) -> Result<u32, PollError> {
+        let Memory::Pooled { pool, reader, returns } = &mut self.memory else { return Ok(0) };
+        let lie = PollError::PeerMisbehaved(Lie::Return);
+        // As many as there can be: a peer that returns without end holds nobody up.
+        for _ in 0..self.layout.depth() {
+            let Some(id) = returns.pop(&self.peer).map_err(|_| lie)? else { break };
+            pool.release(*reader, id).map_err(|_| lie)?;
+        }
+        Ok(pool.in_flight())
+    }
+
     /// Says that the producer goes to sleep, so that the consumer wakes it when there is room. Follow with one
     /// [`Home::heavy_barrier`] for all lanes, then look again with [`has_room`](Self::has_room).
     pub fn begin_sleep(&mut self) {
@@ -337,17 +357,13 @@ impl<H: Home> Producer<H> {
     /// Takes a pool buffer, after hearing what the peer returned if there seems to be none.
     #[inline(never)] // far more than a small message costs, and none of its business
     fn take_buffer(&mut self, bytes: usize) -> Result<Kept, ClaimError> {
-        let Memory::Pooled { pool, reader, returns } = &mut self.memory else {
-            return Err(ClaimError::TooLarge);
-        };
-        if let Ok(loan) = pool.loan(bytes) {
+        if let Memory::Pooled { pool, .. } = &mut self.memory
+            && let Ok(loan) = pool.loan(bytes)
+        {
             return Ok(loan.keep());
         }
-        for _ in 0..self.layout.depth() {
-            let lie = ClaimError::Ended(PollError::PeerMisbehaved(Lie::Return));
-            let Some(id) = returns.pop(&self.peer).map_err(|_| lie)? else { break };
-            pool.release(*reader, id).map_err(|_| lie)?;
-        }
+        self.take_returns().map_err(ClaimError::Ended)?;
+        let Memory::Pooled { pool, .. } = &mut self.memory else { return Err(ClaimError::TooLarge) };
         match pool.loan(bytes) {
             Ok(loan) => Ok(loan.keep()),
             Err(LoanError::TooLarge) => Err(ClaimError::TooLarge),
@@ -552,6 +568,23 @@ impl<H: Home> Claim<'_, H> {
         let kept = self.kept.take();
         self.producer.put_off(kept, bytes);
         Ok(())
+    }
+
+    /// As [`defer`](Self::defer), with bytes that are copied in: for models, which see no bytes in place.
+    ///
+    /// # Errors
+    /// As for [`defer`](Self::defer).
+    ///
+    /// # Panics
+    /// When there are more than were claimed.
+    #[cfg(loom)]
+    pub fn defer_copy(self, from: &[u8]) -> Result<(), PollError> {
+        assert!(from.len() <= self.bytes, "more bytes than were claimed");
+        if self.producer.copies_in() {
+            return self.publish_copy(from);
+        }
+        self.producer.memory.region().copy_in(self.start(), from);
+        self.defer(from.len())
     }
 
     /// Replaces a slot that the consumer may be reading: a sequence lock, the turn being the sequence (Boehm, "Can seqlocks

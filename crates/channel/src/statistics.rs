@@ -23,7 +23,8 @@ pub struct SenderStatistics {
     pub wakes: u64,
     /// Peers that broke the protocol.
     pub misbehaved: u64,
-    /// What the lanes' pools counted; messages that travel in their slot count as loans that needed no copy.
+    /// What the lanes' pools counted. A message written in its slot counts as a loan that needed no copy; one written aside and copied
+    /// in, as where the oldest is dropped and where a small one goes through a queue within one domain, as a copy.
     pub pool: Counters,
 }
 
@@ -34,12 +35,24 @@ impl SenderStatistics {
         self.wakes += producer.wakes();
         match producer.pool_counters() {
             Some(pool) => self.pool.add(&pool),
-            None => {
-                self.pool.loans += producer.published();
-                self.pool.published += producer.published();
-                self.pool.copies_avoided += producer.published();
-            }
+            None if producer.copies_in() => self.count_copied(producer.published()),
+            None => self.count_in_place(producer.published()),
         }
+    }
+
+    /// Counts messages that were written where they are read.
+    #[inline]
+    pub(crate) fn count_in_place(&mut self, messages: u64) {
+        self.pool.loans += messages;
+        self.pool.published += messages;
+        self.pool.copies_avoided += messages;
+    }
+
+    /// Counts messages that were written somewhere else first.
+    #[inline]
+    pub(crate) fn count_copied(&mut self, messages: u64) {
+        self.pool.published += messages;
+        self.pool.copies_made += messages;
     }
 }
 

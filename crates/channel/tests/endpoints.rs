@@ -5,7 +5,8 @@ mod support;
 
 use feuerbird_capability::Trust;
 use feuerbird_channel::{
-    Consumer, Ended, HeapHome, LaneIn, LaneOut, Producer, Receiver, RecvError, Sender, Terms, Validity,
+    Consumer, Ended, HeapHome, LaneIn, LaneOut, Overflow, Producer, Receiver, RecvError, Sender, Terms,
+    Validity,
 };
 use feuerbird_serialization::Plain;
 use std::sync::Arc;
@@ -68,4 +69,36 @@ fn a_revoked_receiver_does_not_take_what_dead_senders_left() {
         assert_eq!(receiver.try_recv(|value| value), next);
         assert_eq!(receiver.try_recv(|value| value), Err(end));
     }
+}
+
+#[test]
+fn a_ring_that_drops_its_oldest_counts_copies() {
+    for (terms, copies) in [(Overflow::Wait, (2, 0)), (Overflow::DropOldest, (0, 2))] {
+        let terms = Terms::new(64, 4).unwrap().overflow(terms);
+        let (mut sender, _receiver) = ends(lane(terms), Trust::USER, terms);
+        sender.send(&1).unwrap();
+        sender.send(&2).unwrap();
+        let pool = sender.statistics().pool;
+        assert_eq!((pool.copies_avoided, pool.copies_made), copies, "{terms:?}");
+    }
+}
+
+#[test]
+fn buffers_are_out_until_their_messages_were_taken_and_then_not() {
+    let terms = Terms::new(1000, 4).unwrap();
+    let (producer, consumer) = lane(terms);
+    let arriving = (Arc::default(), Arc::default());
+    let mut sender =
+        Sender::<Plain<[u64; 40]>, _>::new(HeapHome, Validity::unconditional(), Arc::clone(&arriving.0));
+    let mut receiver =
+        Receiver::<Plain<[u64; 40]>, _>::new(HeapHome, Validity::unconditional(), Arc::clone(&arriving.1));
+    arriving.0.push(LaneOut::new(producer, Trust::USER, terms));
+    arriving.1.push(LaneIn::new(consumer, Trust::USER, terms));
+    assert_eq!(sender.receivers(), 1);
+    (0..3).for_each(|_| sender.send(&[7; 40]).unwrap());
+    assert_eq!(sender.buffers_out(), 3);
+    receiver.recv(|_| ()).unwrap();
+    assert_eq!(sender.buffers_out(), 2);
+    (0..2).for_each(|_| receiver.recv(|_| ()).unwrap());
+    assert_eq!((sender.finish(0), sender.buffers_out(), sender.buffers_lost()), (Ok(()), 0, 0));
 }

@@ -4,21 +4,28 @@
 
 use std::sync::{
     Arc,
-    atomic::{AtomicUsize, Ordering::SeqCst},
+    atomic::{AtomicU64, AtomicUsize, Ordering::SeqCst},
 };
 
-use feuerbird_channel::{HeapHome, Home, SendError, Watched, WhenFull, local};
+use feuerbird_channel::{HeapHome, Home, Overflow, SendError, Watched, WhenFull, local, local_with};
 use feuerbird_serialization::Plain;
 use feuerbird_zero_copy::{HeapReader, HeapWriter};
 
-/// A home that counts, and whose sleeps are over at once.
+/// A home that counts, and whose time passes by sleeping and by nothing else, however long a test is held up.
 #[derive(Clone, Debug, Default)]
-struct Counting(Arc<(AtomicUsize, AtomicUsize)>);
+struct Counting(Arc<Counts>);
+
+#[derive(Debug, Default)]
+struct Counts {
+    sleeps: AtomicUsize,
+    wakes: AtomicUsize,
+    now_ns: AtomicU64,
+}
 
 impl Counting {
     /// Sleeps and wakes since the last look.
     fn counts(&self) -> (usize, usize) {
-        (self.0.0.swap(0, SeqCst), self.0.1.swap(0, SeqCst))
+        (self.0.sleeps.swap(0, SeqCst), self.0.wakes.swap(0, SeqCst))
     }
 }
 
@@ -28,15 +35,14 @@ impl Home for Counting {
     type Life = core::convert::Infallible;
 
     fn now_ns(&self) -> u64 {
-        static START: std::sync::OnceLock<std::time::Instant> = std::sync::OnceLock::new();
-        START.get_or_init(std::time::Instant::now).elapsed().as_nanos() as u64
+        self.0.now_ns.load(SeqCst)
     }
-    fn wait(&self, _: &[Watched], _: u64) {
-        self.0.0.fetch_add(1, SeqCst);
-        std::thread::sleep(std::time::Duration::from_millis(1));
+    fn wait(&self, _: &[Watched], timeout_ns: u64) {
+        self.0.sleeps.fetch_add(1, SeqCst);
+        self.0.now_ns.fetch_add(timeout_ns, SeqCst);
     }
     fn wake(&self, _: *const u64) {
-        self.0.1.fetch_add(1, SeqCst);
+        self.0.wakes.fetch_add(1, SeqCst);
     }
     fn has_heavy_barrier(&self) -> bool {
         HeapHome.has_heavy_barrier()
@@ -92,4 +98,42 @@ fn a_sender_is_woken_by_the_last_message_however_many_are_still_in_somebodys_han
         receiver.try_recv(|value| value).unwrap();
         assert_eq!(home.counts(), (0, 1));
     });
+}
+
+/// However full, and however many buffers are in somebody's hands.
+#[test]
+fn where_the_oldest_is_dropped_nobody_waits_and_what_is_dropped_is_counted() {
+    for bytes in [8, 64] {
+        let home = Counting::default();
+        let (mut sender, mut receiver) =
+            local_with::<Plain<u64>, _>(home.clone(), bytes, 4, Overflow::DropOldest);
+        (0..10).for_each(|value| sender.try_send(&value).unwrap());
+        assert_eq!((sender.statistics().dropped, sender.depth()), (6, 4));
+        let mut other = receiver.clone_local().unwrap();
+        let first = receiver.try_recv(|held| {
+            let second = other.try_recv(|value| value);
+            (10..20).for_each(|value| sender.send(&value).unwrap());
+            (held, second)
+        });
+        assert_eq!(first, Ok((6, Ok(7))), "the newest four, oldest first");
+        // Two places were free again.
+        assert_eq!(sender.statistics().dropped, 6 + 8);
+        let rest: Vec<_> = std::iter::from_fn(|| receiver.try_recv(|value| value).ok()).collect();
+        assert_eq!(rest, [16, 17, 18, 19]);
+        assert_eq!(home.counts(), (0, 0));
+    }
+}
+
+#[test]
+fn copies_are_counted_where_they_are_made() {
+    // Through the queue itself, and in a buffer.
+    for (bytes, copies) in [(8, (0, 1)), (64, (1, 0))] {
+        let (mut sender, mut receiver) = local::<Plain<u64>, _>(Counting::default(), bytes, 4);
+        sender.send(&1).unwrap();
+        receiver.recv(|_| ()).unwrap();
+        let (sent, received) = (sender.statistics().pool, receiver.statistics());
+        assert_eq!((sent.copies_avoided, sent.copies_made), copies, "{bytes} bytes");
+        assert_eq!((received.copies_avoided, received.copies_made), copies, "{bytes} bytes");
+        assert_eq!((sent.published, sent.loans), (1, copies.0));
+    }
 }

@@ -1,15 +1,17 @@
 //! Whether a pair of bindings still holds.
 
 use alloc::sync::Arc;
-use core::sync::atomic::{AtomicU8, Ordering};
 
-use feuerbird_zero_copy::Region;
+use feuerbird_zero_copy::{
+    Region,
+    sync::{AtomicU64, Ordering},
+};
 
 use crate::{PollError, view::View};
 
 /// Why a pair ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[repr(u8)]
+#[repr(u64)]
 pub enum Ended {
     /// The peer closed its side.
     Unbound = 1,
@@ -49,7 +51,8 @@ impl From<Standing> for PollError {
 pub struct Validity<R> {
     /// The word, whose region the second part keeps, and the value it has to have.
     word: Option<(View, Arc<R>, usize, u32)>,
-    reason: Arc<AtomicU8>,
+    /// 0, then the number of an [`Ended`], for good. Written by whoever hears first.
+    reason: Arc<AtomicU64>,
 }
 
 impl<R: Region> Validity<R> {
@@ -60,12 +63,12 @@ impl<R: Region> Validity<R> {
         }
         // SAFETY: the region goes into the same tuple, behind an `Arc`.
         let view = unsafe { View::new(&*table, table.len()) };
-        Some(Self { word: Some((view, table, index, value)), reason: Arc::default() })
+        Some(Self { word: Some((view, table, index, value)), reason: Arc::new(AtomicU64::new(0)) })
     }
 
     /// Valid until [`end`](Self::end) is called: for both sides in one domain.
     pub fn unconditional() -> Self {
-        Self { word: None, reason: Arc::default() }
+        Self { word: None, reason: Arc::new(AtomicU64::new(0)) }
     }
 
     /// A second view of the same pair, for whoever hears the kernel.
@@ -79,7 +82,7 @@ impl<R: Region> Validity<R> {
 
     /// Tells why the pair ended. The first reason stays.
     pub fn end(&self, reason: Ended) {
-        let _ = self.reason.compare_exchange(0, reason as u8, Ordering::AcqRel, Ordering::Relaxed);
+        let _ = self.reason.compare_exchange(0, reason as u64, Ordering::AcqRel, Ordering::Relaxed);
     }
 
     /// Whether the pair holds.

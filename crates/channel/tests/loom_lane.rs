@@ -3,7 +3,7 @@
 
 mod support;
 
-use feuerbird_channel::{ClaimError, HeapHome, Home, Overflow, Terms};
+use feuerbird_channel::{ClaimError, Ended, HeapHome, Home, Overflow, Terms, Validity};
 use support::lane;
 
 /// Messages arrive whole and in order, in slots that are used again.
@@ -149,5 +149,147 @@ fn an_overtaken_reader_sees_whole_messages() {
             assert!(copy.iter().all(|byte| *byte == copy[0]), "mixed: {copy:?}");
         }
         let _producer = sending.join().unwrap();
+    });
+}
+
+/// How a consumer's end comes about.
+#[derive(Clone, Copy)]
+enum End {
+    /// It lets go of the lane.
+    Closes,
+    /// It is killed, and the kernel says so afterwards.
+    Dies,
+    /// Its authority is revoked, at any moment, and it goes on.
+    Revoked,
+}
+
+/// What a producer recovers and what the consumer took, in every interleaving of the two.
+fn hands_over(end: End, check: fn(&[u64], &[u64])) {
+    let mut model = loom::model::Builder::new();
+    model.preemption_bound = Some(4);
+    model.check(move || {
+        let terms = Terms::new(8, 2).unwrap();
+        let validity = Validity::unconditional();
+        let (mut producer, mut consumer) = support::lane_of_pair(terms, &validity);
+        for value in 1..=2u64 {
+            producer.claim(8).unwrap().publish_copy(&value.to_ne_bytes()).unwrap();
+        }
+        let kernel = validity.share();
+        let taking = loom::thread::spawn(move || {
+            let (mut copy, mut taken) = ([0; 8], vec![]);
+            // One of two, so that the other one is left; or both, where only the revocation ends it.
+            while let Ok(Some(8)) = consumer.take_into(&mut copy) {
+                taken.push(u64::from_ne_bytes(copy));
+                match end {
+                    End::Closes => return taken,
+                    End::Dies => {
+                        kernel.end(Ended::Died);
+                        std::mem::forget(consumer);
+                        return taken;
+                    }
+                    End::Revoked => {}
+                }
+            }
+            std::mem::forget(consumer);
+            taken
+        });
+        if matches!(end, End::Revoked) {
+            validity.end(Ended::Revoked);
+        }
+        // As a sender does: whenever it finds the lane over.
+        while producer.claim(8).map(drop).err().is_none_or(|error| error == ClaimError::Full) {
+            loom::thread::yield_now();
+        }
+        let mut recovered = vec![];
+        producer.recover(|bytes| recovered.push(u64::from_ne_bytes(bytes.try_into().unwrap())));
+        let taken = taking.join().unwrap();
+        check(&taken, &recovered);
+    });
+}
+
+/// What was taken is not handed on, and what was not taken is.
+#[test]
+fn what_a_consumer_leaves_behind_is_handed_over_exactly_once() {
+    for end in [End::Closes, End::Dies] {
+        hands_over(end, |taken, recovered| assert_eq!((taken, recovered), (&[1][..], &[2][..])));
+    }
+}
+
+/// A revoked consumer that goes on may be taking one message when its position is looked at, and no more than one.
+#[test]
+fn of_what_a_revoked_consumer_takes_at_most_one_message_is_handed_over_too() {
+    hands_over(End::Revoked, |taken, recovered| {
+        let both = taken.iter().filter(|value| recovered.contains(value)).count();
+        assert!(both <= 1, "{taken:?} and {recovered:?}");
+        let mut all = [taken, recovered].concat();
+        all.sort_unstable();
+        all.dedup();
+        assert_eq!(all, [1, 2], "none is lost");
+    });
+}
+
+/// Messages that are announced together are whole and in order for a consumer that looks at any moment, and it is woken for them.
+#[test]
+fn a_batch_is_whole_and_wakes_who_sleeps() {
+    for bytes in [8, 256] {
+        let mut model = loom::model::Builder::new();
+        model.preemption_bound = Some(3);
+        model.check(move || {
+            let (mut producer, mut consumer) = lane(Terms::new(bytes, 2).unwrap());
+            // More than a slot of a lane with a pool holds.
+            let length = bytes.min(64) as usize;
+            let sending = loom::thread::spawn(move || {
+                for value in 1..=2u8 {
+                    producer.claim(length).unwrap().defer_copy(&[value; 64][..length]).unwrap();
+                }
+                producer.announce_deferred();
+                (producer.wakes(), producer)
+            });
+            consumer.begin_sleep();
+            HeapHome.heavy_barrier();
+            let sees_message = consumer.has_message();
+            let mut copy = [0; 256];
+            let mut taken = 0u8;
+            if sees_message {
+                consumer.end_sleep();
+                while consumer.take_into(&mut copy).unwrap() == Some(length) {
+                    taken += 1;
+                    assert!(
+                        copy[..length].iter().all(|byte| *byte == taken),
+                        "{taken}: {:?}",
+                        &copy[..length]
+                    );
+                }
+            }
+            let (wakes, _producer) = sending.join().unwrap();
+            assert!(sees_message || wakes == 1, "asleep for ever");
+            while consumer.take_into(&mut copy).unwrap() == Some(length) {
+                taken += 1;
+                assert!(copy[..length].iter().all(|byte| *byte == taken));
+            }
+            assert_eq!(taken, 2);
+        });
+    }
+}
+
+/// Messages that were put off when the lane ended are handed over with those that were announced.
+#[test]
+fn what_was_put_off_is_handed_over_too() {
+    loom::model(|| {
+        let (mut producer, mut consumer) = lane(Terms::new(8, 4).unwrap());
+        producer.claim(8).unwrap().publish_copy(&[1; 8]).unwrap();
+        producer.claim(8).unwrap().defer_copy(&[2; 8]).unwrap();
+        let taking = loom::thread::spawn(move || {
+            let mut copy = [0; 8];
+            let taken = consumer.take_into(&mut copy).unwrap();
+            assert_eq!((taken, copy), (Some(8), [1; 8]));
+        });
+        while producer.claim(8).is_ok() {
+            loom::thread::yield_now();
+        }
+        let mut recovered = vec![];
+        producer.recover(|bytes| recovered.push(bytes[0]));
+        taking.join().unwrap();
+        assert_eq!(recovered, [2]);
     });
 }

@@ -29,8 +29,22 @@ pub(crate) fn halves(terms: Terms) -> Halves {
 }
 
 pub(crate) fn lane(terms: Terms) -> (Producer<HeapHome>, Consumer<HeapHome>) {
+    attached(terms, Validity::unconditional)
+}
+
+/// A lane whose both ends hear of one pair.
+pub(crate) fn lane_of_pair(
+    terms: Terms,
+    pair: &Validity<HeapReader>,
+) -> (Producer<HeapHome>, Consumer<HeapHome>) {
+    attached(terms, || pair.share())
+}
+
+fn attached(
+    terms: Terms,
+    valid: impl Fn() -> Validity<HeapReader>,
+) -> (Producer<HeapHome>, Consumer<HeapHome>) {
     let Halves { out, out_view, back, back_view, .. } = halves(terms);
-    let valid = Validity::unconditional;
     let producer = Producer::attach(HeapHome, terms, out, back_view, valid(), None).unwrap();
     let consumer = Consumer::attach(HeapHome, terms, back, out_view, valid(), None).unwrap();
     (producer, consumer)

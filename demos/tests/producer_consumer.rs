@@ -137,9 +137,24 @@ fn survivors_of_a_kill_account_for_everything_and_notice_soon() {
     }
 }
 
+/// Buffers are in use when somebody is killed, or that none is lost would say nothing.
+#[test]
+fn a_kill_is_survived_by_a_pool_that_is_in_use() {
+    let output = run(&["--kill", "--seed", "5", "--seconds", "0.3", "--trust", "0"]);
+    let (out, err) = (text(&output.stdout), text(&output.stderr));
+    assert_eq!(output.status.code(), Some(0), "{out}\n{err}");
+    assert!(err.contains("payload 1000 B"), "{err}");
+    assert!(out.contains("buffers lost: 0 of ") && out.contains("the pool is whole"), "{out}");
+    assert!(!out.contains("buffers lost: 0 of 0"), "{out}");
+    let small = run(&["--kill", "--seed", "5", "--seconds", "0.3", "--trust", "0", "--size", "8"]);
+    let out = text(&small.stdout);
+    assert!(out.contains("no buffer was in use"), "{out}");
+}
+
 #[test]
 fn people_see_statistics_a_proof_and_a_table() {
-    let output = run(&["--seconds", "1.2", "--trust", "0x8"]);
+    // A line each half second; on a busy machine, two of the four at least.
+    let output = run(&["--seconds", "2.5", "--trust", "0x8"]);
     let (out, err) = (text(&output.stdout), text(&output.stderr));
     assert_eq!(output.status.code(), Some(0), "{err}");
     assert!(out.contains("none lost, none twice, none altered"), "{out}");

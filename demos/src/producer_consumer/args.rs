@@ -1,6 +1,6 @@
 //! What the demo is asked to do.
 
-use clap::{Parser, value_parser};
+use clap::{Parser, builder::ArgPredicate, value_parser};
 use feuerbird::{capability::Trust, channel::Terms, serialization::Layer};
 use feuerbird_serialization::sample::encoded_size;
 
@@ -38,8 +38,14 @@ pub(crate) struct Args {
     /// How long to send in each layer, in seconds
     #[arg(long, value_name = "S", default_value_t = 2.0, value_parser = seconds)]
     pub(crate) seconds: f64,
-    /// Payload of each message, in bytes
-    #[arg(long, value_name = "BYTES", default_value_t = 64, value_parser = value_parser!(u32).range(0..=8 << 20))]
+    /// Payload of each message, in bytes; with --kill 1000 unless said otherwise, so that messages travel in the pool's buffers
+    #[arg(
+        long,
+        value_name = "BYTES",
+        default_value_t = 64,
+        default_value_if("kill", ArgPredicate::IsPresent, "1000"),
+        value_parser = value_parser!(u32).range(0..=8 << 20)
+    )]
     pub(crate) size: u32,
     /// Run only the layer that this trust in the producers asks for: 0x0 to 0x7 Full, 0x8 to 0xD Lite, 0xE and 0xF Raw
     /// [default: 0xE, then 0x8, then 0x0]

@@ -56,7 +56,13 @@ impl Consumer<'_> {
                 // Given back, too, or copied before: nobody else gets it.
                 Ok(()) => self.report.set(Word::InHand, 0),
                 Err(RecvError::DeadlinePassed | RecvError::Empty) => self.look(),
-                Err(RecvError::Disconnected) => break,
+                Err(RecvError::Disconnected) => {
+                    // All of them are gone, those that were killed too.
+                    if watch {
+                        self.report.notice();
+                    }
+                    break;
+                }
                 Err(RecvError::Malformed(_) | RecvError::PeerMisbehaved(_)) => {
                     self.report.add(Word::Refused, 1)
                 }

@@ -48,7 +48,7 @@ pub(crate) enum Word {
     NoticedNs = 7,
     /// 1: what a dead peer left behind is with another one, or taken.
     Settled = 8,
-    /// Buffers that could not be taken back.
+    /// Buffers that could not be taken back: of lanes that ended, and of those that live once everything was taken.
     BuffersLost = 9,
     /// Messages published, not taken, and nobody left to take them.
     Undelivered = 10,
@@ -62,6 +62,8 @@ pub(crate) enum Word {
     Refused = 14,
     /// When the worker was done.
     EndedNs = 15,
+    /// Buffers that were lent and came back.
+    BuffersReturned = 16,
 }
 
 /// A worker's [`Word::State`].
@@ -83,7 +85,7 @@ pub(crate) const HISTOGRAM: usize = 64;
 /// The first word of the bitmaps: for each producer, a bit for each of its messages that this consumer has handled.
 pub(crate) const BITMAPS: usize = HISTOGRAM + BUCKETS;
 
-const _: () = assert!((Word::EndedNs as usize) < HISTOGRAM && BITMAPS.is_multiple_of(64));
+const _: () = assert!((Word::BuffersReturned as usize) < HISTOGRAM && BITMAPS.is_multiple_of(64));
 
 /// Words of one producer's bitmap.
 pub(crate) const fn bitmap_words(share: u64) -> usize {

@@ -4,7 +4,7 @@ use std::{thread, time::Duration};
 
 use feuerbird::{
     channel::{Sender, WhenFull},
-    hosted::LinuxHome,
+    hosted::{LinuxHome, os::clock},
     prelude::{SECOND, SendError},
 };
 use feuerbird_serialization::sample::SampleMessage;
@@ -51,6 +51,13 @@ impl Producer<'_> {
         }
         let finished = self.finish();
         self.look();
+        if finished.is_ok() {
+            // All was taken, so all buffers must be back; before that, some are out for good reason.
+            let lost = self.sender.buffers_lost() + self.sender.buffers_out();
+            self.report.set(Word::BuffersLost, lost);
+            self.report.set(Word::BuffersReturned, self.sender.statistics().pool.released);
+        }
+        self.report.set(Word::EndedNs, clock::now_ns());
         self.report.set(Word::Settled, 1);
         self.report.enter(State::Done);
         finished

@@ -87,8 +87,7 @@ pub(crate) fn proof(outcome: &Outcome) -> String {
             "\n  in the killed consumer's hand and handed on to another: {} (at most 1)",
             proof.handed_on
         );
-        let whole = if outcome.buffers_lost == 0 { "the pool is whole" } else { "THE POOL IS NOT WHOLE" };
-        let _ = write!(text, "\n  buffers lost: {}: {whole}", outcome.buffers_lost);
+        let _ = write!(text, "\n  {}", pool(outcome.buffers_lost, outcome.buffers_returned));
     }
     for failure in &outcome.failures {
         let _ = write!(text, "\n  FAILED: {failure}");
@@ -96,9 +95,22 @@ pub(crate) fn proof(outcome: &Outcome) -> String {
     text
 }
 
+/// What became of the buffers of those who were not killed.
+fn pool(lost: u64, returned: u64) -> String {
+    match (lost, returned) {
+        (0, 0) => {
+            "buffers lost: none, because no buffer was in use: messages this small travel in their slots"
+                .to_owned()
+        }
+        (0, _) => format!("buffers lost: 0 of {returned}: the pool is whole"),
+        _ => format!("buffers lost: {lost}: THE POOL IS NOT WHOLE"),
+    }
+}
+
 fn killing(killed: &Killed) -> String {
     let noticed = match killed.survivors_notified_ms {
         Some(ms) => format!("all its peers knew after {}", duration(ms * 1e6)),
+        None if killed.unaware > 0 => format!("{} OF ITS PEERS NEVER KNEW", killed.unaware),
         None => "no peer was left to notice".to_owned(),
     };
     let Killed { pid, role, progress, .. } = killed;

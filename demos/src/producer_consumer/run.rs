@@ -35,6 +35,8 @@ pub(crate) struct Outcome {
     pub(crate) latency: Histogram,
     pub(crate) copies: Copies,
     pub(crate) buffers_lost: u64,
+    /// Buffers that were lent to a consumer and came back.
+    pub(crate) buffers_returned: u64,
     pub(crate) killed: Vec<Killed>,
     /// What went wrong, in words.
     pub(crate) failures: Vec<String>,
@@ -179,9 +181,14 @@ impl<'a> Watch<'a> {
         let team = &self.team;
         let share = self.args.share();
         let killed = self.killer.report(team);
-        let in_vain = killed.iter().any(|killed| killed.survivors_notified_ms.is_none());
+        let in_vain = killed.iter().any(|it| it.survivors_notified_ms.is_none() && it.unaware == 0);
         if (self.killer.is_waiting() || in_vain) && !signal::interrupted() && self.failures.is_empty() {
             self.failures.push("the run was over before everybody was killed; send more messages".into());
+        }
+        for killed in killed.iter().filter(|killed| killed.unaware > 0 && !signal::interrupted()) {
+            let Killed { unaware, role, pid, .. } = killed;
+            self.failures
+                .push(format!("{unaware} never noticed that {} (process {pid}) was killed", role.name()));
         }
         for producer in team.of(Role::Producer).filter(|worker| worker.killed_ns.is_none()) {
             let sent = producer.report.get(Word::Messages);
@@ -208,14 +215,17 @@ impl<'a> Watch<'a> {
             seconds: ended.saturating_sub(self.started_ns) as f64 / 1e9,
             latency,
             copies: Copies::of(team),
-            buffers_lost: team
-                .of(Role::Producer)
-                .map(|it| it.report.get(Word::BuffersLost))
-                .fold(0, u64::saturating_add),
+            buffers_lost: sum(team, Word::BuffersLost),
+            buffers_returned: sum(team, Word::BuffersReturned),
             killed,
             failures: self.failures,
         }
     }
+}
+
+/// A word of all producers' together.
+fn sum(team: &Team, word: Word) -> u64 {
+    team.of(Role::Producer).map(|worker| worker.report.get(word)).fold(0, u64::saturating_add)
 }
 
 /// Messages handled so far.

@@ -14,6 +14,7 @@ mod victim;
 use std::process::Command;
 
 use anyhow::Context;
+use feuerbird::hosted::os::signal;
 
 /// The environment variable that tells a child of the demo what it is.
 pub const ROLE_VARIABLE: &str = "FEUERBIRD_DEMO_ROLE";
@@ -27,7 +28,7 @@ pub struct Attempt {
     pub stopped_by: Option<String>,
 }
 
-/// Tries everything; `progress` sees each attempt when it is over.
+/// Tries everything; `progress` sees each attempt when it is over. Ends early where the program was interrupted.
 ///
 /// # Errors
 /// Where an attempt could not be made at all.
@@ -36,7 +37,7 @@ pub fn run(progress: &mut dyn FnMut(&Attempt)) -> anyhow::Result<Vec<Attempt>> {
     run_as(&|| Command::new(&program), progress)
 }
 
-/// Tries everything with children started by `program`, which hands its role on to [`child`].
+/// As [`run`], with children started by `program`, which hands its role on to [`child`].
 ///
 /// # Errors
 /// Where an attempt could not be made at all.
@@ -48,6 +49,10 @@ pub fn run_as(
     let mut attempts = Vec::new();
     for plan in victim::PLANS {
         let stopped_by = victim::suffer(&domain, plan, program).with_context(|| plan.attempt)?;
+        // What was cut short says nothing.
+        if signal::interrupted() {
+            break;
+        }
         let attempt = Attempt { attempt: plan.attempt, stopped_by };
         progress(&attempt);
         attempts.push(attempt);

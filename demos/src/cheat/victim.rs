@@ -12,6 +12,7 @@ use anyhow::Context;
 use feuerbird::{
     Domain, Program,
     channel::{RecvError, Terms},
+    hosted::os::signal,
     libos::Authority,
     prelude::{SECOND, Trust},
     serialization::{
@@ -36,6 +37,9 @@ pub(super) const PAYLOAD_BYTES: usize = 1000;
 
 /// Nobody may hold the victim up longer than this.
 const HANG: Duration = Duration::from_secs(1);
+
+/// How long an attempt may take in all, on a machine that has much else to do.
+const PATIENCE: Duration = Duration::from_secs(20);
 
 /// One attempt: what is tried, by which role, and how far its sender is trusted.
 #[derive(Clone, Copy)]
@@ -88,12 +92,32 @@ struct Seen {
     longest_wait: Duration,
 }
 
-/// Runs one attempt; what stopped it, or `None`.
+/// How an attempt ended.
+enum Verdict {
+    Stopped(String),
+    /// Somebody, or something, held the victim up.
+    HeldUp,
+    NotStopped,
+}
+
+/// Runs one attempt; what stopped it, or `None`. Who held the victim up, a busy machine or the hostile one, cannot be told from once:
+/// then it is made again, and a machine does not do it twice.
 pub(super) fn suffer(
     domain: &Domain,
     plan: &Plan,
     program: &dyn Fn() -> Command,
 ) -> anyhow::Result<Option<String>> {
+    let verdict = match suffer_once(domain, plan, program)? {
+        Verdict::HeldUp if !signal::interrupted() => suffer_once(domain, plan, program)?,
+        verdict => verdict,
+    };
+    Ok(match verdict {
+        Verdict::Stopped(reason) => Some(reason),
+        Verdict::HeldUp | Verdict::NotStopped => None,
+    })
+}
+
+fn suffer_once(domain: &Domain, plan: &Plan, program: &dyn Fn() -> Command) -> anyhow::Result<Verdict> {
     let largest = Layer::ALL.map(|layer| encoded_size(PAYLOAD_BYTES, layer)).into_iter().max();
     let terms = Terms::new(largest.context("there are layers")? as u32, 64)?;
     let endpoint = domain.endpoint(terms)?;
@@ -109,9 +133,13 @@ pub(super) fn suffer(
     let mut output = hostile.process.process_mut().stdout.take().context("its output is a pipe")?;
 
     let mut seen = Seen { honest: vec![0; HONEST_MESSAGES as usize], ..Seen::default() };
-    let end = Instant::now() + Duration::from_secs(5);
+    let end = Instant::now() + PATIENCE;
     let (mut honest_over, mut hostile_end, mut revoked) = (false, None, false);
     while !(honest_over && hostile_end.is_some()) && Instant::now() < end {
+        if signal::interrupted() {
+            // Both children end with their handles.
+            return Ok(Verdict::NotStopped);
+        }
         watch(&mut receiver, &mut seen);
         honest_over = honest_over || honest.wait_timeout(Duration::ZERO)?.is_some();
         if hostile_end.is_none() {
@@ -174,17 +202,20 @@ fn judge(sample: &Sample<'_>, seen: &mut Seen) {
     }
 }
 
-/// What is to be said: every defence that acted, or `None` where one did not.
-fn verdict(plan: &Plan, seen: &Seen, said: &str, hung: bool) -> Option<String> {
+/// What is to be said: every defence that acted, unless one did not.
+fn verdict(plan: &Plan, seen: &Seen, said: &str, hung: bool) -> Verdict {
     let lost = seen.honest.iter().filter(|count| **count == 0).count();
     let twice = seen.honest.iter().filter(|count| **count > 1).count();
-    let harmless = lost == 0 && twice == 0 && seen.wrong == 0 && seen.inconsistent == 0 && !hung;
-    if !harmless || seen.longest_wait > HANG || said.contains("NOT STOPPED") {
+    let hung = hung || seen.longest_wait > HANG;
+    let harmless = lost == 0 && twice == 0 && seen.wrong == 0 && seen.inconsistent == 0;
+    if !harmless || hung || said.contains("NOT STOPPED") {
         eprintln!(
             "cheat: {}: {lost} honest messages lost, {twice} twice, {} wrong, {} inconsistent, longest wait {:?}, hung: {hung}, said: {said}",
             plan.attempt, seen.wrong, seen.inconsistent, seen.longest_wait
         );
-        return None;
+        // Who was held up may have lost honest messages by that alone.
+        let is_harm = twice > 0 || seen.wrong > 0 || seen.inconsistent > 0 || said.contains("NOT STOPPED");
+        return if hung && !is_harm { Verdict::HeldUp } else { Verdict::NotStopped };
     }
     let mut reasons: Vec<String> = Vec::new();
     if let Some(reason) = said.strip_prefix("stopped: ") {
@@ -200,13 +231,13 @@ fn verdict(plan: &Plan, seen: &Seen, said: &str, hung: bool) -> Option<String> {
         );
     }
     if plan.role == "cheat-replay" && seen.hostile > 0 {
-        return None;
+        return Verdict::NotStopped;
     }
     if reasons.is_empty() {
         eprintln!("cheat: {}: no harm was done, but nothing is known to have stopped it", plan.attempt);
-        return None;
+        return Verdict::NotStopped;
     }
-    Some(reasons.join("; "))
+    Verdict::Stopped(reasons.join("; "))
 }
 
 /// What the honest child does.

@@ -284,8 +284,8 @@ fn what_is_taken_at_the_deadline_is_told_to_whom_it_was_taken_from() {
     let endpoint = domain.endpoint(Terms::sized(256).unwrap()).unwrap();
     let one = endpoint.derive(everything()).unwrap();
     let mut receiver = domain.receiver::<Plain<u64>>(&endpoint).unwrap();
-    // It asks for three times as long as it is given.
-    let child = start_other(&domain, &["slow", "900"], &one, Authority::send(Trust::USER));
+    // It asks for twenty times as long as it is given.
+    let child = start_other(&domain, &["slow", "6000"], &one, Authority::send(Trust::USER));
     for expected in 0..500 {
         assert_eq!(receiver.recv_timeout(10 * SECOND, |value| value), Ok(expected));
     }
@@ -293,7 +293,7 @@ fn what_is_taken_at_the_deadline_is_told_to_whom_it_was_taken_from() {
     let revoked = one.revoke_within(3 * SECOND / 10).unwrap();
     assert_eq!(revoked.forced, 1, "{revoked:?}");
     let took = began.elapsed();
-    assert!((Duration::from_millis(290)..Duration::from_millis(850)).contains(&took), "{took:?}");
+    assert!((Duration::from_millis(290)..Duration::from_secs(5)).contains(&took), "{took:?}");
     let late = receiver.try_recv(|value| value);
     assert!(late.is_err(), "a message of a revoked sender: {late:?}");
     assert_eq!(said(child).trim(), "revoked, 1 repossessed, the granted slot: true");

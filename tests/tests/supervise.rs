@@ -164,7 +164,7 @@ fn programs_of_their_own_talk_and_notice_the_end_of_the_supervisor() {
     assert_eq!(sensor.says(), "Some(Disconnected), Some(KernelGone)");
     assert_eq!(logger.says(), "Disconnected, Some(KernelGone)");
     let took = began.elapsed();
-    assert!(took < Duration::from_secs(2), "{took:?}");
+    assert!(took < Duration::from_secs(5), "{took:?}");
     assert!(sensor.process.wait().unwrap().success() && logger.process.wait().unwrap().success());
 }
 

@@ -14,10 +14,16 @@ use feuerbird_hosted::os::{
 fn clocks_agree() {
     let calibration = Calibration::measure();
     assert!((0.1..10.0).contains(&calibration.cycles_per_ns()), "{calibration}");
-    let (ns, start) = (now_ns(), cycles());
-    thread::sleep(Duration::from_millis(50));
-    let (ns, passed) = ((now_ns() - ns) as f64, calibration.ns(cycles() - start));
-    assert!((passed / ns - 1.0).abs() < 0.02, "{passed} ns by cycles, {ns} ns by the clock");
+    // The best of five: whoever is held up between two neighboring looks measures that, and so does a calibration.
+    let difference = || {
+        let calibration = Calibration::measure();
+        let (ns, start) = (now_ns(), cycles());
+        thread::sleep(Duration::from_millis(50));
+        let (ns, passed) = ((now_ns() - ns) as f64, calibration.ns(cycles() - start));
+        (passed / ns - 1.0).abs()
+    };
+    let differences: Vec<f64> = (0..5).map(|_| difference()).collect();
+    assert!(differences.iter().any(|it| *it < 0.02), "the clocks differ by {differences:?}");
     assert!((calibration.cycles(calibration.ns(1000)) - 1000.0).abs() < 0.001);
     let text = calibration.to_string();
     assert!(text.starts_with("TSC ") && text.ends_with(" GHz"), "{text}");

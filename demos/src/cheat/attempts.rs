@@ -11,7 +11,7 @@ use std::{
 use anyhow::bail;
 use feuerbird::{
     capability::{Rights, Trust},
-    channel::layout::{CLOSED_WORD, LaneLayout, SLEEPING_WORD, Stamp},
+    channel::layout::{CLOSED_WORD, LaneLayout, Stamp},
     hosted::os::memory::{WriterMemory, try_mapping_writable},
     serialization::{
         Encode, Message,
@@ -26,24 +26,9 @@ use rustix::fs::{
 
 use super::{
     client::{Client, Lane},
+    scribble::scribble,
     victim::{PAYLOAD_BYTES, digest},
 };
-
-/// Values that have broken rings elsewhere.
-const BAD: [u64; 12] = [
-    0,
-    1,
-    2,
-    u64::MAX,
-    u64::MAX - 1,
-    1 << 63,
-    0xffff_ffff,
-    0x1_0000_0000,
-    0x7fff_ffff_0000_0001,
-    0xffff_ffff_0000_0001,
-    0x8000_0000_0000_0001,
-    0x0000_0040_0000_0001,
-];
 
 /// Tries what `role` says.
 pub(super) fn attempt(role: &str) -> anyhow::Result<()> {
@@ -56,6 +41,7 @@ pub(super) fn attempt(role: &str) -> anyhow::Result<()> {
         "cheat-gate" => break_gate(&client)?,
         "cheat-unsealed" => unsealed(&mut client, slot)?,
         "cheat-small" => small(&mut client, slot)?,
+        "cheat-scribble" => scribble(&mut client, slot)?,
         _ => with_lane(role, &mut client, slot)?,
     };
     if !said.is_empty() {
@@ -76,7 +62,6 @@ fn with_lane(role: &str, client: &mut Client, slot: u64) -> anyhow::Result<Strin
         }
         "cheat-reopen" => told("open for writing", reopen(&lane)),
         "cheat-shrink" => told("ftruncate", ftruncate(&lane.own_fd, 4096).map_err(Into::into)),
-        "cheat-scribble" => scribble(&lane),
         "cheat-index" => announce(&lane, Stamp::new(7, 64, false)),
         "cheat-length" => announce(&lane, Stamp::new(0, lane.layout.message_bytes() + 1, true)),
         "cheat-buffer" => {
@@ -103,7 +88,7 @@ fn reopen(lane: &Lane) -> io::Result<()> {
     OpenOptions::new().write(true).open(path).map(drop)
 }
 
-fn store(lane: &Lane, word: usize, value: u64) {
+pub(super) fn store(lane: &Lane, word: usize, value: u64) {
     lane.own.writable()[word].store(value, Ordering::Release);
 }
 
@@ -116,30 +101,6 @@ fn announce(lane: &Lane, stamp: Stamp) -> String {
 /// The victim polls; a lie is seen within its next look.
 fn wait_for_victim(time: Duration) {
     std::thread::sleep(time);
-}
-
-/// Every word in turn with every bad value, then random words with random values, for half a second.
-fn scribble(lane: &Lane) -> String {
-    // A header that is scribbled over at once is never attached; let the victim trust the lane first.
-    wait_for_victim(Duration::from_millis(50));
-    let words = lane.own.words().len();
-    // Not the two words that only say "I am gone" and "I sleep": the lane is to live for the rest to be looked at.
-    for word in (0..words).filter(|word| *word != CLOSED_WORD && *word != SLEEPING_WORD) {
-        store(lane, word, BAD[word % BAD.len()]);
-    }
-    let end = Instant::now() + Duration::from_millis(400);
-    let mut random = std::process::id().into();
-    while Instant::now() < end {
-        for _ in 0..1000 {
-            let value = next(&mut random);
-            let word = next(&mut random) as usize % words;
-            let value = if value.is_multiple_of(3) { BAD[value as usize % BAD.len()] } else { value };
-            if word != CLOSED_WORD && word != SLEEPING_WORD {
-                store(lane, word, value);
-            }
-        }
-    }
-    String::new()
 }
 
 /// Well announced bytes that no layer takes for a message.
@@ -201,7 +162,7 @@ fn change(lane: &Lane, random: &mut u64, bytes: usize) {
     }
 }
 
-fn taken(lane: &Lane) -> u64 {
+pub(super) fn taken(lane: &Lane) -> u64 {
     lane.theirs.words().load(feuerbird::channel::layout::HEAD_WORD)
 }
 
@@ -347,7 +308,7 @@ fn small(client: &mut Client, slot: u64) -> anyhow::Result<String> {
 }
 
 /// xorshift64* (Vigna, 2014).
-fn next(state: &mut u64) -> u64 {
+pub(super) fn next(state: &mut u64) -> u64 {
     *state ^= *state >> 12;
     *state ^= *state << 25;
     *state ^= *state >> 27;

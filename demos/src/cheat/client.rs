@@ -51,6 +51,8 @@ pub(super) struct Lane {
     pub(super) theirs_fd: OwnedFd,
     pub(super) theirs_bytes: usize,
     pub(super) layer: Layer,
+    /// The slot of `own`.
+    region: u64,
 }
 
 /// A binding that has met its peer.
@@ -145,17 +147,38 @@ impl Client {
 
     /// Builds a lane to the victim that is as it should be, so far.
     pub(super) fn lane(&mut self, pair: &Pair) -> anyhow::Result<Lane> {
+        self.spoilt_lane(pair, |_| {})
+    }
+
+    /// Builds a lane to the victim over memory that `spoil` has changed before the victim sees it.
+    pub(super) fn spoilt_lane(
+        &mut self,
+        pair: &Pair,
+        spoil: impl FnOnce(&WriterMemory),
+    ) -> anyhow::Result<Lane> {
         let layout = LaneLayout::new(pair.terms);
         let bytes = layout.producer_bytes().next_multiple_of(4096);
         let (own, own_fd) = WriterMemory::create("hostile", bytes)?;
         prepare(&own, &layout, Half::Producer)?;
-        let shared = self.share(pair, &own_fd, bytes)?;
+        spoil(&own);
+        let registered = self.call(Call::RegisterRegion, &[bytes as u64], &[], Some(&own_fd))?;
+        anyhow::ensure!(registered.status == Status::Ok, "register: {}", registered.status);
+        let region = registered.values[0];
+        let shared = self.call(Call::Share, &[pair.binding, pair.peer, region], &[], None)?.status;
         anyhow::ensure!(shared == Status::Ok, "share: {shared}");
         let (upcall, theirs_fd) = self.wait_for(UpcallKind::Shared, PATIENCE)?;
         let theirs_fd = theirs_fd.context("the victim's memory comes with a descriptor")?;
         let theirs_bytes = upcall.values[2] as usize;
         let theirs = ReaderMemory::map(theirs_fd.as_fd(), theirs_bytes)?;
-        Ok(Lane { layout, own, own_fd, theirs, theirs_fd, theirs_bytes, layer: pair.layer })
+        Ok(Lane { layout, own, own_fd, theirs, theirs_fd, theirs_bytes, layer: pair.layer, region })
+    }
+
+    /// Gives up a binding and the lane that was built on it, and whatever was said about them.
+    pub(super) fn leave(&mut self, pair: &Pair, lane: &Lane) -> anyhow::Result<()> {
+        self.call(Call::Unbind, &[pair.binding], &[], None)?;
+        self.call(Call::Delete, &[lane.region], &[], None)?;
+        self.upcalls.clear();
+        Ok(())
     }
 
     fn next_message(&self, patience: Duration) -> anyhow::Result<Option<Message>> {

@@ -9,6 +9,7 @@
 
 mod attempts;
 mod client;
+mod scribble;
 mod victim;
 
 use std::process::Command;

@@ -165,7 +165,9 @@ fn suffer_once(domain: &Domain, plan: &Plan, program: &dyn Fn() -> Command) -> a
     {
         said = "stopped: the supervisor shut its gate and ended it".into();
     }
-    Ok(verdict(plan, &seen, said.trim(), hostile_end.is_none()))
+    // Who could not go on with its attempt has not made it. The gate's breaker is killed for it.
+    let failed = hostile_end.is_some_and(|status| !status.success()) && plan.role != "cheat-gate";
+    Ok(verdict(plan, &seen, said.trim(), failed || hostile_end.is_none()))
 }
 
 /// Takes what is there.
@@ -252,7 +254,8 @@ pub(super) fn be_honest() -> anyhow::Result<()> {
         let digest = digest(payload);
         let sample = Sample { sequence, producer: HONEST_PRODUCER, sent_at: 0, digest, payload };
         sender.send(&sample)?;
-        if sequence % 64 == 0 {
+        // As long as most attempts take: it is there while they are made.
+        if sequence % 16 == 0 {
             std::thread::sleep(Duration::from_millis(2));
         }
     }

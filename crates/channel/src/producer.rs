@@ -4,6 +4,10 @@
 //! distrust demands: each side's words lie in memory that only that side can write, and a message announces itself by the
 //! turn in its own slot (as in Vyukov's bounded queue), so that a small message and its announcement are one cache line.
 
+mod claim;
+
+pub use claim::Claim;
+
 use crate::{
     AttachError, ClaimError, Ended, Home, Lie, Overflow, PollError, Terms, Validity, Watched,
     buffer::Buffer,
@@ -480,148 +484,6 @@ impl<H: Home> Drop for Producer<H> {
         light_fence(self.light);
         if self.peer.words().load(SLEEPING_WORD) & 1 == 1 {
             self.home.wake(self.memory.region().words().address(self.layout.stamp_word(self.tail)));
-        }
-    }
-}
-
-/// Room for one message. Dropped without being published, it goes back.
-#[derive(Debug)]
-pub struct Claim<'p, H: Home> {
-    producer: &'p mut Producer<H>,
-    bytes: usize,
-    kept: Option<Kept>,
-}
-
-impl<H: Home> Claim<'_, H> {
-    /// The room claimed, in place: eight-byte aligned, holding whatever was there before.
-    #[cfg(not(loom))]
-    #[inline(always)]
-    pub fn bytes_mut(&mut self) -> &mut [u8] {
-        if self.producer.layout.terms().policy() == Overflow::DropOldest {
-            return &mut self.producer.scratch.bytes_mut()[..self.bytes];
-        }
-        let (start, bytes) = (self.start(), self.bytes);
-        // SAFETY: 1. The range is in the layout that the view was made for: `claim` bounded `bytes` by the slot or took a buffer
-        // that holds as many. 2. The consumer in this process, if it is in this process, reads a slot only after its stamp, and a
-        // buffer only after the stamp that names it (`Consumer::poll`); this slot's stamp is that of a lap before until
-        // `announce`, because `has_room` saw that the consumer is past it; a buffer is taken from the free list, to which
-        // it came when the consumer returned it. The claim borrows the producer, so there is no second slice.
-        unsafe { self.producer.own_words.bytes_mut(start, bytes) }
-    }
-
-    /// Copies bytes in and publishes them.
-    ///
-    /// # Errors
-    /// Why the lane ended since the claim; nothing was published.
-    ///
-    /// # Panics
-    /// When there are more than were claimed.
-    #[inline]
-    pub fn publish_copy(self, from: &[u8]) -> Result<(), PollError> {
-        assert!(from.len() <= self.bytes, "more bytes than were claimed");
-        if self.producer.layout.terms().policy() == Overflow::DropOldest {
-            self.producer.check_valid()?;
-            return self.replace(from.len(), |region, start, _| region.copy_in(start, from));
-        }
-        self.producer.memory.region().copy_in(self.start(), from);
-        self.publish(from.len())
-    }
-
-    /// Publishes the first `bytes` bytes.
-    ///
-    /// # Errors
-    /// Why the lane ended since the claim; nothing was published.
-    ///
-    /// # Panics
-    /// When more than were claimed.
-    #[inline(always)]
-    pub fn publish(mut self, bytes: usize) -> Result<(), PollError> {
-        assert!(bytes <= self.bytes, "more bytes than were claimed");
-        self.producer.check_valid()?;
-        if self.producer.layout.terms().policy() == Overflow::DropOldest {
-            return self.replace(bytes, |region, start, scratch| region.copy_in(start, scratch));
-        }
-        let kept = self.kept.take();
-        let producer = &mut *self.producer;
-        match kept {
-            None if producer.deferred == 0 => producer.announce(Stamp::new(producer.tail, bytes, false)),
-            kept => producer.announce_with_deferred(kept, bytes),
-        }
-        Ok(())
-    }
-
-    /// Leaves the first `bytes` bytes where they are, to be published with others by
-    /// [`announce_deferred`](Producer::announce_deferred); at once where the lane drops its oldest.
-    ///
-    /// # Errors
-    /// Why the lane ended since the claim; nothing was published.
-    ///
-    /// # Panics
-    /// When more than were claimed.
-    #[inline]
-    pub fn defer(mut self, bytes: usize) -> Result<(), PollError> {
-        if self.producer.layout.terms().policy() == Overflow::DropOldest {
-            return self.publish(bytes);
-        }
-        assert!(bytes <= self.bytes, "more bytes than were claimed");
-        self.producer.check_valid()?;
-        let kept = self.kept.take();
-        self.producer.put_off(kept, bytes);
-        Ok(())
-    }
-
-    /// As [`defer`](Self::defer), with bytes that are copied in: for models, which see no bytes in place.
-    ///
-    /// # Errors
-    /// As for [`defer`](Self::defer).
-    ///
-    /// # Panics
-    /// When there are more than were claimed.
-    #[cfg(loom)]
-    pub fn defer_copy(self, from: &[u8]) -> Result<(), PollError> {
-        assert!(from.len() <= self.bytes, "more bytes than were claimed");
-        if self.producer.copies_in() {
-            return self.publish_copy(from);
-        }
-        self.producer.memory.region().copy_in(self.start(), from);
-        self.defer(from.len())
-    }
-
-    /// Replaces a slot that the consumer may be reading: a sequence lock, the turn being the sequence (Boehm, "Can seqlocks
-    /// get along with programming language memory models?", 2012).
-    fn replace(mut self, bytes: usize, fill: impl FnOnce(&H::Writer, usize, &[u8])) -> Result<(), PollError> {
-        self.producer.make_room()?;
-        let kept = self.kept.take();
-        debug_assert!(kept.is_none(), "rings that drop their oldest have no pool");
-        let producer = &mut *self.producer;
-        let index = producer.tail;
-        let region = producer.memory.region();
-        region.writable()[producer.layout.stamp_word(index)].store(Stamp::busy(index).0, Ordering::Relaxed);
-        // Whoever sees a byte of the new message sees the busy stamp when it looks again.
-        fence(Ordering::Release);
-        fill(
-            region,
-            producer.layout.slot_bytes(index),
-            &producer.scratch.bytes()[..bytes.min(producer.scratch.bytes().len())],
-        );
-        producer.announce(Stamp::new(index, bytes, false));
-        Ok(())
-    }
-
-    #[inline(always)]
-    fn start(&self) -> usize {
-        match &self.kept {
-            None => self.producer.layout.slot_bytes(self.producer.next()),
-            Some(kept) => self.producer.buffer_start(kept),
-        }
-    }
-}
-
-impl<H: Home> Drop for Claim<'_, H> {
-    #[inline]
-    fn drop(&mut self) {
-        if let Some(kept) = self.kept.take() {
-            self.producer.give_up(kept);
         }
     }
 }

@@ -5,7 +5,7 @@ use capnp::{
     traits::{HasTypeId, Owned},
 };
 
-use crate::{DecodeError, Format, Framing, Message, Stable, wire::walk};
+use crate::{Checks, DecodeError, Format, Framing, Message, Stable, wire::walk};
 
 /// Every message of a schema, read through the types that the `capnp` crate's generator made of the same schema.
 ///
@@ -16,6 +16,8 @@ use crate::{DecodeError, Format, Framing, Message, Stable, wire::walk};
 pub trait CapnpMessage: Message {
     /// Checks the message as [`decode`](Message::decode) does, then gives it to the `capnp` crate. `None` in Raw, whose bytes are no
     /// Cap'n Proto message; one with a Lite header is.
+    ///
+    /// What that crate's types visit, nobody bounds but the walk: here it runs also where the format asks for lengths alone.
     ///
     /// It does not compile where `T` is of another struct of the schema.
     ///
@@ -35,7 +37,10 @@ pub trait CapnpMessage: Message {
                 "the types of the capnp crate are those of another struct"
             );
         }
-        let format = format.into();
+        let mut format = format.into();
+        if format.framing != Framing::Bare {
+            format.checks = format.checks.max(Checks::Pointers);
+        }
         Self::decode(bytes, format)?;
         let framed = match format.framing {
             Framing::Bare => return Ok(None),

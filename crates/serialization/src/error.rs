@@ -10,9 +10,13 @@ pub enum EncodeError {
         /// How many bytes the message needs; where it is built piece by piece, how many up to the piece that did not fit.
         needed: usize,
     },
-    /// The message is larger than the layer can say (4 GiB in all, 2^29 - 1 elements in a list), or a copy of a part of
-    /// another message is nested too deep or many times larger than that message.
+    /// The message is larger than the layer can say (4 GiB in all, 2^29 - 1 elements in a list), or than any receiver accepts: nested
+    /// over [`DEPTH_LIMIT`](crate::DEPTH_LIMIT) levels deep, or with more elements that have no size than
+    /// [`TRAVERSAL_FACTOR`](crate::TRAVERSAL_FACTOR) times its words leave room for. Of a copy: many times larger than the message
+    /// that it is of, because parts of that are shared.
     TooLarge,
+    /// A pointer stands for a capability that does not go beside the message: see [`Format::capabilities`](crate::Format::capabilities).
+    NoCapability,
     /// The value's own code refuses to write it: a format that asks the value how it is written, MessagePack for one, cannot help.
     Refused,
 }
@@ -24,6 +28,7 @@ impl fmt::Display for EncodeError {
                 write!(f, "the buffer is too small: {needed} bytes are needed")
             }
             Self::TooLarge => f.write_str("the message is larger than its layer can carry"),
+            Self::NoCapability => f.write_str("the message names a capability that does not go beside it"),
             Self::Refused => f.write_str("the value refuses to be written"),
         }
     }
@@ -31,7 +36,7 @@ impl fmt::Display for EncodeError {
 
 impl core::error::Error for EncodeError {}
 
-/// Why received bytes are not a message. All but [`DecodeError::Misaligned`] are the sender's doing.
+/// Why received bytes are not a message. All but [`DecodeError::Misaligned`] and [`DecodeError::NoRoom`] are the sender's doing.
 ///
 /// A word wide, so that a result that holds a view or an error is copied in whole words.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

@@ -22,7 +22,7 @@ use crate::{
     checksum::crc32c,
     full,
     wire::{
-        StructBuilder, StructReader, Writer,
+        StructBuilder, StructReader, Used, Writer,
         arena::{Arena, Target, Words},
         pointer::{Kind, Pointer, SEGMENT_MAX},
         segments::Single,
@@ -56,7 +56,8 @@ const fn in_front(framing: Framing) -> usize {
 /// Writes a message and says how many bytes it takes. `fill` writes the root struct and what is below it, at most `below` words.
 ///
 /// # Errors
-/// [`EncodeError::BufferTooSmall`] if `out` has less than [`size`] bytes, and what `fill` fails with.
+/// [`EncodeError::BufferTooSmall`] if `out` has less than [`size`] bytes, and what `fill` fails with;
+/// [`EncodeError::TooLarge`] and [`EncodeError::NoCapability`] for what every receiver would refuse.
 #[inline]
 pub fn write(
     format: Format,
@@ -71,18 +72,20 @@ pub fn write(
     let out = out.get_mut(..needed).ok_or(EncodeError::BufferTooSmall { needed })?;
     let words = out.as_chunks_mut::<8>().0;
     if format.framing == Framing::Bare {
-        let mut used = 0;
+        let mut used = Used::default();
         fill(Writer::new(words, &mut used).structure(data, pointers)?)?;
-        return Ok(used as usize * 8);
+        used.check(format)?;
+        return Ok(used.words as usize * 8);
     }
     let (head, segment) = words.split_at_mut(in_front(format.framing) - 1);
     segment[0] = Pointer::to_struct(0, data, pointers).0.to_le_bytes();
-    let mut used = 1;
+    let mut used = Used::words(1);
     fill(Writer::new(segment, &mut used).structure(data, pointers)?)?;
+    used.check(format)?;
     if let Some(table) = head.last_mut() {
-        *table = (u64::from(used) << 32).to_le_bytes();
+        *table = (u64::from(used.words) << 32).to_le_bytes();
     }
-    let bytes = (head.len() + used as usize) * 8;
+    let bytes = (head.len() + used.words as usize) * 8;
     if let (Framing::Header, Some((first, framed))) = (format.framing, out.split_first_chunk_mut::<8>()) {
         *first = first_word(format.checksum, &framed[..bytes - 8]).to_le_bytes();
     }

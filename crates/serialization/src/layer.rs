@@ -113,6 +113,9 @@ pub struct Format {
     pub checks: Checks,
     /// Whether a message with a [header](Framing::Header) carries a checksum; the others have no place for one.
     pub checksum: Checksum,
+    /// How many capabilities go beside a message that is written: its pointers may stand for those and no others. What came beside
+    /// one that is read, its [bytes](crate::Stable::with_capabilities) say.
+    pub capabilities: u32,
 }
 
 impl Format {
@@ -121,6 +124,13 @@ impl Format {
     #[inline]
     pub const fn with_checksum(self, checksum: Checksum) -> Self {
         Self { checksum, ..self }
+    }
+
+    /// The same, for a message beside which so many capabilities go.
+    #[must_use]
+    #[inline]
+    pub const fn with_capabilities(self, capabilities: u32) -> Self {
+        Self { capabilities, ..self }
     }
 }
 
@@ -133,7 +143,7 @@ impl Layer {
             Self::Lite => (Framing::Header, Checks::Pointers),
             Self::Full => (Framing::Table, Checks::TwoReaders),
         };
-        Format { framing, checks, checksum: Checksum::Crc32c }
+        Format { framing, checks, checksum: Checksum::Crc32c, capabilities: 0 }
     }
 }
 

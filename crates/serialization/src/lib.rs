@@ -60,6 +60,9 @@
 //! | forged values, replay | no: that is for the program | no | no |
 //!
 //! Enumerants and members of unions that this program does not know are no fault: a newer sender has them.
+//!
+//! An honest sender sends nothing of what is refused: writing a value, a builder's fields or a view fails where a receiver would
+//! have blamed the sender ([`EncodeError::TooLarge`], [`EncodeError::NoCapability`]).
 #![no_std]
 #![forbid(unsafe_code)]
 

@@ -7,7 +7,7 @@ mod common;
 use capnp::message::{Builder, HeapAllocator};
 use common::{Aligned, FORMATS, FULL, LITE, RAW};
 use feuerbird_serialization::wire::CapabilityIndex;
-use feuerbird_serialization::{CapnpMessage, DecodeError, Encode, Format, Message, Stable};
+use feuerbird_serialization::{CapnpMessage, Checks, DecodeError, Encode, Format, Message, Stable};
 
 #[allow(missing_docs, dead_code, unreachable_pub, clippy::all)]
 mod corners {
@@ -228,6 +228,24 @@ fn the_types_of_the_capnp_crate_read_every_segment_and_only_what_was_checked() {
     assert_eq!(result.map(|_| ()), Err(DecodeError::WrongType));
 }
 
+/// The walk is what bounds what the crate's types visit, so it runs for them also where the format asks for lengths alone.
+#[test]
+fn the_types_of_the_capnp_crate_are_never_over_a_message_that_nobody_walked() {
+    let (data, pointers) = CornersMessage::SECTIONS;
+    let mut segment = vec![0; 2 + usize::from(data) + usize::from(pointers)];
+    segment[0] = common::to_struct(0, data, pointers);
+    // Half a billion structs without fields.
+    segment[1 + usize::from(data)] = common::to_list(i32::from(pointers) - 1, 7, 0);
+    *segment.last_mut().unwrap() = common::to_struct((1 << 29) - 1, 0, 0);
+    for (bytes, format) in [(common::lite_of(&segment), LITE), (common::full_of(&[&segment]), FULL)] {
+        let format = Format { checks: Checks::Lengths, ..format };
+        let stable = Stable::new(bytes.bytes()).unwrap();
+        assert!(CornersMessage::decode(stable, format).is_ok());
+        let message = CornersMessage::decode_capnp::<corners_capnp::corners::Owned>(stable, format);
+        assert_eq!(message.map(|_| ()), Err(DecodeError::Amplified));
+    }
+}
+
 #[test]
 fn names_that_mean_something_in_rust_are_fields_and_types_as_any_other() {
     let option =
@@ -277,7 +295,7 @@ fn fields_of_an_interface_hold_indices_of_what_came_beside() {
         })
     };
     for format in [LITE, FULL] {
-        let bytes = encoded::<IntroductionMessage>(&sent, format);
+        let bytes = encoded::<IntroductionMessage>(&sent, format.with_capabilities(4));
         assert_eq!(decode(&bytes, format, 4), Ok(()));
         assert_eq!(decode(&bytes, format, 3), Err(DecodeError::WrongPointer));
     }

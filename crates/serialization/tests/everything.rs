@@ -302,7 +302,7 @@ fn a_builder_sets_every_kind_of_field() {
 #[test]
 fn capabilities_are_accepted_only_as_far_as_they_came_beside() {
     let mut out = Aligned::new(&[0; 256]);
-    let length = EverythingMessage::build(FULL, 0, out.bytes_mut(), |mut root| {
+    let length = EverythingMessage::build(FULL.with_capabilities(3), 0, out.bytes_mut(), |mut root| {
         root.any().capability(CapabilityIndex(2));
         Ok(())
     });

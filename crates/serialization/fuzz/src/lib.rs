@@ -20,7 +20,7 @@ const LONGEST: usize = 1 << 16;
 /// more.
 pub const FORMATS: [[Format; 3]; 3] = {
     const fn of(framing: Framing) -> [Format; 3] {
-        let format = Format { framing, checks: Checks::Lengths, checksum: Checksum::Off };
+        let format = Format { framing, checks: Checks::Lengths, checksum: Checksum::Off, capabilities: 0 };
         [
             format,
             Format { checks: Checks::Pointers, ..format },

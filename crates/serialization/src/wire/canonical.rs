@@ -5,7 +5,7 @@
 //! so that what is signed or [hashed](StructReader::canonical_hash) here can be checked with any implementation.
 
 use super::{
-    AnyReader, PointerBuilder, StructBuilder, StructReader, Writer,
+    AnyReader, PointerBuilder, StructBuilder, StructReader, Used, Writer,
     arena::Target,
     copy,
     list::RawList,
@@ -56,10 +56,10 @@ impl StructReader<'_> {
         if copy::words_below(self, self.pointer_count()) == usize::MAX {
             return Err(EncodeError::TooLarge);
         }
-        let mut used = 0;
+        let mut used = Used::default();
         let root = Writer::new(out.as_chunks_mut::<8>().0, &mut used).root()?;
         structure(self, root)?;
-        Ok(used as usize * 8)
+        Ok(used.words as usize * 8)
     }
 }
 

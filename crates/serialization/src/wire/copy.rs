@@ -113,7 +113,7 @@ impl Count {
             self.empties += u64::from(list.len());
         }
         if pointers == 0 {
-            return Some(());
+            return self.deeper(|_| Some(()));
         }
         (0..list.len()).try_for_each(|index| {
             let structure = list.structure(index);

@@ -6,33 +6,45 @@
 use core::fmt;
 
 use super::{
-    AnyReader, CapabilityIndex, Structure, copy,
+    AnyReader, CapabilityIndex, ListBuilder, Structure, copy,
     pointer::{COUNT_MAX, ElementSize, Pointer, SEGMENT_MAX},
+    used::Used,
+    walk::DEPTH_LIMIT,
 };
 use crate::EncodeError;
 
 /// Takes words from the front of a segment.
 pub(crate) struct Writer<'w> {
     words: &'w mut [[u8; 8]],
-    used: &'w mut u32,
+    used: &'w mut Used,
+    /// How many levels of objects may still be begun, one below the other: what the receiver's [walk](super::walk) allows, and every
+    /// other reader of Cap'n Proto too.
+    levels: u8,
 }
 
 impl<'w> Writer<'w> {
-    /// Writes into `words`, of which the first `used` are taken.
+    /// Writes into `words`, of which nothing is taken.
     #[inline]
-    pub(crate) fn new(words: &'w mut [[u8; 8]], used: &'w mut u32) -> Self {
-        Self { words, used }
+    pub(crate) fn new(words: &'w mut [[u8; 8]], used: &'w mut Used) -> Self {
+        Self { words, used, levels: DEPTH_LIMIT as u8 }
     }
 
     #[inline]
-    fn reborrow(&mut self) -> Writer<'_> {
-        Writer { words: self.words, used: self.used }
+    pub(super) fn reborrow(&mut self) -> Writer<'_> {
+        Writer { words: self.words, used: self.used, levels: self.levels }
+    }
+
+    /// One level down: for an object of `words` words more, which hold whatever was there; says where it begins.
+    #[inline]
+    fn begin(&mut self, words: usize) -> Result<u32, EncodeError> {
+        self.levels = self.levels.checked_sub(1).ok_or(EncodeError::TooLarge)?;
+        self.take(words)
     }
 
     /// The first of `words` words more, which hold whatever was there.
     #[inline]
     fn take(&mut self, words: usize) -> Result<u32, EncodeError> {
-        let start = *self.used as usize;
+        let start = self.used.words as usize;
         let end = start.saturating_add(words);
         if end > self.words.len() {
             return Err(EncodeError::BufferTooSmall { needed: end.saturating_mul(8) });
@@ -40,7 +52,7 @@ impl<'w> Writer<'w> {
         if end > SEGMENT_MAX {
             return Err(EncodeError::TooLarge);
         }
-        *self.used = end as u32;
+        self.used.words = end as u32;
         Ok(start as u32)
     }
 
@@ -50,7 +62,7 @@ impl<'w> Writer<'w> {
     }
 
     #[inline]
-    fn range(&mut self, start: u32, words: usize) -> &mut [[u8; 8]] {
+    pub(super) fn range(&mut self, start: u32, words: usize) -> &mut [[u8; 8]] {
         &mut self.words[start as usize..][..words]
     }
 
@@ -65,7 +77,7 @@ impl<'w> Writer<'w> {
     #[inline]
     pub(crate) fn structure(mut self, data: u16, pointers: u16) -> Result<StructBuilder<'w>, EncodeError> {
         let words = usize::from(data) + usize::from(pointers);
-        let start = self.take(words)?;
+        let start = self.begin(words)?;
         self.range(start, words).fill([0; 8]);
         Ok(StructBuilder { writer: self, start, data, pointers })
     }
@@ -73,10 +85,10 @@ impl<'w> Writer<'w> {
 
 /// A struct that is being written; all of its fields are zero at first, but for the data section in [`Structure::write`].
 pub struct StructBuilder<'w> {
-    writer: Writer<'w>,
-    start: u32,
-    data: u16,
-    pointers: u16,
+    pub(super) writer: Writer<'w>,
+    pub(super) start: u32,
+    pub(super) data: u16,
+    pub(super) pointers: u16,
 }
 
 macro_rules! numbers {
@@ -174,8 +186,8 @@ impl<'w> StructBuilder<'w> {
 
 /// A pointer that is being set. Until something is written, it stays as it was.
 pub struct PointerBuilder<'w> {
-    writer: Writer<'w>,
-    at: u32,
+    pub(super) writer: Writer<'w>,
+    pub(super) at: u32,
 }
 
 impl<'w> PointerBuilder<'w> {
@@ -188,11 +200,12 @@ impl<'w> PointerBuilder<'w> {
     /// Begins a struct with so many words of data and so many pointers, all zero.
     ///
     /// # Errors
-    /// [`EncodeError::BufferTooSmall`] or [`EncodeError::TooLarge`]; the pointer is as before.
+    /// [`EncodeError::BufferTooSmall`] or [`EncodeError::TooLarge`], the latter also for what is nested too deep; the pointer is as
+    /// before.
     #[inline]
     pub fn structure(mut self, data: u16, pointers: u16) -> Result<StructBuilder<'w>, EncodeError> {
         let words = usize::from(data) + usize::from(pointers);
-        let start = self.writer.take(words)?;
+        let start = self.writer.begin(words)?;
         self.writer.set(self.at, Pointer::to_struct(offset(self.at, start), data, pointers));
         self.writer.range(start, words).fill([0; 8]);
         Ok(StructBuilder { writer: self.writer, start, data, pointers })
@@ -291,7 +304,10 @@ impl<'w> PointerBuilder<'w> {
         let step = usize::from(data) + usize::from(pointers);
         let words = count.checked_mul(step).filter(|words| count.max(*words) <= COUNT_MAX);
         let words = words.ok_or(EncodeError::TooLarge)?;
-        let tag = self.writer.take(words + 1)?;
+        let tag = self.writer.begin(words + 1)?;
+        if step == 0 {
+            self.writer.used.count_empties(count);
+        }
         let pointer = Pointer::to_list(offset(self.at, tag), ElementSize::Composite, words as u32);
         self.writer.set(self.at, pointer);
         // An element without a size is no empty struct at its own pointer: the tag's offset is the count.
@@ -300,9 +316,11 @@ impl<'w> PointerBuilder<'w> {
         Ok(ListBuilder { writer: self.writer, start: tag + 1, count, words, step, data, pointers })
     }
 
-    /// Says that the capability sent beside the message at this place stands here.
+    /// Says that the capability sent beside the message at this place stands here. Whoever writes the message says how many go
+    /// beside it ([`Format::capabilities`]); with a larger index here it is refused as a whole.
     #[inline]
     pub fn capability(mut self, index: CapabilityIndex) {
+        self.writer.used.count_capability(index, self.writer.levels);
         self.writer.set(self.at, Pointer::to_capability(index.0));
     }
 
@@ -320,7 +338,10 @@ impl<'w> PointerBuilder<'w> {
         if count > COUNT_MAX {
             return Err(EncodeError::TooLarge);
         }
-        let start = self.writer.take(element.words(count as u32) as usize)?;
+        let start = self.writer.begin(element.words(count as u32) as usize)?;
+        if element == ElementSize::Void {
+            self.writer.used.count_empties(count);
+        }
         self.writer.set(self.at, Pointer::to_list(offset(self.at, start), element, count as u32));
         Ok(start)
     }
@@ -330,85 +351,6 @@ impl<'w> PointerBuilder<'w> {
 #[inline]
 fn offset(at: u32, start: u32) -> i32 {
     (start - at - 1) as i32
-}
-
-/// A list that is being written; all of its elements are zero at first.
-pub struct ListBuilder<'w> {
-    writer: Writer<'w>,
-    start: u32,
-    count: usize,
-    words: usize,
-    /// Words from one element to the next; 0 for those smaller than a word.
-    step: usize,
-    data: u16,
-    pointers: u16,
-}
-
-impl ListBuilder<'_> {
-    /// How many elements there are.
-    pub fn len(&self) -> usize {
-        self.count
-    }
-
-    /// Whether there are none.
-    pub fn is_empty(&self) -> bool {
-        self.count == 0
-    }
-
-    /// The bytes of all elements, padded with zeros to whole words; the padding must stay zero.
-    #[inline]
-    pub fn bytes_mut(&mut self) -> &mut [u8] {
-        self.writer.range(self.start, self.words).as_flattened_mut()
-    }
-
-    /// Sets an element of a list of bits.
-    ///
-    /// # Panics
-    /// If there is no such element.
-    pub fn set_bool(&mut self, index: usize, value: bool) {
-        assert!(index < self.count, "the list has no such element");
-        let byte = &mut self.bytes_mut()[index / 8];
-        *byte = *byte & !(1 << (index % 8)) | u8::from(value) << (index % 8);
-    }
-
-    /// An element of a list of structs.
-    ///
-    /// # Panics
-    /// If there is none.
-    #[inline]
-    pub fn structure(&mut self, index: usize) -> StructBuilder<'_> {
-        let start = self.element(index);
-        StructBuilder { writer: self.writer.reborrow(), start, data: self.data, pointers: self.pointers }
-    }
-
-    /// An element of a list of pointers.
-    ///
-    /// # Panics
-    /// If there is none.
-    #[inline]
-    pub fn pointer(&mut self, index: usize) -> PointerBuilder<'_> {
-        assert!(self.pointers == 1 && self.data == 0, "the list is not one of pointers");
-        let at = self.element(index);
-        PointerBuilder { writer: self.writer.reborrow(), at }
-    }
-
-    /// Writes an element of a list of structs.
-    ///
-    /// # Errors
-    /// [`EncodeError::BufferTooSmall`] or [`EncodeError::TooLarge`].
-    ///
-    /// # Panics
-    /// If there is no such element, or the list has structs of another size.
-    #[inline]
-    pub fn put<S: Structure>(&mut self, index: usize, value: &S) -> Result<(), EncodeError> {
-        value.write(self.structure(index))
-    }
-
-    #[inline]
-    fn element(&self, index: usize) -> u32 {
-        assert!(index < self.count, "the list has no such element");
-        self.start + (index * self.step) as u32
-    }
 }
 
 /// Builders print where they write and how much, and nothing of the buffer: most of it is not theirs.
@@ -422,11 +364,5 @@ impl fmt::Debug for StructBuilder<'_> {
 impl fmt::Debug for PointerBuilder<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "PointerBuilder(word {})", self.at)
-    }
-}
-
-impl fmt::Debug for ListBuilder<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "ListBuilder(word {}: {} elements in {} words)", self.start, self.count, self.words)
     }
 }

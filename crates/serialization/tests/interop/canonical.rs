@@ -159,7 +159,7 @@ fn messages_that_say_the_same_in_other_words_have_one_canonical_form() {
 #[test]
 fn a_message_with_a_capability_has_no_canonical_form() {
     let mut out = Aligned::new(&[0; 256]);
-    let length = EverythingMessage::build(FULL, 0, out.bytes_mut(), |mut root| {
+    let length = EverythingMessage::build(FULL.with_capabilities(1), 0, out.bytes_mut(), |mut root| {
         root.any().capability(CapabilityIndex(0));
         Ok(())
     });

@@ -4,7 +4,7 @@ use alloc::{collections::VecDeque, sync::Arc, vec::Vec};
 
 use crossbeam_queue::ArrayQueue;
 use feuerbird_capability::Trust;
-use feuerbird_serialization::{Encode, Format, Layer, Message, Stable};
+use feuerbird_serialization::{Encode, EncodeError, Format, Layer, Message, Stable};
 
 use crate::{
     Arriving, ClaimError, Ended, Home, PollError, Producer, SendError, SenderStatistics, Standing, Terms,
@@ -365,8 +365,9 @@ fn publish<T: Message, H: Home>(
     announce: Announce,
 ) -> Result<usize, Refusal> {
     let mut claim = lane.producer.claim(message.encoded_bound(lane.format))?;
-    let bytes = message
-        .encode(lane.format, claim.bytes_mut())
+    let bytes = lane
+        .format
+        .known(|format| message.encode(format, claim.bytes_mut()))
         .map_err(|error| Refusal::Caller(SendError::Unencodable(error)))?;
     match announce {
         Announce::Now => claim.publish(bytes),
@@ -410,6 +411,7 @@ fn republish<T: Message, H: Home>(
     aligned.bytes_mut()[..bytes.len()].copy_from_slice(bytes);
     match Stable::new(&aligned.bytes()[..bytes.len()]).and_then(|bytes| T::decode(bytes, format)) {
         Ok(message) => publish::<T, H>(lane, &message, Announce::Now),
-        Err(_) => Err(Refusal::Caller(SendError::TooLarge)),
+        // It is what this side wrote, so nobody lied: its type has no way to another layer.
+        Err(_) => Err(Refusal::Caller(SendError::Unencodable(EncodeError::Refused))),
     }
 }

@@ -435,12 +435,17 @@ pub(crate) fn open<T: Message, R, F: FnOnce(T::View<'_>) -> R>(
     handler: &mut Option<F>,
     statistics: &mut ReceiverStatistics,
 ) -> Result<R, RecvError> {
-    let view = Stable::new(bytes).and_then(|bytes| T::decode(bytes, format)).map_err(|error| {
+    let mut handler = |view: T::View<'_>| {
+        statistics.messages += 1;
+        statistics.bytes += bytes.len() as u64;
+        handler.take().expect("a handler is spent by the call that returns its result")(view)
+    };
+    let read = format.known(|format| {
+        let view = Stable::new(bytes).and_then(|bytes| T::decode(bytes, format))?;
+        Ok(handler(view))
+    });
+    read.map_err(|error| {
         statistics.malformed += 1;
         RecvError::Malformed(error)
-    })?;
-    statistics.messages += 1;
-    statistics.bytes += bytes.len() as u64;
-    let handler = handler.take().expect("a handler is spent by the call that returns its result");
-    Ok(handler(view))
+    })
 }

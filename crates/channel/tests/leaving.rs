@@ -17,7 +17,7 @@ use feuerbird_channel::{
     Arriving, Consumer, Ended, HeapHome, Home, LaneIn, LaneOut, Producer, Receiver, RecvError, SendError,
     Sender, Terms, Validity, Watched,
 };
-use feuerbird_serialization::Plain;
+use feuerbird_serialization::{DecodeError, Encode, EncodeError, Format, Identity, Message, Plain, Stable};
 use feuerbird_zero_copy::{HeapReader, HeapWriter, WriteRegion, heap_region};
 use support::{Halves, halves, lane};
 
@@ -129,6 +129,44 @@ fn what_fits_nobody_who_is_left_is_told_once_and_counted() {
     assert_eq!(sender.receivers(), 1);
     assert_eq!(sender.finish(0), Err(SendError::TooLarge));
     assert_eq!((sender.finish(0), sender.statistics().undelivered), (Ok(()), 2));
+}
+
+/// A message that can be written in every layer and read in none.
+struct OneWay;
+
+impl Message for OneWay {
+    const IDENTITY: Identity = Identity::of_schema("test.OneWay", 1);
+    type View<'a> = Self;
+
+    fn decode(_: Stable<'_>, _: impl Into<Format>) -> Result<Self, DecodeError> {
+        Err(DecodeError::WrongType)
+    }
+}
+
+impl Encode<Self> for OneWay {
+    fn encoded_bound(&self, _: impl Into<Format>) -> usize {
+        8
+    }
+
+    fn encode(&self, _: impl Into<Format>, out: &mut [u8]) -> Result<usize, EncodeError> {
+        out[..8].fill(1);
+        Ok(8)
+    }
+}
+
+#[test]
+fn what_cannot_be_translated_for_who_is_left_is_not_called_too_large() {
+    let ((leaving, leaver), (other, _other)) = (lane(terms(2)), lane(terms(2)));
+    let arriving = Arc::new(Arriving::new());
+    arriving.push(LaneOut::new(leaving, Trust::KERNEL, terms(2)));
+    let mut sender = Sender::<OneWay, _>::new(HeapHome, Validity::unconditional(), Arc::clone(&arriving));
+    sender.try_send(&OneWay).unwrap();
+    arriving.push(LaneOut::new(other, Trust::USER, terms(2)));
+    assert_eq!(sender.receivers(), 2);
+    drop(leaver);
+    assert_eq!(sender.receivers(), 1);
+    assert_eq!(sender.finish(0), Err(SendError::Unencodable(EncodeError::Refused)));
+    assert_eq!((sender.finish(0), sender.statistics().undelivered), (Ok(()), 1));
 }
 
 /// Counts how often somebody waits, and how often for something that is there already.

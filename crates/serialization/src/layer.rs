@@ -132,6 +132,30 @@ impl Format {
     pub const fn with_capabilities(self, capabilities: u32) -> Self {
         Self { capabilities, ..self }
     }
+
+    /// Runs `work` with this format: one look at it, and code of its own for each of those that the layers name, in which nothing
+    /// has to ask for the format any more. For what is done with every message of a binding, handler and all.
+    #[inline(always)] // all that it is for is lost behind a call
+    pub fn known<R>(self, work: impl FnOnce(Self) -> R) -> R {
+        const RAW: Format = Layer::Raw.format();
+        const LITE: Format = Layer::Lite.format();
+        const UNCHECKED: Format = LITE.with_checksum(Checksum::Off);
+        const FULL: Format = Layer::Full.format();
+        match (self.framing, self.checks, self.checksum) {
+            _ if self.capabilities > 0 => other(self, work),
+            (Framing::Bare, Checks::Lengths, _) => work(RAW),
+            (Framing::Header, Checks::Pointers, Checksum::Crc32c) => work(LITE),
+            (Framing::Header, Checks::Pointers, Checksum::Off) => work(UNCHECKED),
+            (Framing::Table, Checks::TwoReaders, _) => work(FULL),
+            _ => other(self, work),
+        }
+    }
+}
+
+/// Out of the way of the code for the formats that are used.
+#[cold]
+fn other<R>(format: Format, work: impl FnOnce(Format) -> R) -> R {
+    work(format)
 }
 
 impl Layer {

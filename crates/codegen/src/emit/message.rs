@@ -47,7 +47,7 @@ impl {CRATE}::Message for {name}Message {{
     const LAYOUT: u64 = {hash:#x};
     type View<'a> = {name}Reader<'a>;
 
-    #[inline]
+    #[inline(always)] // where the format is known, one of three; elsewhere `Format::known` makes it so
     fn decode(
         bytes: {CRATE}::Stable<'_>,
         format: impl ::core::convert::Into<{CRATE}::Format>,

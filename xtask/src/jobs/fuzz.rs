@@ -15,7 +15,20 @@ const PACKAGES: [(&str, &[&str]); 2] = [
     ("crates/boot/fuzz/Cargo.toml", &["pvh", "acpi", "numa", "sysfs", "elf"]),
     (
         "crates/serialization/fuzz/Cargo.toml",
-        &["raw", "lite", "full", "formats", "packed", "plain", "request"],
+        &[
+            "raw",
+            "lite",
+            "full",
+            "formats",
+            "packed",
+            "plain",
+            "canonical",
+            "capnp_types",
+            "request",
+            "messagepack",
+            "protobuf",
+            "flatbuffers",
+        ],
     ),
 ];
 /// Seconds for each.

@@ -1,7 +1,12 @@
-//! What the fuzz targets share: a message with every kind of field, and what is done with one that was accepted.
+//! What the fuzz targets do: one function for each, which takes any bytes and says whether it accepted them.
 //!
-//! `cargo xtask ci fuzz` builds all of them and runs each for some seconds, from seeds that [`seeds`] makes; `cargo fuzz run lite`
+//! `cargo xtask ci fuzz` builds all of them and runs each for some seconds, from seeds that [`seeds::seeds`] makes; `cargo fuzz run lite`
 //! works too.
+
+mod capnp_types;
+mod other_formats;
+mod others;
+pub mod seeds;
 
 use feuerbird_serialization::{
     Checks, Checksum, Encode, EncodeError, Format, Framing, Layer, Message, Stable,
@@ -11,7 +16,34 @@ use feuerbird_serialization::{
 pub mod everything {
     include!(concat!(env!("OUT_DIR"), "/everything.rs"));
 }
+#[allow(missing_docs, dead_code, unused, unused_qualifications, clippy::all)]
+pub mod everything_capnp {
+    include!(concat!(env!("OUT_DIR"), "/everything_capnp.rs"));
+}
 use everything::*;
+
+pub use capnp_types::capnp_types;
+pub use other_formats::{flatbuffers, messagepack, protobuf};
+pub use others::{canonical, packed, plain, request};
+
+/// A target: any bytes in, and whether they were accepted.
+pub type Target = fn(&[u8]) -> bool;
+
+/// Every target by its name.
+pub const TARGETS: [(&str, Target); 12] = [
+    ("raw", |data| decode(data, Layer::Raw.format())),
+    ("lite", |data| decode(data, LITE)),
+    ("full", |data| decode(data, Layer::Full.format())),
+    ("formats", decode_everywhere),
+    ("packed", packed),
+    ("plain", plain),
+    ("canonical", canonical),
+    ("capnp_types", capnp_types),
+    ("request", request),
+    ("messagepack", messagepack),
+    ("protobuf", protobuf),
+    ("flatbuffers", flatbuffers),
+];
 
 /// The longest message that is tried, in bytes.
 const LONGEST: usize = 1 << 16;
@@ -35,13 +67,8 @@ pub const LITE: Format = Layer::Lite.format().with_checksum(Checksum::Off);
 
 /// Decodes; sends what was accepted on in every layer, where it must be accepted again as the same. Says whether it was accepted.
 pub fn decode(data: &[u8], format: Format) -> bool {
-    let mut words = vec![0_u64; data.len().div_ceil(8)];
-    let Some(bytes) = bytes_of(&mut words).get_mut(..data.len()).filter(|_| data.len() <= LONGEST) else {
-        return false;
-    };
-    bytes.copy_from_slice(data);
-    let stable = Stable::new(bytes).expect("words are aligned");
-    let Ok(view) = EverythingMessage::decode(stable, format) else { return false };
+    let Some(mut words) = aligned(data) else { return false };
+    let Ok(view) = EverythingMessage::decode(stable(&mut words, data), format) else { return false };
     // Where nothing was checked it may be endless, but printing it and sending it on are bounded.
     let shown = format!("{view:?}");
     let is_checked = format.checks != Checks::Lengths;
@@ -69,12 +96,26 @@ pub fn decode(data: &[u8], format: Format) -> bool {
     true
 }
 
-/// Decodes under more and more checks: none accepts what a lesser one refused.
-pub fn decode_everywhere(data: &[u8]) {
-    for format in FORMATS {
-        let accepted = format.map(|format| decode(data, format));
-        assert!(accepted.is_sorted_by(|less, more| less >= more), "{format:?}: {accepted:?}");
-    }
+/// Decodes under more and more checks: none accepts what a lesser one refused. Whether the most accepted it in any framing.
+pub fn decode_everywhere(data: &[u8]) -> bool {
+    let accepted = FORMATS.map(|formats| {
+        let accepted = formats.map(|format| decode(data, format));
+        assert!(accepted.is_sorted_by(|less, more| less >= more), "{formats:?}: {accepted:?}");
+        accepted.iter().all(|accepted| *accepted)
+    });
+    accepted.contains(&true)
+}
+
+/// A copy that begins at a multiple of 8, if it is not too long.
+fn aligned(data: &[u8]) -> Option<Vec<u64>> {
+    let mut words = vec![0_u64; data.len().div_ceil(8)];
+    bytes_of(&mut words).get_mut(..data.len()).filter(|_| data.len() <= LONGEST)?.copy_from_slice(data);
+    Some(words)
+}
+
+/// What a copy begins with.
+fn stable<'a>(words: &'a mut [u64], data: &[u8]) -> Stable<'a> {
+    Stable::new(&bytes_of(words)[..data.len()]).expect("words are aligned")
 }
 
 /// The words as bytes.
@@ -82,57 +123,19 @@ pub fn bytes_of(words: &mut [u64]) -> &mut [u8] {
     feuerbird_serialization::zerocopy::IntoBytes::as_mut_bytes(words)
 }
 
-/// Compiled schemas.
-const REQUESTS: [&[u8]; 2] = [
-    include_bytes!("../../../../schemas/sample.capnp.request"),
-    include_bytes!("../../../../schemas/everything.capnp.request"),
-];
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-/// Honest messages to begin with, for a target.
-pub fn seeds(target: &str) -> Vec<Vec<u8>> {
-    let leaf = Tree { label: "leaf", ..Tree::default() };
-    let tree = Tree { label: "root", children: &[leaf, leaf], next: Some(&leaf) };
-    let lists = Lists {
-        bools: &[true, false],
-        uint64s: &[1, 2],
-        texts: &["a", "b"],
-        structs: &[Numbers { int32: 1, ..Numbers::default() }],
-        nested: &[&[1, 2]],
-        ..Lists::default()
-    };
-    let shape = Shape { which: ShapeWhich::Label("label"), ..Shape::default() };
-    let everything = Everything {
-        numbers: Some(&Numbers { int64: 1, ..Numbers::default() }),
-        lists: Some(&lists),
-        tree: Some(&tree),
-        shapes: &[shape],
-        text: "text",
-        data: b"data",
-        ..Everything::default()
-    };
-    let encoded = |value: &Everything<'_>, format: Format| {
-        let mut out = vec![0; value.encoded_bound(format)];
-        value.encode(format, &mut out).expect("the bound is enough");
-        out
-    };
-    let values = [Everything::default(), everything];
-    let formats = match target {
-        "raw" => vec![Layer::Raw.format()],
-        "lite" => vec![LITE],
-        "formats" => FORMATS.map(|format| format[0]).to_vec(),
-        "request" => return REQUESTS.map(<[u8]>::to_vec).to_vec(),
-        _ => vec![Layer::Full.format()],
-    };
-    let seeds = formats.iter().flat_map(|format| values.iter().map(|value| encoded(value, *format)));
-    if target != "packed" {
-        return seeds.collect();
+    /// A seed that its target refuses at once seeds nothing.
+    #[test]
+    fn what_targets_begin_with_is_accepted() {
+        for (name, target) in TARGETS {
+            let seeds = seeds::seeds(name);
+            assert!(!seeds.is_empty(), "{name}");
+            for (number, seed) in seeds.iter().enumerate() {
+                assert!(target(seed), "{name}, seed {number}");
+            }
+        }
     }
-    seeds
-        .map(|seed| {
-            let mut packed = vec![0; feuerbird_serialization::packed_bound(seed.len())];
-            let length = feuerbird_serialization::pack(&seed, &mut packed).expect("the bound is enough");
-            packed.truncate(length);
-            packed
-        })
-        .collect()
 }

@@ -12,6 +12,7 @@ fn layout(schema: &str, index: usize) -> Option<String> {
     fs::write(folder.join("s.capnp"), format!("@0xbbbb111122223333;\n{schema}")).unwrap();
     let tool = Command::new("capnp").args(["compile", "-o-", "s.capnp"]).current_dir(&folder).output();
     let Ok(output) = tool else {
+        assert!(std::env::var_os("FEUERBIRD_DEMAND_PEERS").is_none(), "there is no `capnp` tool here");
         println!("not tested: there is no `capnp` tool here (on Debian: apt-get install capnproto)");
         return None;
     };

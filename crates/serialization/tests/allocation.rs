@@ -6,8 +6,16 @@ mod common;
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 
-use common::{FORMATS, decode, decode_plain, encode, encoded, full_of, payload, sample, to_far, to_struct};
-use feuerbird_serialization::{Encode, Layer, Plain};
+use common::{
+    Aligned, FORMATS, decode, decode_plain, encode, encoded, full_of, payload, sample, to_far, to_struct,
+};
+use feuerbird_serialization::{Encode, Layer, Message, Plain, Stable, frame, pack, unpack};
+
+#[allow(missing_docs, dead_code, unreachable_pub, clippy::all)]
+mod everything {
+    include!(concat!(env!("OUT_DIR"), "/everything.rs"));
+}
+use everything::*;
 
 /// Counts what each thread asks for.
 struct Counting;
@@ -59,6 +67,49 @@ fn sending_and_receiving_allocate_nothing() {
             });
             assert_eq!(counted, 0, "{size} bytes, {format:?}");
         }
+    }
+}
+
+/// A value with every kind of field, a builder, a view sent on, packing and hashing.
+#[test]
+fn nothing_else_allocates_either() {
+    let leaf = Tree { label: "leaf", ..Tree::default() };
+    let tree = Tree { label: "root", children: &[leaf, leaf], next: Some(&leaf) };
+    let lists = Lists { texts: &["a", "b"], uint64s: &[1, 2], trees: &[tree], ..Lists::default() };
+    let numbers = Numbers { int64: -1, ..Numbers::default() };
+    let value = Everything {
+        numbers: Some(&numbers),
+        lists: Some(&lists),
+        tree: Some(&tree),
+        text: "text",
+        data: b"data",
+        ..Everything::default()
+    };
+    for format in FORMATS {
+        let [mut out, mut on, mut packed, mut form] = [(); 4].map(|()| Aligned::new(&[0; 4096]));
+        let counted = allocations(|| {
+            let length = value.encode(format, out.bytes_mut()).unwrap();
+            let view =
+                EverythingMessage::decode(Stable::new(&out.bytes()[..length]).unwrap(), format).unwrap();
+            assert_eq!(view.tree().children().len(), 2);
+            assert_eq!(view.encode(format, on.bytes_mut()), Ok(view.encoded_bound(format)));
+            let length = pack(&out.bytes()[..length], packed.bytes_mut()).unwrap();
+            unpack(&packed.bytes()[..length], on.bytes_mut()).unwrap();
+        });
+        assert_eq!(counted, 0, "a value in {format:?}");
+        let counted = allocations(|| {
+            let built = EverythingMessage::build(format, 64, out.bytes_mut(), |mut root| {
+                root.set_text("built")?;
+                let mut tree = root.init_tree()?;
+                tree.set_label("label")?;
+                tree.init_next()?.set_label("next")
+            });
+            let stable = Stable::new(&out.bytes()[..built.unwrap()]).unwrap();
+            let (data, pointers) = EverythingMessage::SECTIONS;
+            let root = frame::open(stable, format, data, pointers).unwrap();
+            assert!(root.canonical(form.bytes_mut()).is_ok() && root.canonical_hash([1, 2]).is_ok());
+        });
+        assert_eq!(counted, 0, "a builder in {format:?}");
     }
 }
 

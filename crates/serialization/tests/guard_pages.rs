@@ -6,72 +6,24 @@
 #![cfg(not(miri))] // a mapping, and faults
 
 mod common;
+#[path = "common/guarded.rs"]
+mod guarded;
 #[path = "common/visit.rs"]
 mod visit;
-
-use std::ptr;
 
 use common::{Aligned, FORMATS, FULL, LITE, RAW};
 use feuerbird_serialization::{
     Checks, Encode, Format, Layer, Message, Plain, Stable, pack, packed_bound, sample::SampleMessage, unpack,
     unpacked_size,
 };
-use rustix::mm::{MapFlags, MprotectFlags, ProtFlags, mmap_anonymous, mprotect, munmap};
 
 #[allow(missing_docs, dead_code, unreachable_pub, clippy::all)]
 mod everything {
     include!(concat!(env!("OUT_DIR"), "/everything.rs"));
 }
 use everything::*;
+use guarded::{Guarded, INSIDE, PAGE};
 use visit::Seen;
-
-const PAGE: usize = 4096;
-/// Bytes between the guard pages.
-const INSIDE: usize = 2 * PAGE;
-
-/// Memory between two pages without any access.
-struct Guarded {
-    base: *mut u8,
-}
-
-impl Guarded {
-    fn new() -> Self {
-        let access = ProtFlags::READ | ProtFlags::WRITE;
-        // SAFETY: no address is asked for, so that nothing else is mapped over.
-        let base = unsafe { mmap_anonymous(ptr::null_mut(), INSIDE + 2 * PAGE, access, MapFlags::PRIVATE) };
-        let base = base.unwrap().cast::<u8>();
-        for guard in [0, PAGE + INSIDE] {
-            // SAFETY: both pages are of the mapping above, to which there is no reference yet.
-            unsafe { mprotect(base.add(guard).cast(), PAGE, MprotectFlags::empty()) }.unwrap();
-        }
-        Self { base }
-    }
-
-    /// These bytes behind the first guard page.
-    fn at_the_start(&mut self, bytes: &[u8]) -> &[u8] {
-        self.put(0, bytes)
-    }
-
-    /// These bytes in front of the second guard page; as a message begins at a multiple of 8, up to 7 unused ones are between.
-    fn at_the_end(&mut self, bytes: &[u8]) -> &[u8] {
-        self.put(INSIDE - bytes.len().next_multiple_of(8), bytes)
-    }
-
-    fn put(&mut self, at: usize, bytes: &[u8]) -> &[u8] {
-        // SAFETY: the pages between the guards are mapped as long as `self` lives, readable and writable, zero at first; no other
-        // reference to them lives longer than a borrow of `self`.
-        let inside = unsafe { std::slice::from_raw_parts_mut(self.base.add(PAGE), INSIDE) };
-        inside[at..][..bytes.len()].copy_from_slice(bytes);
-        &inside[at..][..bytes.len()]
-    }
-}
-
-impl Drop for Guarded {
-    fn drop(&mut self) {
-        // SAFETY: the mapping was made by `new` with this length, and nothing borrows from it any more.
-        unsafe { munmap(self.base.cast(), INSIDE + 2 * PAGE) }.unwrap();
-    }
-}
 
 /// All that can be done with bytes from elsewhere.
 fn decode(bytes: &[u8]) {
@@ -153,7 +105,7 @@ fn a_read_beyond_the_end_is_a_fault() {
     if let Ok(offset) = std::env::var(CHILD) {
         let memory = Guarded::new();
         // SAFETY: not sound, on purpose: the byte lies in a guard page, and this process ends here.
-        let byte = unsafe { memory.base.add(offset.parse().unwrap()).read_volatile() };
+        let byte = unsafe { memory.base().add(offset.parse().unwrap()).read_volatile() };
         unreachable!("{byte} was read");
     }
     for offset in [PAGE - 1, PAGE + INSIDE] {

@@ -1,6 +1,8 @@
 //! The checked-in compiler requests are those of the checked-in schemas.
 #![allow(clippy::unwrap_used)] // functions that tests share count as no tests
 
+mod common;
+
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -48,13 +50,13 @@ fn hashes_of_schemas_and_requests_are_those_written_down() {
 /// Compares the code that comes out, as requests of two versions of the tool differ in more than the schema.
 #[test]
 fn requests_are_what_the_tool_makes_of_the_schemas() {
+    if !common::has_capnp_tool() {
+        return;
+    }
     for name in names() {
         let file = format!("{name}.capnp");
-        let Ok(made) = Command::new("capnp").args(["compile", "-o-", &file]).current_dir(schemas()).output()
-        else {
-            println!("not tested: there is no `capnp` tool here (on Debian: apt-get install capnproto)");
-            return;
-        };
+        let tool = Command::new("capnp").args(["compile", "-o-", &file]).current_dir(schemas()).output();
+        let made = tool.unwrap();
         assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
         let kept = fs::read(schemas().join(format!("{file}.request"))).unwrap();
         assert_eq!(generated(&name, "made", &made.stdout), generated(&name, "kept", &kept), "{file}");

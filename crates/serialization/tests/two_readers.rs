@@ -1,7 +1,11 @@
-//! Mutated messages: what we accept, the `capnp` crate accepts through the getters of every field, and both see the same.
+//! Mutated messages, between pages that nobody may read: what we accept, the `capnp` crate accepts through the getters of every field,
+//! both see the same, and no more bytes of it than the budget.
 #![allow(clippy::unwrap_used)] // functions that tests share count as no tests
 
 mod common;
+#[cfg(not(miri))]
+#[path = "common/guarded.rs"]
+mod guarded;
 #[path = "common/visit.rs"]
 mod visit;
 
@@ -134,7 +138,7 @@ fn their_any(seen: &mut Seen, any: capnp::any_pointer::Reader<'_>) {
     seen.bytes(label.ok().and_then(|label| label.to_str().ok()).unwrap_or_default().as_bytes());
 }
 
-/// What we see, which must not be more than the message is worth: each object as often as [`TRAVERSAL_FACTOR`] allows.
+/// What we see, of which there must not be more bytes than the message is worth: [`TRAVERSAL_FACTOR`] times its own.
 fn ours(view: EverythingReader<'_>, bytes: usize) -> Seen {
     let mut seen = Seen::new(bytes as u64 * TRAVERSAL_FACTOR + DEFAULTS);
     visit::everything(&mut seen, view);
@@ -162,13 +166,31 @@ fn theirs(framed: &[u8]) -> capnp::Result<Seen> {
     Ok(*seen)
 }
 
+/// Where messages are decoded: in front of a page that nobody may read, but for Miri, which knows without.
+#[cfg(not(miri))]
+type Memory = guarded::Guarded;
+#[cfg(miri)]
+struct Memory(Aligned);
+
+#[cfg(miri)]
+impl Memory {
+    fn new() -> Self {
+        Self(Aligned::default())
+    }
+
+    fn at_the_end(&mut self, bytes: &[u8]) -> &[u8] {
+        self.0 = Aligned::new(bytes);
+        self.0.bytes()
+    }
+}
+
 /// Visits a message that may be anything, if we accept it, and holds us to what the crate sees. Whether it was accepted.
-fn agree(bytes: &Aligned, format: Format) -> bool {
-    let stable = Stable::new(bytes.bytes()).unwrap();
-    let Ok(view) = EverythingMessage::decode(stable, format) else { return false };
-    let ours = ours(view, bytes.bytes().len());
+fn agree(memory: &mut Memory, bytes: &[u8], format: Format) -> bool {
+    let bytes = memory.at_the_end(bytes);
+    let Ok(view) = EverythingMessage::decode(Stable::new(bytes).unwrap(), format) else { return false };
+    let ours = ours(view, bytes.len());
     if format.framing != Framing::Bare {
-        let framed = if format == LITE { &bytes.bytes()[8..] } else { bytes.bytes() };
+        let framed = if format == LITE { &bytes[8..] } else { bytes };
         let theirs = theirs(framed).expect("the crate refuses a field that we accept");
         assert_eq!(ours.hash, theirs.hash, "{format:?}");
     }
@@ -308,18 +330,19 @@ fn swap_segments(random: &mut Random, bytes: &mut Vec<u8>) {
 #[test]
 fn what_we_accept_the_crate_accepts_and_both_see_the_same() {
     let mut random = Random(20_261_123);
+    let mut memory = Memory::new();
     let (mut accepted, mut refused) = (0, 0);
     for turn in 0..MUTATIONS {
         let whole = honest(&mut random);
-        assert!(agree(&whole, FULL));
+        assert!(agree(&mut memory, whole.bytes(), FULL));
         let whole = match turn % 3 {
             0 => whole,
             1 => in_segments(&whole, 1),
             _ => in_segments(&whole, 1 + random.below(30) as u32),
         };
-        assert!(agree(&whole, FULL));
+        assert!(agree(&mut memory, whole.bytes(), FULL));
         let changed = mutated(&mut random, &whole);
-        if agree(&changed, FULL) {
+        if agree(&mut memory, changed.bytes(), FULL) {
             accepted += 1
         } else {
             refused += 1
@@ -328,11 +351,10 @@ fn what_we_accept_the_crate_accepts_and_both_see_the_same() {
         // The same words behind a Lite header, and bare, where nothing is checked and nothing may go wrong.
         let mut lite = u64::from(b'L').to_le_bytes().to_vec();
         lite.extend_from_slice(changed.bytes());
-        agree(&Aligned::new(&lite), LITE);
+        agree(&mut memory, &lite, LITE);
         if let Some(bare) = changed.bytes().get(16..) {
-            let bare = Aligned::new(bare);
-            agree_in_raw(&bare);
-            agree(&bare, Format { checks: Checks::Pointers, ..RAW });
+            agree_in_raw(memory.at_the_end(bare));
+            agree(&mut memory, bare, Format { checks: Checks::Pointers, ..RAW });
         }
     }
     // Otherwise the mutations are too mild or too wild to say anything.
@@ -346,9 +368,9 @@ fn what_we_accept_the_crate_accepts_and_both_see_the_same() {
 
 /// Unchecked bytes: whatever a view gives lies inside of the message. A visit ends when it was given too much, because cycles are not
 /// refused in Raw; that is what its trust is for. Copies end by themselves.
-fn agree_in_raw(bytes: &Aligned) {
-    let Ok(view) = EverythingMessage::decode(Stable::new(bytes.bytes()).unwrap(), RAW) else { return };
-    let range = bytes.bytes().as_ptr_range();
+fn agree_in_raw(bytes: &[u8]) {
+    let Ok(view) = EverythingMessage::decode(Stable::new(bytes).unwrap(), RAW) else { return };
+    let range = bytes.as_ptr_range();
     let inside = |part: &[u8]| {
         let part = part.as_ptr_range();
         part.is_empty() || range.start <= part.start && part.end <= range.end

@@ -112,6 +112,10 @@ impl<S: Segments> Walk<S> {
                 continue;
             };
             let segment = frame.segment;
+            // Anything below the last level is too deep, also what has no pointers: the `capnp` crate counts that, and so does a copy.
+            if depth == stack.len() && self.word(segment, at)? != 0 {
+                return Err(DecodeError::TooDeep);
+            }
             if let Some(child) = self.visit(segment, at)? {
                 *stack.get_mut(depth).ok_or(DecodeError::TooDeep)? = child;
                 depth += 1;

@@ -98,6 +98,13 @@ pub fn full_of(segments: &[&[u64]]) -> Aligned {
     Aligned::new(&bytes)
 }
 
+/// A root with the fields of a sample, whose second pointer, unknown here, is `pointer`, with `rest` behind it.
+pub fn with_second_pointer(pointer: u64, rest: &[u64]) -> Vec<u64> {
+    let mut segment = vec![to_struct(0, 4, 2), 1, 2, 3, 4, 0, pointer];
+    segment.extend_from_slice(rest);
+    segment
+}
+
 /// A pointer to a struct.
 pub fn to_struct(offset: i32, data: u16, pointers: u16) -> u64 {
     u64::from((offset << 2) as u32) | u64::from(data) << 32 | u64::from(pointers) << 48
@@ -111,4 +118,21 @@ pub fn to_list(offset: i32, element: u64, count: u64) -> u64 {
 /// A far pointer.
 pub fn to_far(segment: u32, at: u32, double: bool) -> u64 {
     2 | u64::from(double) << 2 | u64::from(at) << 3 | u64::from(segment) << 32
+}
+
+/// Says that something is not tested here. Where the variable says that nothing may be left out, as in `cargo xtask ci interop`, that
+/// is a failure: a test that proves nothing must not look like one that does.
+pub fn left_out(why: &str) {
+    assert!(std::env::var_os("FEUERBIRD_DEMAND_PEERS").is_none(), "{why}");
+    println!("not tested: {why}");
+}
+
+/// Whether the reference tool is here; says so where it is not.
+pub fn has_capnp_tool() -> bool {
+    let version = std::process::Command::new("capnp").arg("--version").output();
+    let is_there = version.is_ok_and(|output| output.status.success());
+    if !is_there {
+        left_out("there is no `capnp` tool here (on Debian: apt-get install capnproto)");
+    }
+    is_there
 }

@@ -2,7 +2,7 @@
 //!
 //! For tests and fuzz targets: whoever uses it has the generated types in `crate::everything`.
 
-use feuerbird_serialization::wire::{Element, List};
+use feuerbird_serialization::wire::{Element, ElementSize, List};
 
 use crate::everything::*;
 
@@ -14,7 +14,8 @@ const NESTED: usize = 80;
 pub(crate) struct Seen {
     /// Of all values, in the order of the visit.
     pub(crate) hash: u64,
-    /// What the visit was given: bytes of text and data, structs, and elements of lists (bits count as nothing).
+    /// How many bytes the visit was given: those of text and data, of numbers in lists, of pointers in lists, an eighth for each
+    /// bit; one for an element without a size, and for a struct, which may be the element of a list of bytes.
     pub(crate) given: u64,
     /// The visit ends when it was given so much.
     limit: u64,
@@ -38,9 +39,9 @@ impl Seen {
         self.given(bytes.len());
     }
 
-    /// A struct, or so many elements of a list.
-    pub(crate) fn given(&mut self, count: usize) {
-        self.given += count as u64;
+    /// So many bytes.
+    pub(crate) fn given(&mut self, bytes: usize) {
+        self.given += bytes as u64;
     }
 
     /// Whether the visit was given all that it may be.
@@ -72,6 +73,16 @@ pub(crate) fn everything(seen: &mut Seen, view: EverythingReader<'_>) {
     number!(seen, view.inner().value());
 }
 
+/// How many bytes an element of a list gives by itself.
+fn bytes_of<T: Element>() -> usize {
+    match T::SIZE {
+        ElementSize::Void | ElementSize::Bit | ElementSize::Byte | ElementSize::Composite => 1,
+        ElementSize::TwoBytes => 2,
+        ElementSize::FourBytes => 4,
+        ElementSize::EightBytes | ElementSize::Pointer => 8,
+    }
+}
+
 /// Visits the elements of a list, as long as the visit may go on.
 fn each<'a, T: Element>(seen: &mut Seen, list: List<'a, T>, mut visit: impl FnMut(&mut Seen, T::Item<'a>)) {
     number!(seen, list.len() as u32);
@@ -79,7 +90,7 @@ fn each<'a, T: Element>(seen: &mut Seen, list: List<'a, T>, mut visit: impl FnMu
         if seen.is_full() {
             return;
         }
-        seen.given(1);
+        seen.given(bytes_of::<T>());
         visit(seen, element);
     }
 }
@@ -103,6 +114,7 @@ fn defaults(seen: &mut Seen, view: DefaultsReader<'_>) {
 
 fn lists(seen: &mut Seen, view: ListsReader<'_>) {
     number!(seen, view.bools().len() as u32);
+    seen.given(view.bools().len().div_ceil(8));
     view.bools().iter().for_each(|value| number!(seen, u8::from(value)));
     each(seen, view.voids(), |_, ()| {});
     each(seen, view.int8s(), |seen, value| number!(seen, value));

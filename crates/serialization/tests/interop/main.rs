@@ -1,7 +1,7 @@
 //! Other implementations of Cap'n Proto read our messages, and we theirs: the reference tool, and a Python program on the other
 //! ends of two pipes.
 //!
-//! `cargo xtask ci interop` gets what is missing; a test that lacks something says so, and proves nothing.
+//! `cargo xtask ci interop` gets what is missing and demands it; elsewhere a test that lacks something says so, and proves nothing.
 #![allow(clippy::unwrap_used)] // functions that tests share count as no tests
 
 mod canonical;

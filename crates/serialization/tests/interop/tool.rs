@@ -5,7 +5,7 @@ use std::process::Command;
 use feuerbird_serialization::{Encode, pack, packed_bound, unpack, unpacked_size};
 
 use crate::canonical::canonical;
-use crate::common::{FULL, LITE, RAW};
+use crate::common::{FULL, LITE, RAW, has_capnp_tool};
 use crate::everything::EverythingMessage;
 use crate::values::{self, Check, Described, description, encoded, every_value};
 use crate::{fed, schemas};
@@ -15,14 +15,6 @@ const BINARY: [&str; 4] = ["packed", "flat", "flat-packed", "canonical"];
 
 /// What it can say only of what the schema names.
 const WRITTEN: [&str; 2] = ["text", "json"];
-
-pub(crate) fn is_there() -> bool {
-    if Command::new("capnp").arg("--version").output().is_ok_and(|output| output.status.success()) {
-        return true;
-    }
-    println!("not tested: there is no `capnp` tool here (on Debian: apt-get install capnproto)");
-    false
-}
 
 pub(crate) fn convert<M: Described>(formats: &str, input: &[u8]) -> Vec<u8> {
     let mut command = Command::new("capnp");
@@ -87,14 +79,14 @@ impl Check for Full {
 
 #[test]
 fn full_messages_go_through_every_format_of_the_tool_and_back() {
-    if is_there() {
+    if has_capnp_tool() {
         every_value(&Full);
     }
 }
 
 #[test]
 fn what_an_untyped_pointer_leads_to_goes_through_every_binary_format_and_back() {
-    if !is_there() {
+    if !has_capnp_tool() {
         return;
     }
     values::with_any(|sent| {
@@ -130,7 +122,7 @@ impl Check for Lite {
 
 #[test]
 fn lite_messages_are_standard_ones_from_byte_8_on_in_both_directions() {
-    if is_there() {
+    if has_capnp_tool() {
         every_value(&Lite);
     }
 }
@@ -155,7 +147,7 @@ impl Check for Raw {
 
 #[test]
 fn raw_messages_are_flat_ones_without_a_root_pointer_in_both_directions() {
-    if is_there() {
+    if has_capnp_tool() {
         every_value(&Raw);
     }
 }

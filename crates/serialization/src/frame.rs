@@ -86,10 +86,18 @@ pub fn write(
         *table = (u64::from(used.words) << 32).to_le_bytes();
     }
     let bytes = (head.len() + used.words as usize) * 8;
-    if let (Framing::Header, Some((first, framed))) = (format.framing, out.split_first_chunk_mut::<8>()) {
-        *first = first_word(format.checksum, &framed[..bytes - 8]).to_le_bytes();
+    if format.framing == Framing::Header {
+        seal(format, &mut out[..bytes]);
     }
     Ok(bytes)
+}
+
+/// Writes the first word of a message with a header, of which all else is there.
+#[inline]
+pub(crate) fn seal(format: Format, message: &mut [u8]) {
+    if let Some((first, framed)) = message.split_first_chunk_mut::<8>() {
+        *first = first_word(format.checksum, framed).to_le_bytes();
+    }
 }
 
 /// Writes a message in bare framing whose words are there already.

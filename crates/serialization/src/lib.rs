@@ -68,6 +68,7 @@
 
 extern crate self as feuerbird_serialization;
 
+mod capnp_builder;
 mod capnp_types;
 mod checksum;
 mod error;

@@ -81,3 +81,23 @@ struct Again @0xd31122223333444d {
     none @5 :Void;
   }
 }
+
+struct Fixed @0xd311222233334446 {
+  # Nothing that is elsewhere, and nothing that lies there as Rust would have it: bits, defaults, groups.
+
+  enum Level @0xd311222233334447 { low @0; middle @1; high @2; }
+
+  on @0 :Bool = true;
+  off @1 :Bool;
+  nothing @2 :Void;
+  signed @3 :Int16 = -3;
+  plain @4 :UInt32;
+  level @5 :Level = high;
+  place :group {
+    ratio @6 :Float64 = 0.5;
+    inner :group {
+      far @7 :Bool;
+      count @8 :UInt8 = 7;
+    }
+  }
+}

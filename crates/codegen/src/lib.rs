@@ -24,7 +24,7 @@
 //! | `Foo<'a>` | a plain value to send: numbers, text, slices, other values |
 //! | `FooReader<'a>` | what arrives: the fields, read where they lie; can be sent on |
 //! | `FooBuilder<'w>` | writes fields in place, for what should not be copied once more |
-//! | `FooRaw` | the data section as a `repr(C)` struct, where the schema has nothing but numbers and enums |
+//! | `FooRaw` | the data section as a `repr(C)` struct, where the schema has no pointer and no union; bits, and what has a default, by methods |
 //!
 //! Enums are open: a struct around `u16` with a constant for each enumerant, because a newer schema may have more.
 //!

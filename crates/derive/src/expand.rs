@@ -2,27 +2,48 @@
 
 use proc_macro2::TokenStream;
 use quote::{quote, quote_spanned};
-use syn::{Data, DeriveInput, Error, LitInt, LitStr, Path, Result, spanned::Spanned};
+use syn::{Data, DataEnum, DataStruct, DeriveInput, Error, LitInt, LitStr, Path, Result, spanned::Spanned};
 
 const PADDING: &str = "a plain value has no padding: sort the fields by size, largest first, \
                        or name the bytes between and behind them as fields";
 
-/// The implementation for a struct, or why there is none.
+/// The implementation for a struct or an enum, or why there is none.
 pub(crate) fn plain_value(item: &DeriveInput) -> Result<TokenStream> {
-    let Data::Struct(data) = &item.data else {
-        return Err(Error::new_spanned(
-            &item.ident,
-            "only a struct is a plain value: not every bit pattern is an enum, and which member a union has nobody can say",
-        ));
-    };
     if !item.generics.params.is_empty() {
         return Err(Error::new_spanned(
             &item.generics,
             "a plain value has no parameters: both ends must agree on one size, and nothing is borrowed",
         ));
     }
-    check_representation(item)?;
     let Options { name, version, runtime } = Options::of(item)?;
+    let ident = &item.ident;
+    let (layout, padding) = match &item.data {
+        Data::Struct(data) => fields(item, data)?,
+        Data::Enum(data) => (variants(item, data)?, TokenStream::new()),
+        Data::Union(_) => {
+            return Err(Error::new_spanned(
+                ident,
+                "a union is no plain value: which member it has nobody can say",
+            ));
+        }
+    };
+    Ok(quote! {
+        #padding
+        #[automatically_derived]
+        impl #runtime::PlainValue for #ident {
+            const NAME: &'static str = #name;
+            const VERSION: u64 = #runtime::PlainLayout::new(#version) #layout .hash();
+        }
+    })
+}
+
+/// The calls that add a struct's fields to its layout, and the proof that there is nothing between them.
+fn fields(item: &DeriveInput, data: &DataStruct) -> Result<(TokenStream, TokenStream)> {
+    let is_fixed = |word: &Path| word.is_ident("C") || word.is_ident("transparent");
+    if !representation(item, is_fixed)? {
+        let message = "a plain value is `#[repr(C)]` or `#[repr(transparent)]`: otherwise each program may order its fields anew";
+        return Err(Error::new_spanned(&item.ident, message));
+    }
     let ident = &item.ident;
     let types: Vec<_> = data.fields.iter().map(|field| &field.ty).collect();
     let fields = data.fields.members().zip(&types).map(|(member, ty)| {
@@ -32,23 +53,37 @@ pub(crate) fn plain_value(item: &DeriveInput) -> Result<TokenStream> {
         };
         quote_spanned! {ty.span()=> .field::<#ty>(#name, ::core::mem::offset_of!(#ident, #member)) }
     });
-    Ok(quote! {
+    let padding = quote! {
         const _: () = ::core::assert!(::core::mem::size_of::<#ident>() == 0 #(+ ::core::mem::size_of::<#types>())*, #PADDING);
-
-        #[automatically_derived]
-        impl #runtime::PlainValue for #ident {
-            const NAME: &'static str = #name;
-            const VERSION: u64 = #runtime::PlainLayout::new(#version) #(#fields)* .hash();
-        }
-    })
+    };
+    Ok((quote! { #(#fields)* }, padding))
 }
 
-/// Without a representation, the compiler may order fields anew in every program.
-fn check_representation(item: &DeriveInput) -> Result<()> {
-    let mut is_fixed = false;
+/// The calls that add an enum's variants to its layout.
+fn variants(item: &DeriveInput, data: &DataEnum) -> Result<TokenStream> {
+    const INTEGERS: [&str; 8] = ["u8", "u16", "u32", "u64", "i8", "i16", "i32", "i64"];
+    if data.variants.iter().any(|variant| !variant.fields.is_empty()) {
+        let message = "an enum whose variants have fields is no plain value: behind the shorter ones there would be padding";
+        return Err(Error::new_spanned(&item.ident, message));
+    }
+    if !representation(item, |word| INTEGERS.iter().any(|integer| word.is_ident(integer)))? {
+        let message = "a plain enum says how large it is: `#[repr(u8)]`, or another integer";
+        return Err(Error::new_spanned(&item.ident, message));
+    }
+    let ident = &item.ident;
+    let variants = data.variants.iter().map(|variant| {
+        let (variant, name) = (&variant.ident, variant.ident.to_string());
+        quote! { .variant(#name, #ident::#variant as u64) }
+    });
+    Ok(quote! { #(#variants)* })
+}
+
+/// Whether one of the words in `repr` is as asked for.
+fn representation(item: &DeriveInput, is_asked: impl Fn(&Path) -> bool) -> Result<bool> {
+    let mut is_there = false;
     for attribute in item.attrs.iter().filter(|attribute| attribute.path().is_ident("repr")) {
         attribute.parse_nested_meta(|meta| {
-            is_fixed |= meta.path.is_ident("C") || meta.path.is_ident("transparent");
+            is_there |= is_asked(&meta.path);
             if meta.input.peek(syn::token::Paren) {
                 let content;
                 syn::parenthesized!(content in meta.input);
@@ -57,8 +92,7 @@ fn check_representation(item: &DeriveInput) -> Result<()> {
             Ok(())
         })?;
     }
-    let message = "a plain value is `#[repr(C)]` or `#[repr(transparent)]`: otherwise each program may order its fields anew";
-    if is_fixed { Ok(()) } else { Err(Error::new_spanned(&item.ident, message)) }
+    Ok(is_there)
 }
 
 /// What `#[plain_value(...)]` says.
@@ -114,8 +148,10 @@ mod tests {
     #[test]
     fn what_is_no_plain_value_is_refused_with_the_reason() {
         for (item, reason) in [
-            ("#[repr(u8)] enum Color { Red }", "only a struct"),
-            ("#[repr(C)] union Either { a: u8, b: i8 }", "only a struct"),
+            ("#[repr(u8)] enum Shape { Round, Square(u8) }", "have fields"),
+            ("enum Color { Red }", "how large"),
+            ("#[repr(C)] enum Color { Red }", "how large"),
+            ("#[repr(C)] union Either { a: u8, b: i8 }", "a union"),
             ("#[repr(C)] struct Pair<T>(T, T);", "no parameters"),
             ("#[repr(C)] struct Borrowed<'a>(&'a u8);", "no parameters"),
             ("struct Unordered { x: u8 }", "`#[repr(C)]`"),
@@ -137,6 +173,7 @@ mod tests {
             "#[repr(C, packed(2))] struct Packed { a: u16, b: u64 }",
             "#[repr(transparent)] struct Id(u64);",
             "#[repr(C)] struct Nothing;",
+            "#[repr(u8)] enum Color { Red, Green = 7 }",
         ] {
             assert!(plain_value(&syn::parse_str(item).unwrap()).is_ok(), "{item}");
         }

@@ -36,12 +36,41 @@ mod expand;
 use proc_macro::TokenStream;
 
 /// Implements `PlainValue` for a `repr(C)` or `repr(transparent)` struct whose fields are all plain values, with nothing between or
-/// behind them.
+/// behind them; and for an enum without fields whose `repr` is an integer.
 ///
 /// The name that both ends compare is the struct's, without its path, unless `#[plain_value(name = "...")]` gives another. The
-/// version is a hash of all fields' names, offsets and types, and of `#[plain_value(version = 1)]`.
+/// version is a hash of all fields' names, offsets and types (of an enum, of all variants' names and numbers), and of
+/// `#[plain_value(version = 1)]`.
 ///
-/// The struct derives `Clone`, `Copy` and zerocopy's `FromBytes`, `IntoBytes` and `Immutable` beside it. Where the trait is not at
+/// The type derives `Clone`, `Copy` and zerocopy's `FromBytes`, `IntoBytes` and `Immutable` beside it; `TryFromBytes` in the place of
+/// `FromBytes` where some bit patterns are no value, so that they are refused when they arrive:
+/// ```
+/// use feuerbird_serialization::{DecodeError, Layer, Message, Plain, PlainValue, Stable};
+/// use zerocopy::{Immutable, IntoBytes, TryFromBytes};
+///
+/// #[derive(Clone, Copy, Debug, PartialEq, TryFromBytes, IntoBytes, Immutable, PlainValue)]
+/// #[repr(u8)]
+/// enum Mode {
+///     Off,
+///     On,
+/// }
+///
+/// #[derive(Clone, Copy, Debug, PartialEq, TryFromBytes, IntoBytes, Immutable, PlainValue)]
+/// #[repr(C)]
+/// struct Switch {
+///     mode: Mode,
+///     is_locked: bool,
+/// }
+///
+/// #[repr(align(8))]
+/// struct Aligned([u8; 2]);
+/// let decode = |bytes| Plain::<Switch>::decode(Stable::new(&Aligned(bytes).0).unwrap(), Layer::Raw);
+/// assert_eq!(decode([1, 0]), Ok(Switch { mode: Mode::On, is_locked: false }));
+/// assert_eq!(decode([2, 0]), Err(DecodeError::WrongType));
+/// assert_eq!(decode([1, 2]), Err(DecodeError::WrongType));
+/// ```
+///
+/// Where the trait is not at
 /// `::feuerbird_serialization`, `#[plain_value(crate = "path")]` says where.
 ///
 /// # Errors
@@ -57,15 +86,15 @@ use proc_macro::TokenStream;
 ///     large: u64, // 7 bytes in front of it that nobody has set
 /// }
 /// ```
-/// Nor does what has fields of which not every bit pattern is one, or which lead elsewhere:
+/// Nor does what leads elsewhere:
 /// ```compile_fail,E0277
 /// use feuerbird_serialization::PlainValue;
 /// use zerocopy::{FromBytes, Immutable, IntoBytes};
 ///
 /// #[derive(Clone, Copy, FromBytes, IntoBytes, Immutable, PlainValue)]
 /// #[repr(C)]
-/// struct Switch {
-///     is_on: bool,
+/// struct Borrowed {
+///     text: &'static str,
 /// }
 /// ```
 #[proc_macro_derive(PlainValue, attributes(plain_value))]

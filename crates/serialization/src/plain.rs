@@ -2,7 +2,7 @@
 
 use core::marker::PhantomData;
 
-use zerocopy::{FromBytes, Immutable, IntoBytes};
+use zerocopy::{ConvertError, Immutable, IntoBytes, TryFromBytes};
 
 use crate::{
     Checks, DecodeError, Encode, EncodeError, Format, Framing, Identity, Message, Stable, frame,
@@ -15,8 +15,9 @@ const SCHEMA: u64 = 0xd7a3_0be4_916c_58f2;
 const DATA: u16 = 0;
 const POINTERS: u16 = 1;
 
-/// A value whose bytes are its meaning: no padding, no pointers, and every bit pattern is one. [Derived](macro@crate::PlainValue), beside
-/// what `zerocopy` derives:
+/// A value whose bytes are its meaning: no padding, no pointers. Every bit pattern is one, or those that are none are found when it
+/// arrives, in every layer ([`DecodeError::WrongType`]): `bool`, enums, and structs of them derive `TryFromBytes` in the place of
+/// `FromBytes`, and pay for a look. [Derived](macro@crate::PlainValue), beside what `zerocopy` derives:
 ///
 /// ```
 /// use feuerbird_serialization::{Encode, Layer, Message, Plain, PlainValue, Stable};
@@ -39,11 +40,12 @@ const POINTERS: u16 = 1;
 /// ```
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not a plain value",
-    label = "not every bit pattern is one, or its bytes are not all it is",
-    note = "take `u8` for `bool`, an integer for an enum, an array for what is of varying length",
-    note = "a struct of your own is one with `#[derive(Clone, Copy, FromBytes, IntoBytes, Immutable, PlainValue)]`"
+    label = "its bytes are not all it is, or nobody says which of them are one",
+    note = "take an array for what is of varying length",
+    note = "a struct of your own is one with `#[derive(Clone, Copy, FromBytes, IntoBytes, Immutable, PlainValue)]`",
+    note = "an enum, or a struct with one or with a `bool`, derives `TryFromBytes` in the place of `FromBytes`"
 )]
-pub trait PlainValue: Copy + FromBytes + IntoBytes + Immutable + 'static {
+pub trait PlainValue: Copy + TryFromBytes + IntoBytes + Immutable + 'static {
     /// The name both ends compare; up to 64 bytes count.
     const NAME: &str;
 
@@ -68,6 +70,12 @@ impl PlainLayout {
     pub const fn field<F: PlainValue>(self, name: &str, offset: usize) -> Self {
         let place = self.text(name).number(offset as u64).number(size_of::<F>() as u64);
         place.text(F::NAME).number(F::VERSION)
+    }
+
+    /// The same with one variant more, of an enum.
+    #[must_use]
+    pub const fn variant(self, name: &str, number: u64) -> Self {
+        self.text(name).number(number)
     }
 
     /// The number.
@@ -102,7 +110,7 @@ macro_rules! plain_values {
         $(impl PlainValue for $value { const NAME: &str = stringify!($value); })*
     };
 }
-plain_values!(u8 u16 u32 u64 u128 usize i8 i16 i32 i64 i128 isize f32 f64);
+plain_values!(u8 u16 u32 u64 u128 usize i8 i16 i32 i64 i128 isize f32 f64 bool char);
 
 impl PlainValue for () {
     const NAME: &str = "()";
@@ -160,11 +168,12 @@ impl<T: PlainValue> Encode<Plain<T>> for T {
     }
 }
 
-/// The value that `bytes` are, if they are neither more nor fewer than it has.
+/// The value that `bytes` are, if they are neither more nor fewer than it has, and one of its bit patterns.
 #[inline]
 fn exactly<T: PlainValue>(bytes: &[u8]) -> Result<T, DecodeError> {
-    T::read_from_bytes(bytes).map_err(|_| match bytes.len() < size_of::<T>() {
-        true => DecodeError::Truncated,
-        false => DecodeError::TrailingBytes,
+    T::try_read_from_bytes(bytes).map_err(|error| match error {
+        ConvertError::Validity(_) => DecodeError::WrongType,
+        _ if bytes.len() < size_of::<T>() => DecodeError::Truncated,
+        _ => DecodeError::TrailingBytes,
     })
 }

@@ -182,6 +182,46 @@ fn a_raw_struct_has_its_padding_where_the_schema_has_nothing() {
     assert_eq!(size_of::<PaddedRaw>(), 16);
 }
 
+/// Bits, defaults, groups and nothings are the same bytes in a struct as in a message.
+#[test]
+fn a_raw_struct_has_bits_groups_and_defaults() {
+    let zeros = FixedRaw::default();
+    assert!(zeros.on() && !zeros.off() && !zeros.place_inner_far());
+    assert_eq!((zeros.signed(), zeros.plain, zeros.level()), (-3, 0, FixedLevel::HIGH));
+    assert_eq!((zeros.place_ratio(), zeros.place_inner_count()), (0.5, 7));
+    assert_eq!(zeros, FixedRaw::from(Fixed::default()));
+
+    let mut raw = zeros;
+    raw.set_on(false);
+    raw.set_off(true);
+    raw.set_signed(i16::MIN);
+    raw.plain = 9;
+    raw.set_level(FixedLevel::LOW);
+    raw.set_place_ratio(-0.25);
+    raw.set_place_inner_far(true);
+    raw.set_place_inner_count(0);
+    let inner = FixedPlaceInner { far: true, count: 0 };
+    let place = FixedPlace { ratio: -0.25, inner };
+    let value = Fixed { on: false, off: true, signed: i16::MIN, plain: 9, level: FixedLevel::LOW, place };
+    assert_eq!(raw, FixedRaw::from(value));
+    for format in FORMATS {
+        let bytes = encoded::<FixedMessage>(&raw, format);
+        assert_eq!(bytes.bytes(), encoded::<FixedMessage>(&value, format).bytes());
+        let view = decoded::<FixedMessage>(&bytes, format);
+        assert_eq!((view.as_raw(), Fixed::from(view)), (Some(&raw), value));
+    }
+    let stable = encoded::<FixedMessage>(&raw, FULL);
+    let theirs =
+        FixedMessage::decode_capnp::<corners_capnp::fixed::Owned>(Stable::new(stable.bytes()).unwrap(), FULL);
+    let theirs = theirs.unwrap().unwrap();
+    let theirs = theirs.get().unwrap();
+    let inner = theirs.get_place().get_inner();
+    assert_eq!(
+        (theirs.get_on(), theirs.get_signed(), inner.get_far(), inner.get_count()),
+        (false, i16::MIN, true, 0)
+    );
+}
+
 #[test]
 fn the_types_of_the_capnp_crate_read_what_arrives_in_lite_and_full() {
     let sent = Flat { name: "a name", place: FlatPlace { x: 1, y: u64::MAX } };

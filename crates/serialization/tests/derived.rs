@@ -3,9 +3,9 @@
 
 mod common;
 
-use common::{Aligned, FORMATS, decode_plain};
-use feuerbird_serialization::{Encode, Identity, Message, Mismatch, Plain, PlainValue};
-use zerocopy::{FromBytes, Immutable, IntoBytes};
+use common::{Aligned, FORMATS, FULL, LITE, RAW, decode_plain};
+use feuerbird_serialization::{DecodeError, Encode, Identity, Message, Mismatch, Plain, PlainValue};
+use zerocopy::{FromBytes, Immutable, IntoBytes, TryFromBytes};
 
 #[derive(Clone, Copy, Debug, PartialEq, FromBytes, IntoBytes, Immutable, PlainValue)]
 #[plain_value(name = "test.Position")]
@@ -51,6 +51,63 @@ fn derived_values_travel_in_every_format() {
     arrives(Track { id: [1, 2], corner, path: [corner; 3], rest: 9 });
     arrives(Id(7));
     arrives(Nothing);
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, TryFromBytes, IntoBytes, Immutable, PlainValue)]
+#[repr(i8)]
+enum Mode {
+    Off,
+    On = -3,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, TryFromBytes, IntoBytes, Immutable, PlainValue)]
+#[repr(C)]
+struct Switch {
+    letter: char,
+    is_locked: bool,
+    modes: [Mode; 3],
+}
+
+/// Not every bit pattern of a `bool`, a `char` or an enum is one: what is none is refused in every layer, also in Raw, where nothing else
+/// of a value is looked at.
+#[test]
+fn bit_patterns_that_are_no_value_are_refused() {
+    let value = Switch { letter: 'ß', is_locked: true, modes: [Mode::On, Mode::Off, Mode::On] };
+    arrives(value);
+    arrives(Mode::On);
+    arrives(false);
+    // 4 bytes of letter, one of bool, three of modes.
+    for (at, byte) in [(3, 0x7F), (2, 0xFF), (4, 2), (4, 0xFF), (5, 1), (7, 0x80)] {
+        for format in [RAW, LITE, FULL] {
+            let mut out = Aligned::new(&vec![0; value.encoded_bound(format)]);
+            value.encode(format, out.bytes_mut()).unwrap();
+            let start = out.bytes().len() - 8;
+            out.bytes_mut()[start + at] = byte;
+            assert_eq!(
+                decode_plain::<Switch>(out.bytes(), format),
+                Err(DecodeError::WrongType),
+                "{at}: {byte}"
+            );
+        }
+    }
+    let short = Aligned::new(&[0; 7]);
+    assert_eq!(decode_plain::<Switch>(short.bytes(), RAW), Err(DecodeError::Truncated));
+}
+
+#[test]
+fn variants_of_an_enum_are_part_of_its_layout() {
+    mod renumbered {
+        use super::*;
+        #[derive(Clone, Copy, TryFromBytes, IntoBytes, Immutable, PlainValue)]
+        #[repr(i8)]
+        #[allow(dead_code)] // only its identity is looked at
+        pub(super) enum Mode {
+            Off,
+            On,
+        }
+    }
+    let (one, other) = (identity::<Mode>(), identity::<renumbered::Mode>());
+    assert!(matches!(one.difference(&other), Some(Mismatch::Layout { .. })));
 }
 
 #[test]

@@ -11,7 +11,9 @@ use feuerbird_channel::{
     Arriving, BatchError, ClaimError, Consumer, Ended, HeapHome, LaneIn, LaneOut, Lie, Overflow, PollError,
     Producer, Receiver, RecvError, SendError, Sender, Terms, Validity, WhenFull, local,
 };
-use feuerbird_serialization::{Checksum, Layer, Plain};
+use feuerbird_serialization::{
+    Checksum, Encode, EncodeError, Format, Layer, Plain, frame, wire::CapabilityIndex,
+};
 use feuerbird_zero_copy::{Region, WriteRegion};
 use support::{Halves, halves, lane};
 
@@ -295,4 +297,31 @@ fn finishing_without_anybody_to_take_what_is_left_says_so() {
     assert_eq!(receiver.senders(), 2);
     drop(more);
     assert_eq!(receiver.senders(), 1);
+}
+
+/// A message whose only pointer stands for a capability.
+struct Naming;
+
+impl Encode<Plain<u64>> for Naming {
+    fn encoded_bound(&self, _: impl Into<Format>) -> usize {
+        64
+    }
+
+    fn encode(&self, format: impl Into<Format>, out: &mut [u8]) -> Result<usize, EncodeError> {
+        frame::write(format.into(), out, (0, 1, 0), |mut root| {
+            root.pointer(0).capability(CapabilityIndex(0));
+            Ok(())
+        })
+    }
+}
+
+/// No channel carries capabilities beside its messages: the receiver would take the sender for an attacker.
+#[test]
+fn a_message_that_names_a_capability_is_refused_where_it_is_sent() {
+    for trust in TRUSTS {
+        let (mut sender, mut receiver) = ends(terms(4), trust);
+        assert_eq!(sender.send(&Naming), Err(SendError::Unencodable(EncodeError::NoCapability)), "{trust:?}");
+        sender.send(&7).unwrap();
+        assert_eq!(receiver.recv(|value| value), Ok(7));
+    }
 }

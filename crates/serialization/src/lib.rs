@@ -51,18 +51,28 @@
 //! | lists of elements without a size | not bounded | count against the same budget | count against the same budget |
 //! | field of another type than the schema's | reads as the default | refused | refused |
 //! | enumerant or union member that is not in the schema | its number | its number | its number |
+//! | bit pattern that is none of a plain value's ([`PlainValue`]) | refused | refused | refused |
 //! | text that is no UTF-8, or has no zero at its end | reads as empty | refused | refused |
 //! | far pointers, several segments | read as null | refused | accepted, up to [`SEGMENTS_LIMIT`] |
 //! | capability that did not come beside the message | an index without one | refused | refused |
 //! | a second reader finds fault (the `capnp` crate) | not asked | not asked | refused |
-//! | mutation while reading | not by type: bytes are [`Stable`] | the same | the same |
+//! | mutation while reading | copied in first, but for memory whose writer is vouched for: that one keeps to its loans | copied in first | copied in first |
 //! | accidental change | no | crc32c, unless switched off | no |
 //! | forged values, replay | no: that is for the program | no | no |
+//!
+//! What is read is always [`Stable`]. Who makes it so is a channel: it copies every message out of the memory of its sender, unless whoever
+//! mapped that memory vouches for the program that writes it; then a Raw message is read where it lies, and nothing but that program's own
+//! discipline keeps it from changing.
 //!
 //! Enumerants and members of unions that this program does not know are no fault: a newer sender has them.
 //!
 //! An honest sender sends nothing of what is refused: writing a value, a builder's fields or a view fails where a receiver would
 //! have blamed the sender ([`EncodeError::TooLarge`], [`EncodeError::NoCapability`]).
+//!
+//! # Capabilities
+//! An index in a message ([`wire::CapabilityIndex`]) stands for a capability that goes beside it, and grants nothing: how many go is
+//! [said](Format::capabilities) by whoever writes, how many came by [whoever reads](Stable::with_capabilities). Channels carry none yet:
+//! between domains a capability is granted by a call to the supervisor, and a message that names one is refused where it is sent.
 #![no_std]
 #![forbid(unsafe_code)]
 

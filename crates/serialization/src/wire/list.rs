@@ -146,12 +146,15 @@ impl<'a> RawList<'a> {
             return self.structure_of_primitive(index);
         }
         let first = index as usize * (self.step / 8) as usize;
-        let data = self.bytes.get(first..).and_then(|bytes| bytes.get(..usize::from(self.data) * 8));
+        let size = usize::from(self.data) * 8;
+        // One look for all of an element's fields: behind it the length of its data is the same for every element, so that a loop asks
+        // once which fields there are.
+        if first.saturating_add(size) > self.bytes.len() {
+            return StructReader::EMPTY;
+        }
         // What does not fit was refused when the list was found: the sum is below the arena's length.
         let pointers_at = self.start.wrapping_add((first / 8) as u32).wrapping_add(self.data.into());
-        data.map_or(StructReader::EMPTY, |data| {
-            StructReader::new(self.arena, data, pointers_at, self.pointers)
-        })
+        StructReader::new(self.arena, &self.bytes[first..first + size], pointers_at, self.pointers)
     }
 
     fn structure_of_primitive(&self, index: u32) -> StructReader<'a> {
@@ -265,6 +268,13 @@ impl<'a, T: Element> Iterator for Iter<'a, T> {
         }
         self.next += 1;
         Some(T::read(&self.list.raw, self.next - 1))
+    }
+
+    /// Over indices alone, so that nothing of the list changes in the loop.
+    #[inline]
+    fn fold<B, F: FnMut(B, T::Item<'a>) -> B>(self, first: B, mut f: F) -> B {
+        let Self { list: List { raw, .. }, next } = self;
+        (next..raw.count).fold(first, |so_far, index| f(so_far, T::read(&raw, index)))
     }
 
     fn size_hint(&self) -> (usize, Option<usize>) {

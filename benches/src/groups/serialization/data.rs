@@ -1,9 +1,10 @@
 //! What is sent: a small message of fixed size, and one that grows with its points.
 
+use feuerbird_formats::Named;
 use rkyv::{Archive, Serialize as RkyvSerialize};
 use serde::{Deserialize, Serialize};
 
-/// A small message: six fields, 40 bytes.
+/// A small message: six fields, 40 bytes, which are 64 with the header and the root pointer of Lite.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, Archive, RkyvSerialize)]
 pub(super) struct Tick {
     pub id: u64,
@@ -57,6 +58,14 @@ pub(super) fn sum_point(x: f64, y: f64, z: f64, id: u64) -> u64 {
     [y.to_bits(), z.to_bits(), id].into_iter().fold(x.to_bits(), u64::wrapping_add)
 }
 
+impl Named for Tick {
+    const NAME: &str = "bench.Tick";
+}
+
+impl Named for Cloud {
+    const NAME: &str = "bench.Cloud";
+}
+
 impl Digest for Tick {
     fn digest(&self) -> u64 {
         sum_tick(self.id, self.time, self.price, self.size, self.kind, self.flags)
@@ -76,6 +85,12 @@ impl Digest for Cloud {
 /// The small message.
 pub(super) fn tick() -> Tick {
     Tick { id: 7, time: 1_700_000_000_000_000_000, price: 101.25, size: 300.0, kind: 3, flags: 0x11 }
+}
+
+/// A message with a text, a list and bytes whose content is 64 bytes: eight of text, a number, one point, sixteen of colors.
+pub(super) fn cloud_of_64_bytes() -> Cloud {
+    let Cloud { sequence, points, .. } = cloud(1);
+    Cloud { source: "scanner1".to_owned(), sequence, points, colors: (1..=16).collect() }
 }
 
 /// A cloud of so many points, a multiple of 8; 24 make about 1 KiB, 1 976 about 64 KiB.

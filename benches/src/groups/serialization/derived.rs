@@ -13,13 +13,18 @@ use super::{
 pub(super) struct Rkyv;
 
 impl Codec<Tick> for Rkyv {
+    type View<'a> = &'a ArchivedTick;
+
     fn write(&mut self, value: &Tick, out: &mut [u64]) -> Option<usize> {
         let out = Buffer::from(out.as_mut_bytes());
         Some(rkyv::api::high::to_bytes_in::<_, rancor::Error>(value, out).ok()?.len())
     }
 
-    fn read(&mut self, bytes: &[u8]) -> Option<u64> {
-        let tick = rkyv::access::<ArchivedTick, rancor::Error>(bytes).ok()?;
+    fn open<'a>(&'a mut self, bytes: &'a [u8]) -> Option<Self::View<'a>> {
+        rkyv::access::<ArchivedTick, rancor::Error>(bytes).ok()
+    }
+
+    fn sum(tick: &Self::View<'_>) -> Option<u64> {
         let (price, size) = (tick.price.to_native(), tick.size.to_native());
         let (kind, flags) = (tick.kind.to_native(), tick.flags.to_native());
         Some(sum_tick(tick.id.to_native(), tick.time.to_native(), price, size, kind, flags))
@@ -27,13 +32,18 @@ impl Codec<Tick> for Rkyv {
 }
 
 impl Codec<Cloud> for Rkyv {
+    type View<'a> = &'a ArchivedCloud;
+
     fn write(&mut self, value: &Cloud, out: &mut [u64]) -> Option<usize> {
         let out = Buffer::from(out.as_mut_bytes());
         Some(rkyv::api::high::to_bytes_in::<_, rancor::Error>(value, out).ok()?.len())
     }
 
-    fn read(&mut self, bytes: &[u8]) -> Option<u64> {
-        let cloud = rkyv::access::<ArchivedCloud, rancor::Error>(bytes).ok()?;
+    fn open<'a>(&'a mut self, bytes: &'a [u8]) -> Option<Self::View<'a>> {
+        rkyv::access::<ArchivedCloud, rancor::Error>(bytes).ok()
+    }
+
+    fn sum(cloud: &Self::View<'_>) -> Option<u64> {
         let points = cloud.points.iter().map(|point| {
             sum_point(point.x.to_native(), point.y.to_native(), point.z.to_native(), point.id.to_native())
         });
@@ -47,6 +57,8 @@ impl Codec<Cloud> for Rkyv {
 pub(super) struct MessagePack;
 
 impl<T: Serialize + DeserializeOwned + Digest> Codec<T> for MessagePack {
+    type View<'a> = T;
+
     fn write(&mut self, value: &T, out: &mut [u64]) -> Option<usize> {
         let all = out.as_mut_bytes();
         let room = all.len();
@@ -55,8 +67,12 @@ impl<T: Serialize + DeserializeOwned + Digest> Codec<T> for MessagePack {
         Some(room - left.len())
     }
 
-    fn read(&mut self, bytes: &[u8]) -> Option<u64> {
-        Some(rmp_serde::from_slice::<T>(bytes).ok()?.digest())
+    fn open<'a>(&'a mut self, bytes: &'a [u8]) -> Option<T> {
+        rmp_serde::from_slice(bytes).ok()
+    }
+
+    fn sum(value: &T) -> Option<u64> {
+        Some(value.digest())
     }
 }
 
@@ -64,11 +80,17 @@ impl<T: Serialize + DeserializeOwned + Digest> Codec<T> for MessagePack {
 pub(super) struct Postcard;
 
 impl<T: Serialize + DeserializeOwned + Digest> Codec<T> for Postcard {
+    type View<'a> = T;
+
     fn write(&mut self, value: &T, out: &mut [u64]) -> Option<usize> {
         Some(postcard::to_slice(value, out.as_mut_bytes()).ok()?.len())
     }
 
-    fn read(&mut self, bytes: &[u8]) -> Option<u64> {
-        Some(postcard::from_bytes::<T>(bytes).ok()?.digest())
+    fn open<'a>(&'a mut self, bytes: &'a [u8]) -> Option<T> {
+        postcard::from_bytes(bytes).ok()
+    }
+
+    fn sum(value: &T) -> Option<u64> {
+        Some(value.digest())
     }
 }

@@ -8,9 +8,14 @@
 //! table Cloud { source:string; sequence:uint64; points:[Point]; colors:[ubyte]; }
 //! ```
 
+use feuerbird_formats::{
+    Named,
+    flatbuffers::{FlatBuffer, Verified},
+};
+use feuerbird_serialization::{Encode, Layer, Message, Stable};
 use flatbuffers::{
     FlatBufferBuilder, Follow, ForwardsUOffset, InvalidFlatbuffer, Push, SimpleToVerifyInSlice, Table,
-    VOffsetT, Vector, Verifiable, Verifier,
+    VOffsetT, Vector, Verifiable, Verifier, WIPOffset,
 };
 use zerocopy::IntoBytes;
 
@@ -26,7 +31,8 @@ const fn field(number: VOffsetT) -> VOffsetT {
 
 macro_rules! table {
     ($name:ident { $($field:ident: $type:ty = $number:literal),* $(,)? }) => {
-        struct $name<'a>(Table<'a>);
+        #[derive(Clone, Copy)]
+        pub(super) struct $name<'a>(Table<'a>);
 
         impl<'a> Follow<'a> for $name<'a> {
             type Inner = Self;
@@ -106,72 +112,109 @@ impl Push for Point {
     }
 }
 
+fn build_tick<'b>(builder: &mut FlatBufferBuilder<'b>, value: &data::Tick) -> WIPOffset<Tick<'b>> {
+    let start = builder.start_table();
+    builder.push_slot(field(0), value.id, 0);
+    builder.push_slot(field(1), value.time, 0);
+    builder.push_slot(field(2), value.price, 0.0);
+    builder.push_slot(field(3), value.size, 0.0);
+    builder.push_slot(field(4), value.kind, 0);
+    builder.push_slot(field(5), value.flags, 0);
+    WIPOffset::new(builder.end_table(start).value())
+}
+
+fn build_cloud<'b>(builder: &mut FlatBufferBuilder<'b>, value: &data::Cloud) -> WIPOffset<Cloud<'b>> {
+    let colors = builder.create_vector(&value.colors);
+    let points: Vec<Point> = value
+        .points
+        .iter()
+        .map(|point| {
+            let words = [point.x.to_bits(), point.y.to_bits(), point.z.to_bits(), point.id];
+            let mut bytes = [0; 32];
+            bytes.copy_from_slice(words.map(u64::to_le_bytes).as_flattened());
+            Point(bytes)
+        })
+        .collect();
+    let points = builder.create_vector(&points);
+    let source = builder.create_string(&value.source);
+    let start = builder.start_table();
+    builder.push_slot_always(field(0), source);
+    builder.push_slot(field(1), value.sequence, 0);
+    builder.push_slot_always(field(2), points);
+    builder.push_slot_always(field(3), colors);
+    WIPOffset::new(builder.end_table(start).value())
+}
+
+fn sum_of_tick(tick: &Tick<'_>) -> Option<u64> {
+    Some(sum_tick(tick.id()?, tick.time()?, tick.price()?, tick.size()?, tick.kind()?, tick.flags()?))
+}
+
+fn sum_of_cloud(cloud: &Cloud<'_>) -> Option<u64> {
+    let points = cloud.points()?.iter().map(|point| point.sum()).fold(0_u64, u64::wrapping_add);
+    let rest = sum_bytes(cloud.source()?.as_bytes()).wrapping_add(sum_bytes(cloud.colors()?.bytes()));
+    Some(cloud.sequence()?.wrapping_add(points).wrapping_add(rest))
+}
+
 /// The codec: its builder is reused.
 #[derive(Default)]
 pub(super) struct Flat(FlatBufferBuilder<'static>);
 
-impl Flat {
-    /// Copies what was built to where it is sent from.
-    fn copy_out(&self, out: &mut [u64]) -> Option<usize> {
-        let built = self.0.finished_data();
-        out.as_mut_bytes().get_mut(..built.len())?.copy_from_slice(built);
-        Some(built.len())
-    }
+/// The same through our traits.
+#[derive(Default)]
+pub(super) struct Wrapped(FlatBufferBuilder<'static>);
+
+macro_rules! codecs {
+    ($value:ty, $table:ident, $build:ident, $sum:ident, $name:ident) => {
+        /// The name of the message.
+        pub(super) struct $name;
+
+        impl Named for $name {
+            const NAME: &str = stringify!($table);
+        }
+
+        impl feuerbird_formats::flatbuffers::Table for $name {
+            type Root<'a> = $table<'a>;
+        }
+
+        impl Codec<$value> for Flat {
+            type View<'a> = $table<'a>;
+
+            fn write(&mut self, value: &$value, out: &mut [u64]) -> Option<usize> {
+                self.0.reset();
+                let root = $build(&mut self.0, value);
+                self.0.finish_minimal(root);
+                let built = self.0.finished_data();
+                out.as_mut_bytes().get_mut(..built.len())?.copy_from_slice(built);
+                Some(built.len())
+            }
+
+            fn open<'a>(&'a mut self, bytes: &'a [u8]) -> Option<$table<'a>> {
+                flatbuffers::root::<$table<'_>>(bytes).ok()
+            }
+
+            fn sum(view: &$table<'_>) -> Option<u64> {
+                $sum(view)
+            }
+        }
+
+        impl Codec<$value> for Wrapped {
+            type View<'a> = Verified<'a, $name>;
+
+            fn write(&mut self, value: &$value, out: &mut [u64]) -> Option<usize> {
+                self.0.reset();
+                let root = $build(&mut self.0, value);
+                FlatBuffer::<$name>::finish(&mut self.0, root).encode(Layer::Full, out.as_mut_bytes()).ok()
+            }
+
+            fn open<'a>(&'a mut self, bytes: &'a [u8]) -> Option<Verified<'a, $name>> {
+                FlatBuffer::<$name>::decode(Stable::new(bytes).ok()?, Layer::Full).ok()
+            }
+
+            fn sum(view: &Verified<'_, $name>) -> Option<u64> {
+                $sum(view)
+            }
+        }
+    };
 }
-
-impl Codec<data::Tick> for Flat {
-    fn write(&mut self, value: &data::Tick, out: &mut [u64]) -> Option<usize> {
-        let builder = &mut self.0;
-        builder.reset();
-        let start = builder.start_table();
-        builder.push_slot(field(0), value.id, 0);
-        builder.push_slot(field(1), value.time, 0);
-        builder.push_slot(field(2), value.price, 0.0);
-        builder.push_slot(field(3), value.size, 0.0);
-        builder.push_slot(field(4), value.kind, 0);
-        builder.push_slot(field(5), value.flags, 0);
-        let root = builder.end_table(start);
-        builder.finish_minimal(root);
-        self.copy_out(out)
-    }
-
-    fn read(&mut self, bytes: &[u8]) -> Option<u64> {
-        let tick = flatbuffers::root::<Tick<'_>>(bytes).ok()?;
-        Some(sum_tick(tick.id()?, tick.time()?, tick.price()?, tick.size()?, tick.kind()?, tick.flags()?))
-    }
-}
-
-impl Codec<data::Cloud> for Flat {
-    fn write(&mut self, value: &data::Cloud, out: &mut [u64]) -> Option<usize> {
-        let builder = &mut self.0;
-        builder.reset();
-        let colors = builder.create_vector(&value.colors);
-        let points: Vec<Point> = value
-            .points
-            .iter()
-            .map(|point| {
-                let words = [point.x.to_bits(), point.y.to_bits(), point.z.to_bits(), point.id];
-                let mut bytes = [0; 32];
-                bytes.copy_from_slice(words.map(u64::to_le_bytes).as_flattened());
-                Point(bytes)
-            })
-            .collect();
-        let points = builder.create_vector(&points);
-        let source = builder.create_string(&value.source);
-        let start = builder.start_table();
-        builder.push_slot_always(field(0), source);
-        builder.push_slot(field(1), value.sequence, 0);
-        builder.push_slot_always(field(2), points);
-        builder.push_slot_always(field(3), colors);
-        let root = builder.end_table(start);
-        builder.finish_minimal(root);
-        self.copy_out(out)
-    }
-
-    fn read(&mut self, bytes: &[u8]) -> Option<u64> {
-        let cloud = flatbuffers::root::<Cloud<'_>>(bytes).ok()?;
-        let points = cloud.points()?.iter().map(|point| point.sum()).fold(0_u64, u64::wrapping_add);
-        let rest = sum_bytes(cloud.source()?.as_bytes()).wrapping_add(sum_bytes(cloud.colors()?.bytes()));
-        Some(cloud.sequence()?.wrapping_add(points).wrapping_add(rest))
-    }
-}
+codecs!(data::Tick, Tick, build_tick, sum_of_tick, FlatTick);
+codecs!(data::Cloud, Cloud, build_cloud, sum_of_cloud, FlatCloud);

@@ -1,6 +1,6 @@
 //! prost: Protocol Buffers, decoded into owned values.
 
-use prost::Message;
+use prost::{Message, Name};
 use zerocopy::IntoBytes;
 
 use super::{
@@ -9,7 +9,7 @@ use super::{
 };
 
 #[derive(Clone, PartialEq, Message)]
-struct Tick {
+pub(super) struct Tick {
     #[prost(fixed64, tag = "1")]
     id: u64,
     #[prost(fixed64, tag = "2")]
@@ -25,7 +25,7 @@ struct Tick {
 }
 
 #[derive(Clone, PartialEq, Message)]
-struct Point {
+pub(super) struct Point {
     #[prost(double, tag = "1")]
     x: f64,
     #[prost(double, tag = "2")]
@@ -37,7 +37,7 @@ struct Point {
 }
 
 #[derive(Clone, PartialEq, Message)]
-struct Cloud {
+pub(super) struct Cloud {
     #[prost(string, tag = "1")]
     source: String,
     #[prost(uint64, tag = "2")]
@@ -48,44 +48,78 @@ struct Cloud {
     colors: Vec<u8>,
 }
 
+impl Name for Tick {
+    const PACKAGE: &'static str = "bench";
+    const NAME: &'static str = "Tick";
+}
+
+impl Name for Cloud {
+    const PACKAGE: &'static str = "bench";
+    const NAME: &'static str = "Cloud";
+}
+
+/// What prost has a message for.
+pub(super) trait Proto {
+    type Wire: Message + Name + Default + 'static;
+
+    fn to_wire(&self) -> Self::Wire;
+
+    fn sum(wire: &Self::Wire) -> u64;
+}
+
+impl Proto for data::Tick {
+    type Wire = Tick;
+
+    fn to_wire(&self) -> Tick {
+        let Self { id, time, price, size, kind, flags } = *self;
+        Tick { id, time, price, size, kind, flags }
+    }
+
+    fn sum(wire: &Tick) -> u64 {
+        let Tick { id, time, price, size, kind, flags } = *wire;
+        sum_tick(id, time, price, size, kind, flags)
+    }
+}
+
+impl Proto for data::Cloud {
+    type Wire = Cloud;
+
+    fn to_wire(&self) -> Cloud {
+        let point = |&data::Point { x, y, z, id }: &data::Point| Point { x, y, z, id };
+        Cloud {
+            source: self.source.clone(),
+            sequence: self.sequence,
+            points: self.points.iter().map(point).collect(),
+            colors: self.colors.clone(),
+        }
+    }
+
+    fn sum(wire: &Cloud) -> u64 {
+        let points = wire.points.iter().map(|point| sum_point(point.x, point.y, point.z, point.id));
+        let points = points.fold(0_u64, u64::wrapping_add);
+        let rest = sum_bytes(wire.source.as_bytes()).wrapping_add(sum_bytes(&wire.colors));
+        wire.sequence.wrapping_add(points).wrapping_add(rest)
+    }
+}
+
 /// The codec. Making prost's own value is part of writing: it is what a program that has other data does.
 pub(super) struct Prost;
 
-fn write(message: &impl Message, out: &mut [u64]) -> Option<usize> {
-    let mut out = out.as_mut_bytes();
-    message.encode(&mut out).ok()?;
-    Some(message.encoded_len())
-}
+impl<T: Proto> Codec<T> for Prost {
+    type View<'a> = T::Wire;
 
-impl Codec<data::Tick> for Prost {
-    fn write(&mut self, value: &data::Tick, out: &mut [u64]) -> Option<usize> {
-        let data::Tick { id, time, price, size, kind, flags } = *value;
-        write(&Tick { id, time, price, size, kind, flags }, out)
+    fn write(&mut self, value: &T, out: &mut [u64]) -> Option<usize> {
+        let message = value.to_wire();
+        let mut out = out.as_mut_bytes();
+        message.encode(&mut out).ok()?;
+        Some(message.encoded_len())
     }
 
-    fn read(&mut self, bytes: &[u8]) -> Option<u64> {
-        let Tick { id, time, price, size, kind, flags } = Tick::decode(bytes).ok()?;
-        Some(sum_tick(id, time, price, size, kind, flags))
-    }
-}
-
-impl Codec<data::Cloud> for Prost {
-    fn write(&mut self, value: &data::Cloud, out: &mut [u64]) -> Option<usize> {
-        let point = |&data::Point { x, y, z, id }: &data::Point| Point { x, y, z, id };
-        let cloud = Cloud {
-            source: value.source.clone(),
-            sequence: value.sequence,
-            points: value.points.iter().map(point).collect(),
-            colors: value.colors.clone(),
-        };
-        write(&cloud, out)
+    fn open<'a>(&'a mut self, bytes: &'a [u8]) -> Option<T::Wire> {
+        T::Wire::decode(bytes).ok()
     }
 
-    fn read(&mut self, bytes: &[u8]) -> Option<u64> {
-        let cloud = Cloud::decode(bytes).ok()?;
-        let points = cloud.points.iter().map(|point| sum_point(point.x, point.y, point.z, point.id));
-        let points = points.fold(0_u64, u64::wrapping_add);
-        let rest = sum_bytes(cloud.source.as_bytes()).wrapping_add(sum_bytes(&cloud.colors));
-        Some(cloud.sequence.wrapping_add(points).wrapping_add(rest))
+    fn sum(wire: &T::Wire) -> Option<u64> {
+        Some(T::sum(wire))
     }
 }

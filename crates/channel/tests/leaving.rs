@@ -29,7 +29,7 @@ type Coming = Arc<Arriving<LaneOut<HeapHome>>>;
 
 fn sender<T>(lanes: Vec<LaneOut<HeapHome>>) -> (Sender<Plain<T>, HeapHome>, Coming)
 where
-    Plain<T>: feuerbird_serialization::Message,
+    Plain<T>: Message,
 {
     let arriving = Arc::new(Arriving::new());
     lanes.into_iter().for_each(|lane| arriving.push(lane));

@@ -68,7 +68,7 @@ fn a_schema_without_a_request_needs_the_tool_and_says_so() {
     );
     assert!(missing.contains("apt-get install capnproto"), "{missing}");
     if Command::new("capnp").arg("--version").output().is_err() {
-        assert!(std::env::var_os("FEUERBIRD_DEMAND_PEERS").is_none(), "there is no `capnp` tool here");
+        assert!(env::var_os("FEUERBIRD_DEMAND_PEERS").is_none(), "there is no `capnp` tool here");
         println!("not tested: there is no `capnp` tool here (on Debian: apt-get install capnproto)");
         return;
     }

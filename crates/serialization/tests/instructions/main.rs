@@ -19,7 +19,7 @@ use count::{Failure, SUBJECT, count, run_child};
 mod bench {
     include!(concat!(env!("OUT_DIR"), "/bench.rs"));
 }
-#[allow(missing_docs, dead_code, unused_qualifications, unreachable_pub, clippy::all)]
+#[allow(missing_docs, dead_code, unused_qualifications, unreachable_pub, clippy::all, clippy::unwrap_used)]
 mod bench_capnp {
     include!(concat!(env!("OUT_DIR"), "/bench_capnp.rs"));
 }
@@ -116,7 +116,7 @@ fn read_by_capnp(mut bytes: &[u8]) -> capnp::Result<u64> {
 
 /// In memory that is there already, then framed.
 #[inline(never)]
-fn write_by_capnp(tick: &Tick, mut out: &mut [u8]) -> capnp::Result<()> {
+fn write_by_capnp(tick: &Tick, out: &mut [u8]) -> capnp::Result<()> {
     let mut scratch = Words([0; 128]);
     let mut allocator = SingleSegmentAllocator::new(&mut scratch.0);
     let mut builder = Builder::new(&mut allocator);
@@ -127,7 +127,7 @@ fn write_by_capnp(tick: &Tick, mut out: &mut [u8]) -> capnp::Result<()> {
     root.set_size(tick.size);
     root.set_kind(tick.kind);
     root.set_flags(tick.flags);
-    capnp::serialize::write_message(&mut out, &builder)
+    capnp::serialize::write_message(out, &builder)
 }
 
 /// Nothing: what stopping and going on costs by itself.

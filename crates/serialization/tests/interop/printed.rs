@@ -3,10 +3,10 @@
 use capnp::dynamic_value::Reader;
 use feuerbird_serialization::{CapnpMessage, Encode, Format, Stable, print, reflect::Schema};
 
-use crate::common::{Aligned, FULL, LITE, RAW};
+use crate::common::{Aligned, FULL, LITE, RAW, has_capnp_tool};
 use crate::everything::*;
 use crate::schemas;
-use crate::tool::{convert, is_there};
+use crate::tool::convert;
 use crate::values::{Check, Described, description, encoded, every_value, with_any};
 
 /// Text and JSON.
@@ -49,7 +49,7 @@ impl Check for Printed {
 
 #[test]
 fn the_reference_tool_reads_back_what_is_printed_of_every_message() {
-    if is_there() {
+    if has_capnp_tool() {
         every_value(&Printed);
     }
 }

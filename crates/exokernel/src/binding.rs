@@ -119,8 +119,8 @@ pub(crate) struct Side<H> {
     pub(crate) binding: Id,
     /// In the validity words of that binding's holder.
     pub(crate) word: u32,
-    /// The memory that it lets the other side map: once is all, so that nobody is told things without end.
-    pub(crate) shared: Option<H>,
+    /// The region that it lets the other side map, and its memory: once is all, so that nobody is told things without end.
+    pub(crate) shared: Option<(Id, H)>,
     links: Links,
 }
 

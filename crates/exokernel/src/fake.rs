@@ -30,6 +30,10 @@ pub struct FakeMachine {
     pub deaf: Vec<DomainId>,
     /// What was taken back of whom, in that order.
     pub withdrawn: Vec<(DomainId, FakeHandle)>,
+    /// What was left to whom when its peer was gone.
+    pub kept: Vec<(DomainId, FakeHandle)>,
+    /// Who may not read the log any more.
+    pub withdrawn_logs: Vec<DomainId>,
     /// What was written to validity words; the others are 0.
     pub validity: BTreeMap<(DomainId, u32), u32>,
     /// By domain, binding and peer: the word a pair has, and the value it is valid with.
@@ -117,7 +121,18 @@ impl Machine for FakeMachine {
     }
 
     fn withdraw(&mut self, domain: DomainId, memory: &FakeHandle) {
+        self.must_be_there(domain);
         self.withdrawn.push((domain, *memory));
+    }
+
+    fn keep(&mut self, domain: DomainId, memory: &FakeHandle) {
+        self.must_be_there(domain);
+        self.kept.push((domain, *memory));
+    }
+
+    fn withdraw_log(&mut self, domain: DomainId) {
+        self.must_be_there(domain);
+        self.withdrawn_logs.push(domain);
     }
 
     fn check_sealed(&self, domain: DomainId, memory: &FakeHandle, bytes: u64) -> Result<(), Status> {

@@ -82,6 +82,7 @@ mod revocation;
 mod table;
 mod transfer;
 mod verify;
+mod withdrawal;
 mod words;
 mod work;
 

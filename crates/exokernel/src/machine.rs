@@ -52,6 +52,18 @@ pub trait Machine {
         let _ = (domain, memory);
     }
 
+    /// Lets a domain keep what it has of memory that a peer shared and left behind, at its own cost and as it is now: whoever writes that
+    /// memory is not kept from having its frames back. Where the domain cannot pay, as [`withdraw`](Self::withdraw). A home whose
+    /// mappings cost their writer nothing does nothing.
+    fn keep(&mut self, domain: DomainId, memory: &Self::Handle) {
+        let _ = (domain, memory);
+    }
+
+    /// As [`withdraw`](Self::withdraw), of what the home lets readers of the audit log map: this domain is none any more.
+    fn withdraw_log(&mut self, domain: DomainId) {
+        let _ = domain;
+    }
+
     /// Whether memory has this size and can be written by `domain` only, and neither grow nor shrink, for ever.
     ///
     /// # Errors

@@ -10,7 +10,7 @@
 //! revocation whose revoker is deleted, or whose domain ends, has nobody left who would grant time: it is due at once.
 
 use feuerbird_abi::{AuditKind, Reply, Status, UpcallKind};
-use feuerbird_capability::{Capability, Cause, Finalised, ObjectKind, Rights, Ticket};
+use feuerbird_capability::{Cause, Finalised, Rights, Ticket};
 
 use crate::audit::Event;
 use crate::binding::{Chain, Ending, State};
@@ -192,10 +192,11 @@ impl<M: Machine> Kernel<M> {
         }
         match cause {
             Cause::Deleted => {
+                self.withdraw_by(holder, &capability);
                 self.log(Event::new(AuditKind::Deleted, Some(holder), holder).about(slot, &capability));
             }
             Cause::Revoked => {
-                self.withdraw_region(holder, &capability);
+                self.withdraw_by(holder, &capability);
                 self.log(Event::new(AuditKind::Revoked, None, holder).about(slot, &capability));
                 if let Some(it) = self.sweeping.and_then(|id| self.revocations.get_mut(id)) {
                     it.revoked += 1;
@@ -210,21 +211,6 @@ impl<M: Machine> Kernel<M> {
             Cause::SpaceDestroyed => (),
         }
         self.release(capability.object);
-    }
-
-    /// A revoked capability for a region takes along what its holder has mapped by it, unless there is another one for the same.
-    fn withdraw_region(&mut self, holder: DomainId, capability: &Capability) {
-        if capability.object.kind != ObjectKind::Region {
-            return;
-        }
-        let has_another = self.held(holder).any(|(_, held)| held.object == capability.object);
-        let memory = self.regions.get(Id(capability.object.id)).filter(|region| region.owner != holder);
-        if let Some(memory) = memory.map(|region| region.memory.clone())
-            && !has_another
-            && self.is_alive(holder)
-        {
-            self.machine.withdraw(holder, &memory);
-        }
     }
 
     /// Gives the holder of a binding until the deadline, if that is not over.

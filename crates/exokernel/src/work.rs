@@ -3,7 +3,7 @@
 use feuerbird_abi::{AuditKind, Reason, Role, Upcall, UpcallKind};
 
 use crate::audit::Event;
-use crate::binding::{Binding, Chain, Ending, Side, State};
+use crate::binding::{Binding, Chain, Ending, State};
 use crate::table::Id;
 use crate::words::ValidWord;
 use crate::{DomainId, Kernel, Machine};
@@ -120,17 +120,10 @@ impl<M: Machine> Kernel<M> {
         }
     }
 
-    /// Ends a pair: first both sides can see it, then the other one is told.
+    /// Ends a pair: first both sides can see it, then the other one is told, then its memory is settled.
     pub(crate) fn end_pair(&mut self, peer: Id, leaving: Role, reason: Reason) {
         let Some(pair) = self.pairs.get(peer) else { return };
         let sides = pair.sides.clone();
-        if reason == Reason::Revoked {
-            self.withdraw_shared(&sides, leaving);
-            let other = self.bindings.get(sides[leaving.opposite() as usize].binding);
-            if other.is_some_and(|other| !self.capabilities.is_live(&other.ticket)) {
-                self.withdraw_shared(&sides, leaving.opposite());
-            }
-        }
         for (side, role) in sides.iter().zip([Role::Sender, Role::Receiver]) {
             let Some(binding) = self.bindings.get_mut(side.binding) else { continue };
             binding.peers -= 1;
@@ -143,16 +136,7 @@ impl<M: Machine> Kernel<M> {
         if let Some(holder) = self.bindings.get(left).map(|it| it.holder) {
             self.tell(holder, UpcallKind::PeerLeft, &[left.0, peer.0, reason as u64], None);
         }
-    }
-
-    /// Whoever lost the authority for a pair loses what the other side let it map there.
-    fn withdraw_shared(&mut self, sides: &[Side<M::Handle>; 2], leaving: Role) {
-        let holder = self.bindings.get(sides[leaving as usize].binding).map(|it| it.holder);
-        if let (Some(holder), Some(memory)) = (holder, &sides[leaving.opposite() as usize].shared)
-            && self.is_alive(holder)
-        {
-            self.machine.withdraw(holder, memory);
-        }
+        self.settle_shared(&sides, leaving);
     }
 
     /// Ends a doomed binding without pairs.

@@ -51,40 +51,93 @@ fn share_both_ways(meeting: &mut Meeting) {
     }
 }
 
+/// From whom what was taken back, and who keeps what, each with whose memory it is; in order.
+fn settled(world: &World) -> [Vec<(DomainId, Option<DomainId>)>; 2] {
+    let machine = world.kernel.machine();
+    [&machine.withdrawn, &machine.kept].map(|list| {
+        let mut list: Vec<_> = list.iter().map(|(holder, memory)| (*holder, writer(memory))).collect();
+        list.sort_unstable();
+        list
+    })
+}
+
 #[test]
 fn whoever_is_revoked_loses_what_the_other_side_shared() {
     let mut meeting = Meeting::new();
     share_both_ways(&mut meeting);
-    let (root, receiver) = (meeting.world.root, meeting.receiver.id);
-    meeting.world.ok(receiver, Call::Unbind, &[meeting.receiving.number]);
-    assert!(meeting.world.kernel.machine().withdrawn.is_empty(), "who lets go keeps what it has read");
-
-    let mut meeting = Meeting::new();
-    share_both_ways(&mut meeting);
+    let root = meeting.world.root;
     meeting.world.ok(root, Call::Revoke, &[meeting.endpoint, 0]);
-    let from_whom = |meeting: &Meeting| -> Vec<_> {
-        meeting
-            .world
-            .kernel
-            .machine()
-            .withdrawn
-            .iter()
-            .map(|(holder, memory)| (*holder, writer(memory)))
-            .collect()
-    };
     let (sender, receiver) = (meeting.sender.id, meeting.receiver.id);
-    let mut both = from_whom(&meeting);
+    let mut both = vec![(sender, Some(receiver)), (receiver, Some(sender))];
     both.sort_unstable();
-    let mut expected = [(sender, Some(receiver)), (receiver, Some(sender))];
-    expected.sort_unstable();
-    assert_eq!(both, expected);
+    assert_eq!(settled(&meeting.world), [both, vec![]]);
+}
 
-    // Only one is revoked: the other may still read what its peer has left.
+#[test]
+fn who_leaves_loses_what_was_shared_and_who_stays_keeps_it_at_its_own_cost() {
+    for call in [Call::Unbind, Call::Part] {
+        let mut meeting = Meeting::new();
+        share_both_ways(&mut meeting);
+        let (sender, receiver) = (meeting.sender.id, meeting.receiver.id);
+        let arguments = [meeting.receiving.number, meeting.at_receiver.peer];
+        meeting.world.ok(receiver, call, &arguments);
+        let expected = [vec![(receiver, Some(sender))], vec![(sender, Some(receiver))]];
+        assert_eq!(settled(&meeting.world), expected, "{call:?}");
+    }
+    // Who is dead has nothing to lose.
     let mut meeting = Meeting::new();
     share_both_ways(&mut meeting);
-    let (sender, receiver) = (meeting.sender.id, meeting.receiver.id);
+    let (root, sender, receiver) = (meeting.world.root, meeting.sender.id, meeting.receiver.id);
     meeting.world.ok(root, Call::DestroyDomain, &[meeting.sender.slot]);
-    assert!(from_whom(&meeting).is_empty(), "{sender:?} died, {receiver:?} reads on");
+    assert_eq!(settled(&meeting.world), [vec![], vec![(receiver, Some(sender))]]);
+}
+
+#[test]
+fn what_a_capability_gives_too_survives_the_peer() {
+    let mut meeting = Meeting::new();
+    let (root, sender) = (meeting.world.root, meeting.sender.id);
+    let binding = meeting.world.bind(root, meeting.endpoint, Role::Receiver, 0).unwrap().number;
+    let peer = meeting.world.joined().iter().find(|(to, _)| *to == root).unwrap().1.peer;
+    let region = meeting.world.region(root, 64).unwrap()[0];
+    meeting.world.ok(root, Call::Share, &[binding, peer, region]);
+    let mapped = meeting.world.grant(region, meeting.sender, Rights::MAP_READ, Trust::USER);
+    // A capability that cannot be mapped by is no authority to go on.
+    let mute = meeting.world.grant(region, meeting.sender, Rights::INSPECT, Trust::USER);
+    meeting.world.ok(root, Call::Unbind, &[binding]);
+    assert_eq!(settled(&meeting.world), [vec![], vec![]]);
+    meeting.world.ok(sender, Call::Delete, &[mapped]);
+    assert_eq!(settled(&meeting.world)[0], [(sender, Some(root))]);
+    meeting.world.ok(sender, Call::Delete, &[mute]);
+    assert_eq!(settled(&meeting.world)[0], [(sender, Some(root))]);
+}
+
+#[test]
+fn deleting_a_capability_does_not_keep_what_was_mapped_by_it() {
+    let mut world = World::new();
+    let (root, child) = (world.root, world.child(Trust::USER));
+    let region = world.region(root, 4096).unwrap()[0];
+    let granted = world.grant(region, child, Rights::MAP_READ, Trust::USER);
+    world.ok(child.id, Call::MapRegion, &[granted]);
+    world.ok(child.id, Call::Delete, &[granted]);
+    // The revocation finds nobody any more, so it must have gone before.
+    assert_eq!(world.ok(root, Call::Revoke, &[region, 0])[..2], [0, 0]);
+    assert_eq!(settled(&world)[0], [(child.id, Some(root))]);
+}
+
+#[test]
+fn a_reader_of_the_log_that_is_none_any_more_loses_its_pages() {
+    let mut world = World::new();
+    let (root, audit) = (world.root, world.audit_slot);
+    let (revoked, deleting) = (world.child(Trust::USER), world.child(Trust::USER));
+    let first = world.grant(audit, deleting, Rights::INSPECT, Trust::USER);
+    let second = world.grant(audit, deleting, Rights::INSPECT, Trust::USER);
+    world.grant(audit, revoked, Rights::INSPECT, Trust::USER);
+    world.ok(deleting.id, Call::Delete, &[first]);
+    assert_eq!(world.kernel.machine().withdrawn_logs, [], "it has another capability");
+    world.ok(deleting.id, Call::Delete, &[second]);
+    assert_eq!(world.kernel.machine().withdrawn_logs, [deleting.id]);
+    world.ok(root, Call::Revoke, &[audit, 0]);
+    assert_eq!(world.kernel.machine().withdrawn_logs, [deleting.id, revoked.id]);
 }
 
 fn writer(memory: &FakeHandle) -> Option<DomainId> {

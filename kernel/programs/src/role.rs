@@ -55,6 +55,8 @@ pub(crate) enum Role {
     OnCore = 43,
     /// Reads what it may not any more.
     Reader = 45,
+    /// Reads until what it has mapped was taken back.
+    Withdrawn = 47,
     /// Calls without its gate page.
     Gateless = 46,
     /// Drives the clock.
@@ -78,7 +80,7 @@ pub(crate) enum Role {
 }
 
 impl Role {
-    const ALL: [Self; 34] = [
+    const ALL: [Self; 35] = [
         Self::Taker,
         Self::Demo,
         Self::Tests,
@@ -104,6 +106,7 @@ impl Role {
         Self::Watcher,
         Self::Gateless,
         Self::Reader,
+        Self::Withdrawn,
         Self::Proof,
         Self::Numberer,
         Self::Prover,
@@ -164,6 +167,7 @@ pub(crate) fn main(argument: u64, file: u64, bytes: u64) -> ! {
         Role::Watcher => paths::watch(),
         Role::Taker => paths::take(),
         Role::Reader => tests::read_until_withdrawn(),
+        Role::Withdrawn => tests::read_until_taken(own),
         Role::Gateless => tests::call_without_gate(own),
         Role::OnCore => tests::be_on_core(own),
         Role::Hoarder => tests::hoard(own),

@@ -18,6 +18,7 @@ mod talk;
 mod time;
 mod transfers;
 mod typed;
+mod withdrawal;
 
 use core::panic::Location;
 
@@ -43,6 +44,7 @@ pub(crate) use talk::{produce, read_until_withdrawn};
 pub(crate) use time::be_on_core;
 pub(crate) use transfers::{call_as, serve};
 pub(crate) use typed::talk_typed;
+pub(crate) use withdrawal::read_until_taken;
 
 /// How long a domain may take to end that should.
 const PATIENCE_NS: u64 = 60_000_000_000;
@@ -120,6 +122,8 @@ const TESTS: &[Test] = &[
     ("a revocation takes by force at its deadline", talk::forced),
     ("revoked at once while messages are in flight", talk::in_flight),
     ("what a revoked receiver has mapped reads as zeroes at once", talk::withdrawn),
+    ("what was mapped by a capability goes with it, however it goes", withdrawal::of_a_region),
+    ("who may not read the log any more does not", withdrawal::of_the_log),
     ("a peer that dies leaves what it shared readable", talk::died),
     ("typed channels carry every message in each layer", typed::layers),
     ("typed channels are revoked while messages are in flight", typed::in_flight),

@@ -237,6 +237,11 @@ impl Machine for Native {
         }
     }
 
+    fn withdraw_log(&mut self, domain: DomainId) {
+        let pages = Handle::Memory(self.monitor.pages());
+        self.withdraw(domain, &pages);
+    }
+
     fn check_sealed(&self, domain: DomainId, memory: &Handle, bytes: u64) -> Result<(), Status> {
         let Handle::Memory(memory) = memory else { return Err(Status::NoHandle) };
         match (memory.bytes() == bytes, memory.writer() == domain) {

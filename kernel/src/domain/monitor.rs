@@ -43,6 +43,11 @@ impl Monitor {
         Self { pages, memory, slices, interrupts, overstays, shootdowns }
     }
 
+    /// What readers of the log map.
+    pub(crate) fn pages(&self) -> Memory {
+        self.memory.clone()
+    }
+
     fn set(&self, word: usize, value: u64) {
         if let Some(page) = self.pages.get(word / 512) {
             page.set_word(word % 512, value);
@@ -87,7 +92,7 @@ pub(super) fn publish_counters(world: &mut World) {
 /// Gives a domain that may read the audit log the pages, for reading.
 pub(super) fn open(world: &mut World, caller: DomainId, slot: u64) -> Result {
     world.kernel.claim(caller, Slot::from_bits(slot), ObjectKind::Audit, Rights::INSPECT)?;
-    let memory = world.kernel.machine().monitor.memory.clone();
+    let memory = world.kernel.machine().monitor.pages();
     let resident = own(world, caller)?;
     if !resident.has_room() {
         return Err(Status::ObjectsFull);

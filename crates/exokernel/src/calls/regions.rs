@@ -82,7 +82,7 @@ impl<M: Machine> Kernel<M> {
         }
         let (bytes, memory) = (region.bytes, region.memory.clone());
         if let Some(pair) = self.pairs.get_mut(peer) {
-            pair.side_mut(role).shared = Some(memory.clone());
+            pair.side_mut(role).shared = Some((Id(capability.object.id), memory.clone()));
         }
         self.tell(other, UpcallKind::Shared, &[theirs.0, peer.0, bytes], Some(&memory));
         let event = Event::new(AuditKind::Shared, Some(caller), other);
@@ -91,7 +91,7 @@ impl<M: Machine> Kernel<M> {
     }
 
     /// The region that a capability names, if it names all of it.
-    fn whole_region(&self, capability: &Capability) -> Result<&Region<M::Handle>, Status> {
+    pub(crate) fn whole_region(&self, capability: &Capability) -> Result<&Region<M::Handle>, Status> {
         let region = self.regions.get(Id(capability.object.id)).ok_or(Status::NoCapability)?;
         let whole = Range::new(0, region.bytes);
         if capability.range == whole { Ok(region) } else { Err(Status::Escalation) }

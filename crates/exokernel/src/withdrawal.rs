@@ -58,9 +58,7 @@ impl<M: Machine> Kernel<M> {
     fn may_map(&self, domain: DomainId, region: Id) -> bool {
         let object = Object { kind: ObjectKind::Region, id: region.0 };
         let gives_all = |held: &Capability| {
-            held.object == object
-                && held.rights.contains(Rights::MAP_READ)
-                && self.whole_region(held).is_ok()
+            held.object == object && held.rights.contains(Rights::MAP_READ) && self.whole_region(held).is_ok()
         };
         self.held(domain).any(|(_, held)| gives_all(&held)) || self.is_shared_with(domain, region)
     }

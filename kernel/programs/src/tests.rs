@@ -90,6 +90,7 @@ const TESTS: &[Test] = &[
     ("a domain gets the very frames that it names", frames::named),
     ("domains can see which frames are free, where", frames::free_list),
     ("a domain has the frames that it was handed, and they come back", frames::quotas),
+    ("memory objects are limited by their frames alone", frames::objects),
     ("page tables are edited in batches", space::batches),
     ("edits that give too much are refused, and stop there", space::hostile),
     ("faults and privileged instructions end a domain and nothing else", domains::attacks),

@@ -69,9 +69,8 @@ impl Native {
         };
         Self {
             kernel_space,
-            zeroes: Memory::of_kernel(frames::take_for_kernel(1)[0], 1)
-                .expect("a place among no memory objects"),
-            free_map: Memory::of_kernel(first, pages).expect("a place among no memory objects"),
+            zeroes: Memory::of_kernel(frames::take_for_kernel(1)[0], 1),
+            free_map: Memory::of_kernel(first, pages),
             residents: domains.clone().map(|_| None).collect(),
             upcalls: domains.map(|_| Upcalls::new()).collect(),
             cores: (0..cores).map(core).collect(),

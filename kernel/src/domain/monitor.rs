@@ -38,7 +38,7 @@ impl Monitor {
     /// Where there is no memory to begin with.
     pub(crate) fn new() -> Self {
         let pages = frames::take_for_kernel(PAGES as u32);
-        let memory = Memory::of_kernel(pages[0], PAGES as u32).expect("a place among few memory objects");
+        let memory = Memory::of_kernel(pages[0], PAGES as u32);
         let (slices, interrupts, overstays, shootdowns) = (0, 0, 0, 0);
         Self { pages, memory, slices, interrupts, overstays, shootdowns }
     }

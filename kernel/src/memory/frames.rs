@@ -13,15 +13,13 @@ use spin::{Mutex, MutexGuard};
 use crate::memory::direct::Frame;
 use crate::memory::layout::PAGE_BYTES;
 use crate::memory::map::MemoryMap;
+use crate::memory::object;
 
 /// The number that ends a list.
 const NONE: u32 = u32::MAX;
 
 /// The nodes that have a free list; memory of later ones counts as the last one's.
 pub(crate) const MAX_NODES: usize = free_map::NODES;
-
-/// What stands in the entry of a frame that is no memory object's: it is free, a page table, or the kernel's.
-const NO_OBJECT: u16 = u16::MAX;
 
 /// How many frames a page of the published bitmap has.
 const FRAMES_PER_PAGE: u32 = 8 * PAGE_BYTES as u32;
@@ -31,8 +29,8 @@ const FRAMES_PER_PAGE: u32 = 8 * PAGE_BYTES as u32;
 struct Entry {
     next: u32,
     previous: u32,
-    /// The number of the memory object that it belongs to.
-    object: u16,
+    /// The first frame of the memory object that it belongs to, if it is not free, a page table, or the kernel's.
+    object: u32,
     node: u8,
     state: State,
 }
@@ -84,15 +82,16 @@ static FRAMES: Mutex<Frames> = Mutex::new(Frames {
 pub(crate) fn table_bytes(memory_end: u64) -> u64 {
     let frames = memory_end / PAGE_BYTES + 1;
     let pages = frames / u64::from(FRAMES_PER_PAGE) + 2;
-    frames * size_of::<Entry>() as u64 + pages * size_of::<Frame>() as u64
+    frames * size_of::<Entry>() as u64 + pages * size_of::<Frame>() as u64 + object::table_bytes(frames)
 }
 
 /// Makes the table, with all that is left of the memory map free.
 pub(crate) fn start(map: &MemoryMap, srat: Option<&[u8]>) {
     let mut frames = FRAMES.lock();
     let count = (map.end() / PAGE_BYTES) as usize;
-    let absent = Entry { next: NONE, previous: NONE, object: NO_OBJECT, node: 0, state: State::Absent };
+    let absent = Entry { next: NONE, previous: NONE, object: NONE, node: 0, state: State::Absent };
     frames.entries = alloc::vec![absent; count];
+    object::start(count);
     if let Some(srat) = srat {
         // A table that is not in order leaves frames on node 0.
         let _ = acpi::memory_nodes(srat, |range, node| frames.set_node(range, node));
@@ -157,9 +156,16 @@ pub(crate) fn chain(frame: Frame, head: Option<Frame>) {
     frames.entries[frame.number() as usize].next = head.map_or(NONE, Frame::number);
 }
 
-/// Says which memory object a frame belongs to.
-pub(crate) fn assign(frame: Frame, object: u16) {
-    FRAMES.lock().entries[frame.number() as usize].object = object;
+/// Says which memory object a frame belongs to: the one that begins with that frame.
+pub(super) fn assign(frame: Frame, object: Frame) {
+    FRAMES.lock().entries[frame.number() as usize].object = object.number();
+}
+
+/// The frame with a number, if it has been taken and not been given back.
+pub(super) fn numbered(number: u32) -> Option<Frame> {
+    let frames = FRAMES.lock();
+    let entry = frames.entries.get(number as usize)?;
+    (entry.state == State::Used).then(|| frame(number))
 }
 
 /// The frame behind this one in its chain.
@@ -181,10 +187,10 @@ impl Chains {
         (number != NONE).then(|| frame(number))
     }
 
-    /// The number of the memory object that a frame belongs to.
-    pub(crate) fn object(&self, of: Frame) -> Option<u16> {
+    /// The first frame of the memory object that a frame belongs to.
+    pub(crate) fn object(&self, of: Frame) -> Option<Frame> {
         let entry = self.0.entries.get(of.number() as usize)?;
-        (entry.state == State::Used && entry.object != NO_OBJECT).then_some(entry.object)
+        (entry.state == State::Used && entry.object != NONE).then(|| frame(entry.object))
     }
 }
 
@@ -226,7 +232,7 @@ impl Frames {
             self.entries[next as usize].previous = number;
         }
         self.entries[number as usize] =
-            Entry { next, previous: NONE, object: NO_OBJECT, state: State::Free, ..entry };
+            Entry { next, previous: NONE, object: NONE, state: State::Free, ..entry };
         self.publish(number);
     }
 
@@ -248,7 +254,7 @@ impl Frames {
             self.entries[next as usize].previous = previous;
         }
         self.entries[number as usize] =
-            Entry { next: NONE, previous: NONE, object: NO_OBJECT, node, state: State::Used };
+            Entry { next: NONE, previous: NONE, object: NONE, node, state: State::Used };
         self.publish(number);
         true
     }

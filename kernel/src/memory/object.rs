@@ -1,20 +1,22 @@
 //! Memory objects: what domains hold, pass on and map. Counted references to a chain of frames.
 //!
+//! An object is known by its first frame. So there are as many objects as there are frames, a domain can make as many as it can pay
+//! frames for, and none has to be looked for.
+//!
 //! A page that is mapped anywhere is a reference too. It is found again by its frame, which knows its object: so page tables need no
 //! list of mappings beside them, and each page can be mapped and unmapped by itself.
 
+use alloc::vec::Vec;
 use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 use feuerbird_abi::Status;
 use feuerbird_exokernel::DomainId;
+use spin::Once;
 
 use crate::memory::direct::Frame;
 use crate::memory::frames::{self, Chains, Wanted};
 use crate::memory::layout::PAGE_BYTES;
 use crate::memory::quota;
-
-/// How many memory objects there can be.
-pub(crate) const MAX_OBJECTS: usize = 4096;
 
 /// The largest, in pages.
 pub(crate) const MAX_PAGES: u32 = 256;
@@ -25,33 +27,49 @@ pub(crate) const NOBODY: DomainId = DomainId::from_bits(0);
 /// Nor this one: memory that the kernel itself keeps writing. It can be read, and is never executed.
 pub(crate) const KERNEL: DomainId = DomainId::from_bits(u64::MAX);
 
+/// The number that ends a list.
+pub(super) const NONE: u32 = u32::MAX;
+
 /// Written under the kernel's lock only; atomic so that the table can be a static.
 struct Entry {
-    /// 0: free.
+    /// 0: no object begins with this frame.
     references: AtomicU32,
-    first: AtomicU32,
     pages: AtomicU32,
     writer: AtomicU64,
     /// Who pays for the frames: the holder of an account.
     payer: AtomicU64,
+    /// Its neighbors among those that the same account pays for.
+    next: AtomicU32,
+    previous: AtomicU32,
 }
 
-static OBJECTS: [Entry; MAX_OBJECTS] = [const {
-    Entry {
-        references: AtomicU32::new(0),
-        first: AtomicU32::new(0),
-        pages: AtomicU32::new(0),
-        writer: AtomicU64::new(0),
-        payer: AtomicU64::new(0),
-    }
-}; MAX_OBJECTS];
+/// One for each frame.
+static OBJECTS: Once<Vec<Entry>> = Once::new();
 
 /// How many of them there are.
 static COUNT: AtomicU32 = AtomicU32::new(0);
 
+/// How large the table for so many frames is, in bytes.
+pub(super) fn table_bytes(frames: u64) -> u64 {
+    frames * size_of::<Entry>() as u64
+}
+
+/// Makes the table. Called once.
+pub(super) fn start(frames: usize) {
+    let none = |_| Entry {
+        references: AtomicU32::new(0),
+        pages: AtomicU32::new(0),
+        writer: AtomicU64::new(0),
+        payer: AtomicU64::new(0),
+        next: AtomicU32::new(NONE),
+        previous: AtomicU32::new(NONE),
+    };
+    OBJECTS.call_once(|| (0..frames).map(none).collect());
+}
+
 /// A reference to a memory object. The last one that goes gives the frames back.
 #[derive(Debug)]
-pub(crate) struct Memory(u16);
+pub(crate) struct Memory(Frame);
 
 impl Memory {
     /// Zeroed memory of that many pages at the cost of `domain`, which may write it, and nobody else. Named frames follow one
@@ -63,32 +81,27 @@ impl Memory {
         if !(1..=MAX_PAGES).contains(&pages) {
             return Err(Status::BadArgument);
         }
-        let place = free_place()?;
         let payer = quota::charge(domain, pages)?;
-        let head = take_chain(pages, wanted, place as u16).inspect_err(|_| quota::refund(payer, pages))?;
-        Ok(Self::fill(place, (head, pages), domain, payer))
+        let head = take_chain(pages, wanted).inspect_err(|_| quota::refund(payer, pages))?;
+        Ok(Self::fill(head, pages, domain, payer))
     }
 
     /// Memory that the kernel writes, made of frames that it has chained while it started. Nobody pays for it.
-    ///
-    /// # Errors
-    /// [`Status::ObjectsFull`].
-    pub(crate) fn of_kernel(head: Frame, pages: u32) -> Result<Self, Status> {
-        let place = free_place()?;
-        core::iter::successors(Some(head), |frame| frames::next(*frame))
-            .for_each(|frame| frames::assign(frame, place as u16));
-        Ok(Self::fill(place, (head, pages), KERNEL, NOBODY))
+    pub(crate) fn of_kernel(head: Frame, pages: u32) -> Self {
+        Self::fill(head, pages, KERNEL, NOBODY)
     }
 
-    fn fill(place: usize, (head, pages): (Frame, u32), writer: DomainId, payer: DomainId) -> Self {
-        let entry = &OBJECTS[place];
-        entry.first.store(head.number(), Ordering::Relaxed);
+    fn fill(head: Frame, pages: u32, writer: DomainId, payer: DomainId) -> Self {
+        core::iter::successors(Some(head), |frame| frames::next(*frame))
+            .for_each(|frame| frames::assign(frame, head));
+        let entry = entry(head);
         entry.pages.store(pages, Ordering::Relaxed);
         entry.writer.store(writer.to_bits(), Ordering::Relaxed);
         entry.payer.store(payer.to_bits(), Ordering::Relaxed);
         entry.references.store(1, Ordering::Relaxed);
+        link(head, payer);
         COUNT.fetch_add(1, Ordering::Relaxed);
-        Self(place as u16)
+        Self(head)
     }
 
     /// How many pages it has, at least 1.
@@ -137,8 +150,7 @@ impl Memory {
 
     /// Its first frame.
     pub(crate) fn first(&self) -> Frame {
-        // SAFETY: it was taken for this object and is given back with it.
-        unsafe { Frame::new(self.entry().first.load(Ordering::Relaxed)) }
+        self.0
     }
 
     /// Its frame of that index.
@@ -161,7 +173,7 @@ impl Memory {
     }
 
     fn entry(&self) -> &'static Entry {
-        &OBJECTS[usize::from(self.0)]
+        entry(self.0)
     }
 }
 
@@ -180,7 +192,7 @@ impl Drop for Memory {
 
 /// The memory object that a mapped frame belongs to, as one who looks at many sees it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Mapped(u16);
+pub(crate) struct Mapped(Frame);
 
 impl Mapped {
     /// The object of a frame that is mapped somewhere.
@@ -195,18 +207,17 @@ impl Mapped {
 
     /// Who may write it, [`NOBODY`] or the [`KERNEL`].
     pub(crate) fn writer(self) -> DomainId {
-        DomainId::from_bits(OBJECTS[usize::from(self.0)].writer.load(Ordering::Relaxed))
+        DomainId::from_bits(entry(self.0).writer.load(Ordering::Relaxed))
     }
 
     /// Its first frame.
     pub(crate) fn first(self) -> Frame {
-        // SAFETY: as in `Memory::first`; it has a page that is mapped, so it is there.
-        unsafe { Frame::new(OBJECTS[usize::from(self.0)].first.load(Ordering::Relaxed)) }
+        self.0
     }
 
     /// How many pages it has.
     pub(crate) fn pages(self) -> u32 {
-        OBJECTS[usize::from(self.0)].pages.load(Ordering::Relaxed)
+        entry(self.0).pages.load(Ordering::Relaxed)
     }
 
     /// So many of its pages are mapped no more. The last reference gives the frames back: no [`Chains`] are looked at.
@@ -220,31 +231,62 @@ pub(crate) fn count() -> u32 {
     COUNT.load(Ordering::Relaxed)
 }
 
-/// Makes an heir pay for whatever `payer` still pays for. Looks at all objects.
-pub(crate) fn inherit(payer: DomainId, heir: DomainId) {
-    let is_his = |entry: &&Entry| entry.payer.load(Ordering::Relaxed) == payer.to_bits();
-    OBJECTS.iter().filter(is_his).for_each(|entry| entry.payer.store(heir.to_bits(), Ordering::Relaxed));
+/// Makes an heir pay for all of a list of objects, which goes before those that the heir pays for already.
+///
+/// # Cost
+/// One step for each object in the list.
+pub(super) fn inherit(list: &AtomicU32, heir: DomainId) {
+    let mut next = list.swap(NONE, Ordering::Relaxed);
+    while let Some(object) = frames::numbered(next) {
+        next = entry(object).next.load(Ordering::Relaxed);
+        entry(object).payer.store(heir.to_bits(), Ordering::Relaxed);
+        link(object, heir);
+    }
 }
 
-fn let_go(object: u16, references: u32) {
-    let entry = &OBJECTS[usize::from(object)];
+/// The entry of an object that begins with a frame.
+fn entry(first: Frame) -> &'static Entry {
+    // There are no frames before there is this table, and none beyond it.
+    &OBJECTS.get().expect("a table as long as that of the frames")[first.number() as usize]
+}
+
+/// Puts an object at the front of what an account pays for.
+fn link(object: Frame, payer: DomainId) {
+    let next = quota::objects(payer).map_or(NONE, |list| list.swap(object.number(), Ordering::Relaxed));
+    entry(object).next.store(next, Ordering::Relaxed);
+    entry(object).previous.store(NONE, Ordering::Relaxed);
+    if let Some(next) = frames::numbered(next) {
+        entry(next).previous.store(object.number(), Ordering::Relaxed);
+    }
+}
+
+/// Takes an object out of what an account pays for.
+fn unlink(object: Frame, payer: DomainId) {
+    let [next, previous] =
+        [&entry(object).next, &entry(object).previous].map(|it| it.swap(NONE, Ordering::Relaxed));
+    if let Some(next) = frames::numbered(next) {
+        entry(next).previous.store(previous, Ordering::Relaxed);
+    }
+    match frames::numbered(previous) {
+        Some(previous) => entry(previous).next.store(next, Ordering::Relaxed),
+        None => _ = quota::objects(payer).map(|list| list.store(next, Ordering::Relaxed)),
+    }
+}
+
+fn let_go(object: Frame, references: u32) {
+    let entry = entry(object);
     if entry.references.fetch_sub(references, Ordering::Relaxed) != references {
         return;
     }
     COUNT.fetch_sub(1, Ordering::Relaxed);
-    // SAFETY: as in `first`.
-    give_chain(Some(unsafe { Frame::new(entry.first.load(Ordering::Relaxed)) }));
-    let payer = entry.payer.swap(NOBODY.to_bits(), Ordering::Relaxed);
-    quota::refund(DomainId::from_bits(payer), entry.pages.load(Ordering::Relaxed));
-}
-
-fn free_place() -> Result<usize, Status> {
-    let is_free = |entry: &Entry| entry.references.load(Ordering::Relaxed) == 0;
-    OBJECTS.iter().position(is_free).ok_or(Status::ObjectsFull)
+    let payer = DomainId::from_bits(entry.payer.swap(NOBODY.to_bits(), Ordering::Relaxed));
+    unlink(object, payer);
+    give_chain(Some(object));
+    quota::refund(payer, entry.pages.load(Ordering::Relaxed));
 }
 
 /// Takes frames for an object, zeroed and chained; all or none.
-fn take_chain(pages: u32, wanted: Wanted, object: u16) -> Result<Frame, Status> {
+fn take_chain(pages: u32, wanted: Wanted) -> Result<Frame, Status> {
     let mut head = None;
     for page in (0..pages).rev() {
         let wanted = match wanted {
@@ -257,7 +299,6 @@ fn take_chain(pages: u32, wanted: Wanted, object: u16) -> Result<Frame, Status> 
         };
         frame.clear();
         frames::chain(frame, head);
-        frames::assign(frame, object);
         head = Some(frame);
     }
     head.ok_or(Status::BadArgument)

@@ -9,7 +9,7 @@ use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use feuerbird_abi::Status;
 use feuerbird_exokernel::DomainId;
 
-use crate::memory::object::{self, NOBODY};
+use crate::memory::object::{self, NOBODY, NONE};
 
 /// The most domains at one time.
 pub(crate) const MAX_DOMAINS: usize = 256;
@@ -24,6 +24,8 @@ struct Account {
     giver: AtomicU64,
     amount: AtomicU32,
     used: AtomicU32,
+    /// The first of the memory objects that it pays for.
+    objects: AtomicU32,
 }
 
 static ACCOUNTS: [Account; MAX_DOMAINS] = [const {
@@ -33,6 +35,7 @@ static ACCOUNTS: [Account; MAX_DOMAINS] = [const {
         giver: AtomicU64::new(0),
         amount: AtomicU32::new(0),
         used: AtomicU32::new(0),
+        objects: AtomicU32::new(NONE),
     }
 }; MAX_DOMAINS];
 
@@ -119,9 +122,7 @@ pub(crate) fn close(domain: DomainId) {
     }
     let heir = DomainId::from_bits(heir);
     let (amount, used) = (account.amount.load(Ordering::Relaxed), account.used.load(Ordering::Relaxed));
-    if used > 0 {
-        object::inherit(domain, heir);
-    }
+    object::inherit(&account.objects, heir);
     if let Ok(heir) = find(heir) {
         heir.amount.fetch_add(amount, Ordering::Relaxed);
         heir.used.fetch_add(used, Ordering::Relaxed);
@@ -132,6 +133,11 @@ pub(crate) fn close(domain: DomainId) {
 pub(crate) fn of(domain: DomainId) -> Result<(u32, u32), Status> {
     let account = find(payer_of(domain)?)?;
     Ok((account.amount.load(Ordering::Relaxed), account.used.load(Ordering::Relaxed)))
+}
+
+/// The list of memory objects that an account pays for.
+pub(super) fn objects(payer: DomainId) -> Option<&'static AtomicU32> {
+    find(payer).ok().map(|account| &account.objects)
 }
 
 fn payer_of(domain: DomainId) -> Result<DomainId, Status> {
@@ -150,6 +156,7 @@ impl Account {
         self.giver.store(giver.to_bits(), Ordering::Relaxed);
         self.amount.store(0, Ordering::Relaxed);
         self.used.store(0, Ordering::Relaxed);
+        self.objects.store(NONE, Ordering::Relaxed);
     }
 
     fn left(&self) -> u32 {

@@ -6,11 +6,17 @@ use feuerbird_capability::Trust;
 use super::{Checked, Ground, ensure, ensure_ends, ensure_refused};
 use crate::child::Child;
 use crate::gate::{self, HandleNumber, Result};
-use crate::memory::{self, Mapping};
+use crate::memory::{self, Mapping, PAGE};
 use crate::role::Role;
 
 /// What a hoarder is given: its table for the heap's first address, and so many pages.
 const HOARD: u64 = 40;
+
+/// What a hoarder of memory objects is given, and does not use up in any other way.
+const MANY: u64 = 6000;
+
+/// Where it maps them.
+const HOARD_START: u64 = 0x2000_0000_0000;
 
 /// The list of free frames.
 struct Free(Mapping);
@@ -135,8 +141,45 @@ pub(super) fn quotas(ground: &Ground<'_>) -> Checked {
     ensure(account()? == (amount, used))
 }
 
+/// Memory objects are nothing that one domain could keep others from: it pays for each with a frame at least.
+pub(super) fn objects(ground: &Ground<'_>) -> Checked {
+    let child = Child::new(ground.image, Trust::USER)?;
+    gate::machine(MachineCall::HandDown, &[child.gate(), MANY])?;
+    let [.., before, _] = super::held();
+    child.start(ground.image, Role::Hoarder.argument(MANY))?;
+    let deadline = gate::now_ns() + super::PATIENCE_NS;
+    while super::held()[1] < before + MANY - 50 && gate::now_ns() < deadline {
+        gate::sleep(5_000_000)?;
+    }
+    let handles = [(); 20].map(|()| memory::allocate(1));
+    for handle in handles {
+        memory::release(handle?)?;
+    }
+    ensure(super::held()[1] >= before + MANY - 50)?;
+    Ok(child.destroy()?)
+}
+
+/// Makes memory objects of a page, each mapped and with no handle; does not end.
+fn hoard_objects() -> ! {
+    for address in (HOARD_START..).step_by(PAGE as usize) {
+        let mapped = memory::allocate(1).and_then(|handle| {
+            gate::machine(MachineCall::Map, &[handle, address, Access::Read as u64])?;
+            memory::release(handle)
+        });
+        if mapped.is_err() {
+            break;
+        }
+    }
+    loop {
+        let _ = gate::wait(u64::MAX);
+    }
+}
+
 /// Uses up what it was given, and finds that it is no more; then ends.
 pub(crate) fn hoard(amount: u64) {
+    if amount == MANY {
+        hoard_objects();
+    }
     let (mut handles, mut taken) = ([0; 64], 0);
     let refusal = loop {
         match memory::allocate(1) {

@@ -77,7 +77,8 @@ fn try_read(habit: u64) -> Result<bool> {
             core::hint::spin_loop();
         }
     }
-    let is_gone = (0..pages as usize).all(|page| mapping.load(page * 512) == 0 && again.load(page * 512) == 0);
+    let is_gone =
+        (0..pages as usize).all(|page| mapping.load(page * 512) == 0 && again.load(page * 512) == 0);
     let nothing = Mapping::new(answer.handle, pages, Access::Read)?.load(word);
     Ok(is_gone && nothing == 0)
 }

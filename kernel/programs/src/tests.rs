@@ -125,6 +125,7 @@ const TESTS: &[Test] = &[
     ("what a revoked receiver has mapped reads as zeroes at once", talk::withdrawn),
     ("what was mapped by a capability goes with it, however it goes", withdrawal::of_a_region),
     ("who may not read the log any more does not", withdrawal::of_the_log),
+    ("a peer that keeps what it mapped pays for that itself", withdrawal::of_a_peer),
     ("a peer that dies leaves what it shared readable", talk::died),
     ("typed channels carry every message in each layer", typed::layers),
     ("typed channels are revoked while messages are in flight", typed::in_flight),

@@ -153,6 +153,22 @@ impl Native {
         true
     }
 
+    /// Has all that a domain has of memory that it does not write be other memory, on every processor before this returns.
+    fn replace(&mut self, domain: DomainId, memory: &Memory, other: &Memory) {
+        if memory.writer() == domain {
+            return;
+        }
+        self.upcalls[domain.index()].replace(memory, other);
+        let Some(resident) = self.resident_mut(domain) else { return };
+        resident.replace(memory, other);
+        let core = resident.core;
+        if resident.mapped.space().replace(memory, other) > 0 && self.cores[core].current.domain() == Some(domain)
+        {
+            shootdown::ask(core);
+            self.monitor.shootdowns += 1;
+        }
+    }
+
     /// Has a core look at its domain, if it runs that one.
     pub(crate) fn interrupt(&self, number: usize, domain: DomainId) {
         if number != core::number() && self.cores[number].current.domain() == Some(domain) {
@@ -197,7 +213,8 @@ impl Machine for Native {
         if core.current.domain() == Some(domain) {
             core.current.clear();
             core.remains = Some(resident.mapped);
-            self.wake(resident.core);
+            // From here on it writes nothing any more: its core is in the kernel when it has answered.
+            shootdown::ask(resident.core);
         } else {
             resident.mapped.end();
         }
@@ -219,21 +236,21 @@ impl Machine for Native {
     }
 
     fn withdraw(&mut self, domain: DomainId, memory: &Handle) {
+        if let Handle::Memory(memory) = memory {
+            let zeroes = self.zeroes.clone();
+            self.replace(domain, memory, &zeroes);
+        }
+    }
+
+    fn keep(&mut self, domain: DomainId, memory: &Handle) {
         let Handle::Memory(memory) = memory else { return };
-        if memory.writer() == domain {
+        let is_queued = self.upcalls[domain.index()].has(memory);
+        let Some(resident) = self.resident(domain) else { return };
+        if memory.writer() == domain || !(is_queued || resident.has(memory)) {
             return;
         }
-        let zeroes = self.zeroes.clone();
-        self.upcalls[domain.index()].replace(memory, &zeroes);
-        let Some(resident) = self.resident_mut(domain) else { return };
-        resident.replace(memory, &zeroes);
-        let core = resident.core;
-        if resident.mapped.space().replace(memory, &zeroes) > 0
-            && self.cores[core].current.domain() == Some(domain)
-        {
-            shootdown::ask(core);
-            self.monitor.shootdowns += 1;
-        }
+        let left = memory.copy_for(domain).unwrap_or_else(|_| self.zeroes.clone());
+        self.replace(domain, memory, &left);
     }
 
     fn withdraw_log(&mut self, domain: DomainId) {

@@ -22,9 +22,14 @@ pub(crate) enum Handle {
 }
 
 impl Handle {
+    /// Whether it is for that memory.
+    pub(crate) fn is_for(&self, memory: &Memory) -> bool {
+        matches!(self, Self::Memory(held) if held.is(memory))
+    }
+
     /// Has it be one for other memory, if it is for that.
     pub(crate) fn replace(&mut self, memory: &Memory, other: &Memory) {
-        if matches!(self, Self::Memory(held) if held.is(memory)) {
+        if self.is_for(memory) {
             *self = Self::Memory(other.clone());
         }
     }
@@ -174,6 +179,11 @@ impl Resident {
     /// Has every handle for memory be one for other memory: a number stays what it was, to be closed by who has it.
     pub(crate) fn replace(&mut self, memory: &Memory, other: &Memory) {
         self.handles.iter_mut().flatten().for_each(|handle| handle.replace(memory, other));
+    }
+
+    /// Whether it has a handle for memory, or has mapped it.
+    pub(crate) fn has(&self, memory: &Memory) -> bool {
+        self.handles.iter().flatten().any(|handle| handle.is_for(memory)) || self.mapped.tables().has(memory)
     }
 
     /// Keeps a handle for the domain; the number is never 0.

@@ -47,6 +47,12 @@ impl Upcalls {
         handles.for_each(|handle| handle.replace(memory, other));
     }
 
+    /// Whether a handle for that memory waits.
+    pub(crate) fn has(&self, memory: &Memory) -> bool {
+        let mut handles = self.ring.iter().flatten().filter_map(|(_, handle)| handle.as_ref());
+        handles.any(|handle| handle.is_for(memory))
+    }
+
     /// The oldest one.
     pub(crate) fn pop(&mut self) -> Option<(Upcall, Option<Handle>)> {
         let upcall = self.ring[self.first].take()?;

@@ -66,6 +66,15 @@ impl Frame {
         }
     }
 
+    /// Fills it with what is in another one.
+    pub(crate) fn copy(self, from: Self) {
+        // SAFETY: by the invariant; both are whole frames, and a frame copied onto itself does not change.
+        unsafe {
+            asm!("rep movsq", inout("rcx") PAGE_BYTES / 8 => _, inout("rsi") from.pointer(0) => _,
+                inout("rdi") self.pointer(0) => _, options(nostack, preserves_flags));
+        }
+    }
+
     /// Copies bytes into it from `offset` on, as far as there is room.
     pub(crate) fn write(self, offset: usize, bytes: &[u8]) {
         let length = room(offset, bytes.len());

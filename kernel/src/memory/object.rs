@@ -86,6 +86,17 @@ impl Memory {
         Ok(Self::fill(head, pages, domain, payer))
     }
 
+    /// A copy that nobody writes, as the memory is now, at the cost of `domain`.
+    ///
+    /// # Errors
+    /// [`Status::QuotaExceeded`], [`Status::ObjectsFull`].
+    pub(crate) fn copy_for(&self, domain: DomainId) -> Result<Self, Status> {
+        let copy = Self::new(domain, self.pages(), Wanted::Any)?;
+        copy.set_writer(NOBODY);
+        self.frames().zip(copy.frames()).for_each(|(from, to)| to.copy(from));
+        Ok(copy)
+    }
+
     /// Memory that the kernel writes, made of frames that it has chained while it started. Nobody pays for it.
     pub(crate) fn of_kernel(head: Frame, pages: u32) -> Self {
         Self::fill(head, pages, KERNEL, NOBODY)

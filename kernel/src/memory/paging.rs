@@ -43,6 +43,8 @@ bitflags! {
         const LARGE = 1 << 7;
         /// It stays when another space is loaded.
         const GLOBAL = 1 << 8;
+        /// What was mapped together begins here; the processor does not care.
+        const FIRST = 1 << 9;
         /// It cannot be executed.
         const NO_EXECUTE = 1 << 63;
     }
@@ -183,17 +185,19 @@ impl AddressSpace {
         mapped_frame(self.leaf_table(address)?.word(index(address, 0)))
     }
 
-    /// Has every page of one memory be the first one of another, for reading; returns how many there were. The processor may remember
-    /// them as they were until its next flush. Looks at all tables.
+    /// Has every page of one memory be a page of another, for reading: the one in the same place, or the last one where that is
+    /// shorter; returns how many there were. The processor may remember them as they were until its next flush. Looks at all tables.
     pub(crate) fn replace(&mut self, memory: &Memory, other: &Memory) -> u32 {
         let (mut replaced, mut object) = (0, None);
-        let new = other.first().address() | Flags::USER_READ.bits();
         self.for_each_leaf_table(|_, table| {
             let chains = Chains::look();
             for index in 0..512 {
-                let found = mapped_frame(table.word(index)).and_then(|frame| Mapped::of(&chains, frame));
+                let entry = table.word(index);
+                let Some(frame) = mapped_frame(entry) else { continue };
+                let found = Mapped::of(&chains, frame);
                 if found.is_some_and(|object| object.is(memory)) {
-                    table.set_word(index, new);
+                    let new = counterpart(&chains, memory, other, frame).address();
+                    table.set_word(index, new | Flags::USER_READ.bits() | entry & Flags::FIRST.bits());
                     object = found;
                     replaced += 1;
                 }
@@ -203,6 +207,18 @@ impl AddressSpace {
         // Not the last ones: the caller has one.
         object.into_iter().for_each(|object| object.subtract(replaced));
         replaced
+    }
+
+    /// Whether a page of that memory is mapped. Looks at all tables.
+    pub(crate) fn has(&self, memory: &Memory) -> bool {
+        let mut has = false;
+        self.for_each_leaf_table(|_, table| {
+            let chains = Chains::look();
+            let mut frames = (0..512).filter_map(|index| mapped_frame(table.word(index)));
+            has =
+                has || frames.any(|frame| Mapped::of(&chains, frame).is_some_and(|object| object.is(memory)));
+        });
+        has
     }
 
     /// Shows every mapped page: its address, its entry, its frame.
@@ -337,6 +353,17 @@ fn clear_run(table: Frame, entries: Range<usize>) -> (Option<Mapped>, u32, usize
         (found, count) = (object, count + 1);
     }
     (found, count, entries.end)
+}
+
+/// The frame of one memory in the place that `frame` has in another; its last one, where it is shorter.
+fn counterpart(chains: &Chains, memory: &Memory, other: &Memory, frame: Frame) -> Frame {
+    let (mut here, mut there) = (memory.first(), other.first());
+    while here != frame
+        && let (Some(next), Some(across)) = (chains.next(here), chains.next(there))
+    {
+        (here, there) = (next, across);
+    }
+    there
 }
 
 /// The frame that an entry of a domain's lowest tables maps.

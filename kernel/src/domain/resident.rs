@@ -238,7 +238,9 @@ impl Mapped {
         if object.first() != frame {
             return Err(Status::BadArgument);
         }
-        self.space.unmap(address, object.pages()).map(|_| ()).map_err(status)
+        // What was taken back is the same page many times.
+        let pages = object.pages().max(self.space.mapped_together(address));
+        self.space.unmap(address, pages).map(|_| ()).map_err(status)
     }
 
     /// The tables, to be changed page by page.

@@ -15,7 +15,7 @@ use crate::memory::layout::{
     DEVICES_BASE, DIRECT_BASE, Image, KERNEL_BASE, PAGE_BYTES, STACKS_BASE, USER_END, USER_START,
 };
 use crate::memory::map::MemoryMap;
-use crate::memory::object::{Mapped, Memory};
+use crate::memory::object::{MAX_PAGES, Mapped, Memory};
 use crate::memory::quota;
 
 /// The most page tables that one domain can have: what bounds the work of looking at all that it has mapped.
@@ -139,6 +139,10 @@ impl AddressSpace {
             done += part.entries.len() as u32;
         }
         memory.add_mapped(done);
+        if let Some(table) = self.leaf_table(address) {
+            let first = index(address, 0);
+            table.set_word(first, table.word(first) | Flags::FIRST.bits());
+        }
         Ok(())
     }
 
@@ -173,7 +177,8 @@ impl AddressSpace {
         for part in parts(address, pages) {
             let Some(table) = self.leaf_table(part.address) else { continue };
             for index in part.entries {
-                table.set_word(index, table.word(index) & ADDRESS | flags.bits());
+                let kept = table.word(index) & (ADDRESS | Flags::FIRST.bits());
+                table.set_word(index, kept | flags.bits());
             }
         }
         Ok(())
@@ -183,6 +188,23 @@ impl AddressSpace {
     pub(crate) fn mapped_at(&self, address: u64) -> Option<Frame> {
         check_user(address, 1).ok()?;
         mapped_frame(self.leaf_table(address)?.word(index(address, 0)))
+    }
+
+    /// How many pages from an address on are of the same memory and were mapped with the first one.
+    pub(crate) fn mapped_together(&self, address: u64) -> u32 {
+        let chains = Chains::look();
+        let entry = |page: u64| {
+            let address = address + page * PAGE_BYTES;
+            let table = check_user(address, 1).ok().and_then(|()| self.leaf_table(address));
+            table.map_or(0, |table| table.word(index(address, 0)))
+        };
+        let object = |entry| mapped_frame(entry).and_then(|frame| Mapped::of(&chains, frame));
+        let first = object(entry(0));
+        let is_with_it = |page: &u64| {
+            let entry = entry(*page);
+            entry & Flags::FIRST.bits() == 0 && object(entry).is_some_and(|object| Some(object) == first)
+        };
+        1 + (1..MAX_PAGES.into()).take_while(is_with_it).count() as u32
     }
 
     /// Has every page of one memory be a page of another, for reading: the one in the same place, or the last one where that is

@@ -57,6 +57,8 @@ pub(crate) enum Role {
     Reader = 45,
     /// Reads until what it has mapped was taken back.
     Withdrawn = 47,
+    /// Hands frames down that it was handed.
+    Steward = 48,
     /// Calls without its gate page.
     Gateless = 46,
     /// Drives the clock.
@@ -80,7 +82,7 @@ pub(crate) enum Role {
 }
 
 impl Role {
-    const ALL: [Self; 35] = [
+    const ALL: [Self; 36] = [
         Self::Taker,
         Self::Demo,
         Self::Tests,
@@ -107,6 +109,7 @@ impl Role {
         Self::Gateless,
         Self::Reader,
         Self::Withdrawn,
+        Self::Steward,
         Self::Proof,
         Self::Numberer,
         Self::Prover,
@@ -168,6 +171,7 @@ pub(crate) fn main(argument: u64, file: u64, bytes: u64) -> ! {
         Role::Taker => paths::take(),
         Role::Reader => tests::read_until_withdrawn(),
         Role::Withdrawn => tests::read_until_taken(own),
+        Role::Steward => tests::hand_on(),
         Role::Gateless => tests::call_without_gate(own),
         Role::OnCore => tests::be_on_core(own),
         Role::Hoarder => tests::hoard(own),

@@ -59,21 +59,30 @@ pub(crate) fn open(domain: DomainId, creator: DomainId) -> Result<(), Status> {
 /// costs already by its page tables, which it pays for itself from now on.
 ///
 /// # Errors
-/// [`Status::QuotaExceeded`] where the giver has not so much left, or the domain uses more already.
+/// [`Status::QuotaExceeded`] where the giver has not so much left, or the domain uses more already; [`Status::Busy`] where another
+/// account has handed the domain an amount, which is to go back there.
 pub(crate) fn hand_down(giver: DomainId, domain: DomainId, frames: u32, tables: u32) -> Result<(), Status> {
-    let giver = find(payer_of(giver)?)?;
-    let account = find(domain)?;
-    let is_first = account.payer.load(Ordering::Relaxed) != domain.to_bits();
-    let used = account.used.load(Ordering::Relaxed) + if is_first { tables } else { 0 };
+    let giver_id = payer_of(giver)?;
+    let (giver, account) = (find(giver_id)?, find(domain)?);
+    let payer = payer_of(domain)?;
+    let is_first = payer != domain;
+    if !is_first && account.giver.load(Ordering::Relaxed) != giver_id.to_bits() {
+        return Err(Status::Busy);
+    }
+    // Who has paid so far need not be the giver, which may have got its own account since the domain was made.
+    let moved = if is_first { tables } else { 0 };
+    let freed = if payer == giver_id { moved } else { 0 };
+    let used = account.used.load(Ordering::Relaxed) + moved;
     let before = account.amount.load(Ordering::Relaxed);
-    let left = giver.left() + before + if is_first { tables } else { 0 };
+    let left = giver.left() + before + freed;
     if frames < used || left < frames || core::ptr::eq(giver, account) {
         return Err(Status::QuotaExceeded);
     }
     if is_first {
+        refund(payer, tables);
         account.payer.store(domain.to_bits(), Ordering::Relaxed);
-        giver.used.fetch_sub(tables, Ordering::Relaxed);
-        account.used.store(tables, Ordering::Relaxed);
+        account.giver.store(giver_id.to_bits(), Ordering::Relaxed);
+        account.used.store(used, Ordering::Relaxed);
     }
     giver.amount.store(giver.amount.load(Ordering::Relaxed) + before - frames, Ordering::Relaxed);
     account.amount.store(frames, Ordering::Relaxed);

@@ -1,13 +1,15 @@
 //! Frames by name, the list of free ones, and who pays.
 
-use feuerbird_abi::{Access, MachineCall, Status, free_map};
-use feuerbird_capability::Trust;
+use feuerbird_abi::{Access, Call, MachineCall, Status, UpcallKind, free_map};
+use feuerbird_capability::{Rights, Trust};
 
 use super::{Checked, Ground, ensure, ensure_ends, ensure_refused};
 use crate::child::Child;
 use crate::gate::{self, HandleNumber, Result};
+use crate::lane;
 use crate::memory::{self, Mapping, PAGE};
 use crate::role::Role;
+use crate::transfer::{self, words};
 
 /// What a hoarder is given: its table for the heap's first address, and so many pages.
 const HOARD: u64 = 40;
@@ -121,9 +123,6 @@ pub(super) fn free_list(_: &Ground<'_>) -> Checked {
 }
 
 pub(super) fn quotas(ground: &Ground<'_>) -> Checked {
-    let account =
-        || gate::machine(MachineCall::Quota, &[]).map(|answer| (answer.values[0], answer.values[1]));
-    let hand_down = |gate, frames| gate::machine(MachineCall::HandDown, &[gate, frames]).map(|_| ());
     let (amount, used) = account()?;
     let child = Child::new(ground.image, Trust::USER)?;
     let gate = child.gate();
@@ -139,6 +138,46 @@ pub(super) fn quotas(ground: &Ground<'_>) -> Checked {
     child.start(ground.image, Role::Hoarder.argument(HOARD))?;
     ensure_ends(child)?;
     ensure(account()? == (amount, used))
+}
+
+/// An amount goes back to the account that it came from, also where that was none yet when the domain was made.
+pub(super) fn steward(ground: &Ground<'_>) -> Checked {
+    let before = account()?;
+    let endpoint = gate::call(Call::CreateEndpoint, &[0])?.values[0];
+    let child = ground.run(Role::Steward, 0)?;
+    child.grant(endpoint, Rights::SEND, Trust::USER)?;
+    // It has made a domain of its own when this comes, and has no account: this one's pays for both.
+    while transfer::receive(endpoint, u64::MAX).err() == Some(Status::Interrupted) {}
+    hand_down(child.gate(), 2 * HOARD)?;
+    child.grant(endpoint, Rights::INSPECT, Trust::USER)?;
+    ensure_ends(child)?;
+    gate::call(Call::Delete, &[endpoint])?;
+    ensure(account()? == before)
+}
+
+/// Hands frames down that it has got after it made the domain that gets them, and gets them back.
+pub(crate) fn hand_on() {
+    super::end_if(try_hand_on() == Ok(true));
+}
+
+fn try_hand_on() -> Result<bool> {
+    let report = lane::expect(UpcallKind::Granted)?.0.values[0];
+    let made = gate::call(Call::CreateDomain, &[0])?;
+    transfer::send(report, words([1, 0, 0, 0]), 0)?;
+    lane::expect(UpcallKind::Granted)?;
+    let (amount, used) = account()?;
+    hand_down(made.handle, HOARD / 2)?;
+    let is_less = account()? == (amount - HOARD / 2, used);
+    gate::call(Call::DestroyDomain, &[made.values[0]])?;
+    Ok(is_less && amount == 2 * HOARD && account()? == (amount, used))
+}
+
+fn account() -> Result<(u64, u64)> {
+    gate::machine(MachineCall::Quota, &[]).map(|answer| (answer.values[0], answer.values[1]))
+}
+
+fn hand_down(gate: HandleNumber, frames: u64) -> Result<()> {
+    gate::machine(MachineCall::HandDown, &[gate, frames]).map(|_| ())
 }
 
 /// Memory objects are nothing that one domain could keep others from: it pays for each with a frame at least.

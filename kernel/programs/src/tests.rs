@@ -36,7 +36,7 @@ pub(crate) use devices::drive;
 pub(crate) use events::{be_sliced, listen_without_calls};
 pub(crate) use faults::handle_badly;
 pub(crate) use float::keep_patterns;
-pub(crate) use frames::hoard;
+pub(crate) use frames::{hand_on, hoard};
 pub(crate) use hostile::call_without_gate;
 pub(crate) use policies::be_libos;
 pub(crate) use random::call_at_random;
@@ -91,6 +91,7 @@ const TESTS: &[Test] = &[
     ("domains can see which frames are free, where", frames::free_list),
     ("a domain has the frames that it was handed, and they come back", frames::quotas),
     ("memory objects are limited by their frames alone", frames::objects),
+    ("an amount of frames goes back to where it came from", frames::steward),
     ("page tables are edited in batches", space::batches),
     ("edits that give too much are refused, and stop there", space::hostile),
     ("faults and privileged instructions end a domain and nothing else", domains::attacks),
@@ -110,6 +111,7 @@ const TESTS: &[Test] = &[
     ("calls about time without authority are refused", time::refused),
     ("a slice can be given to one domain", time::directed),
     ("a driver in ring 3 has its ports and its interrupts", devices::driver),
+    ("a line that interrupts by its level does so once", devices::level),
     ("ports and interrupts are taken away at once", devices::revoked),
     ("ports and lines without authority are refused", devices::refused),
     ("the audit log can be read without a call", monitor::records),

@@ -48,7 +48,7 @@ pub(crate) extern "sysv64" fn run_core() -> ! {
 extern "sysv64" fn trap_entry(registers: &mut Registers) {
     // A domain may have set the flag that suspends SMAP; only SYSCALL clears it by itself.
     features::resume_smap();
-    if matches!(registers.vector, apic::TIMER..apic::SPURIOUS) {
+    if matches!(registers.vector, apic::TIMER | apic::WAKE) {
         shootdown::serve();
         apic::acknowledge();
     }
@@ -94,10 +94,12 @@ extern "sysv64" fn syscall_entered(registers: &mut Registers) {
     resume_or_reschedule(world, registers);
 }
 
+/// The line is masked before the interrupt is acknowledged: one that interrupts by its level would come at once again.
 fn device(world: &mut Option<World>, vector: u64) {
     if let Some(world) = world {
         devices::interrupt(world, vector);
     }
+    apic::acknowledge();
 }
 
 /// In ring 0 only an idle core is interrupted; anything else is a bug of the kernel.

@@ -1,8 +1,10 @@
 //! Ports and interrupt lines by capability: the clock of a PC, driven from ring 3.
 
+use feuerbird_abi::monitor::Counter;
 use feuerbird_abi::{Call, MachineCall, Status, UpcallKind, event};
 use feuerbird_capability::{ObjectKind, Rights, Trust};
 
+use super::monitor::{Monitor, audit_slot};
 use super::{Checked, Ground, ensure, ensure_ends, ensure_refused};
 use crate::gate::{self, Result};
 use crate::role::Role;
@@ -18,6 +20,10 @@ const LINE: u64 = 8;
 const REGISTER_B: u64 = 0x8b;
 const REGISTER_C: u64 = 0x8c;
 const PERIODIC: u64 = 0x40;
+
+/// The line interrupts when it changes, or as long as it is high.
+const EDGE: u64 = 0;
+const LEVEL: u64 = 1;
 
 /// How many interrupts a driver waits for.
 const TICKS: u64 = 5;
@@ -42,10 +48,10 @@ impl Clock {
         write(self.ports, CLOCK + 1, 1, change(before))
     }
 
-    /// Has it tick, and counts.
-    fn count_ticks(&self) -> Result<u64> {
+    /// Has it tick, and counts; the mode says how the line interrupts.
+    fn count_ticks(&self, mode: u64) -> Result<u64> {
         events::start()?;
-        gate::machine(MachineCall::TakeInterrupt, &[self.line, LINE, 0])?;
+        gate::machine(MachineCall::TakeInterrupt, &[self.line, LINE, mode])?;
         self.read(REGISTER_C)?;
         self.set(REGISTER_B, |bits| bits | PERIODIC)?;
         let mut ticks = 0;
@@ -95,7 +101,7 @@ pub(super) fn driver(ground: &Ground<'_>) -> Checked {
 pub(crate) fn drive(habit: u64) {
     let granted = || lane::expect(UpcallKind::Granted).map_or(0, |(granted, _)| granted.values[0]);
     let clock = Clock { ports: granted(), line: granted() };
-    let ticks = clock.count_ticks();
+    let ticks = clock.count_ticks(EDGE);
     if habit == 0 {
         return super::end_if(ticks == Ok(TICKS));
     }
@@ -105,6 +111,23 @@ pub(crate) fn drive(habit: u64) {
     let is_over = clock.read(REGISTER_C).err() == Some(Status::NoCapability);
     let line = gate::machine(MachineCall::NextInterrupt, &[clock.line, LINE]).err();
     super::end_if(ticks == Ok(TICKS) && is_over && line == Some(Status::NoCapability));
+}
+
+/// A line that stays as it is until the device is asked interrupts once until then.
+pub(super) fn level(_: &Ground<'_>) -> Checked {
+    let clock =
+        Clock { ports: derive(ObjectKind::IoPort, CLOCK, 2)?, line: derive(ObjectKind::Interrupt, LINE, 1)? };
+    let monitor = Monitor::open(audit_slot()?)?;
+    // The counters are written at the end of slices.
+    gate::sleep(20_000_000)?;
+    let before = monitor.counter(Counter::Interrupts);
+    ensure(clock.count_ticks(LEVEL)? == TICKS)?;
+    gate::sleep(20_000_000)?;
+    // It may have ticked once more before it was told to stop.
+    ensure((TICKS..=TICKS + 1).contains(&(monitor.counter(Counter::Interrupts) - before)))?;
+    gate::call(Call::Delete, &[clock.ports])?;
+    gate::call(Call::Delete, &[clock.line])?;
+    Ok(())
 }
 
 pub(super) fn revoked(ground: &Ground<'_>) -> Checked {
@@ -121,7 +144,7 @@ pub(super) fn revoked(ground: &Ground<'_>) -> Checked {
     // The next holder has both, as if nobody had had them.
     let clock =
         Clock { ports: derive(ObjectKind::IoPort, CLOCK, 2)?, line: derive(ObjectKind::Interrupt, LINE, 1)? };
-    ensure(clock.count_ticks()? == TICKS)?;
+    ensure(clock.count_ticks(EDGE)? == TICKS)?;
     gate::call(Call::Delete, &[clock.ports])?;
     gate::call(Call::Delete, &[clock.line])?;
     Ok(())

@@ -11,17 +11,17 @@ use crate::role::Role;
 /// Words of a record: its number, its time, then its kind in the lowest 16 bits.
 const WORDS: usize = 8;
 
-struct Monitor(Mapping);
+pub(super) struct Monitor(Mapping);
 
 impl Monitor {
-    fn open(slot: u64) -> Result<Self> {
+    pub(super) fn open(slot: u64) -> Result<Self> {
         let answer = gate::machine(MachineCall::Monitor, &[slot])?;
         let mapping = Mapping::new(answer.handle, answer.values[0], Access::Read);
         memory::release(answer.handle)?;
         Ok(Self(mapping?))
     }
 
-    fn counter(&self, counter: Counter) -> u64 {
+    pub(super) fn counter(&self, counter: Counter) -> u64 {
         self.0.load(COUNTERS + counter as usize)
     }
 
@@ -33,7 +33,7 @@ impl Monitor {
     }
 }
 
-fn audit_slot() -> Result<u64> {
+pub(super) fn audit_slot() -> Result<u64> {
     let hello = gate::call(Call::Hello, &[])?;
     memory::release(hello.handle)?;
     Ok(hello.values[3])

@@ -59,6 +59,8 @@ pub(crate) enum Role {
     Withdrawn = 47,
     /// Hands frames down that it was handed.
     Steward = 48,
+    /// Makes calls that are refused.
+    Refused = 49,
     /// Calls without its gate page.
     Gateless = 46,
     /// Drives the clock.
@@ -82,7 +84,7 @@ pub(crate) enum Role {
 }
 
 impl Role {
-    const ALL: [Self; 36] = [
+    const ALL: [Self; 37] = [
         Self::Taker,
         Self::Demo,
         Self::Tests,
@@ -109,6 +111,7 @@ impl Role {
         Self::Gateless,
         Self::Reader,
         Self::Withdrawn,
+        Self::Refused,
         Self::Steward,
         Self::Proof,
         Self::Numberer,
@@ -172,6 +175,7 @@ pub(crate) fn main(argument: u64, file: u64, bytes: u64) -> ! {
         Role::Reader => tests::read_until_withdrawn(),
         Role::Withdrawn => tests::read_until_taken(own),
         Role::Steward => tests::hand_on(),
+        Role::Refused => tests::be_refused(),
         Role::Gateless => tests::call_without_gate(own),
         Role::OnCore => tests::be_on_core(own),
         Role::Hoarder => tests::hoard(own),

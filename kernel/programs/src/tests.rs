@@ -39,6 +39,7 @@ pub(crate) use float::keep_patterns;
 pub(crate) use frames::{hand_on, hoard};
 pub(crate) use hostile::call_without_gate;
 pub(crate) use policies::be_libos;
+pub(crate) use monitor::be_refused;
 pub(crate) use random::call_at_random;
 pub(crate) use talk::{produce, read_until_withdrawn};
 pub(crate) use time::be_on_core;
@@ -115,6 +116,7 @@ const TESTS: &[Test] = &[
     ("ports and interrupts are taken away at once", devices::revoked),
     ("ports and lines without authority are refused", devices::refused),
     ("the audit log can be read without a call", monitor::records),
+    ("what is refused is in the log, whichever call it was", monitor::refusals),
     ("what the kernel counts can be read without a call", monitor::counters),
     ("the monitor's pages are for those who may read the log", monitor::refused),
     ("100 000 random system calls do no harm", domains::random_calls),

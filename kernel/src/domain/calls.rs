@@ -48,7 +48,23 @@ pub(crate) fn carry_out(world: &mut World, caller: DomainId, registers: &mut Reg
     };
     match answer {
         Ok((values, handle)) => registers.answer(Status::Ok as u32, values, 0, handle),
-        Err(status) => registers.answer(status as u32, [0; 6], 0, 0),
+        Err(status) => refuse(world, caller, registers, status),
+    }
+}
+
+/// Answers a call of the machine's that is refused, and writes that down.
+pub(super) fn refuse(world: &mut World, caller: DomainId, registers: &mut Registers, status: Status) {
+    log_refusal(world, caller, registers.rax, registers.rdi, status);
+    registers.answer(status as u32, [0; 6], 0, 0);
+}
+
+/// Writes a refusal down that is to be blamed on the caller: the number of the call and its first argument.
+pub(super) fn log_refusal(world: &mut World, caller: DomainId, call: u64, argument: u64, status: Status) {
+    if (status as u32) < 32 {
+        let (class, arguments) = (Class::Request as u32, [argument, 0, 0, 0, 0, 0]);
+        let number = u32::try_from(call).unwrap_or(u32::MAX);
+        let request = Request { class, number, sequence: 0, arguments };
+        world.kernel.refuse(caller, &request, status);
     }
 }
 
@@ -137,7 +153,7 @@ fn frame_names(world: &mut World, caller: DomainId, registers: &mut Registers) {
         Ok(count) => {
             registers.answer(Status::Ok as u32, [count as u64, 0, 0, 0, 0, 0], count * size_of::<u32>(), 0)
         }
-        Err(status) => registers.answer(status as u32, [0; 6], 0, 0),
+        Err(status) => refuse(world, caller, registers, status),
     }
 }
 

@@ -7,7 +7,7 @@ use feuerbird_exokernel::DomainId;
 use crate::console::println;
 use crate::cpu::state::Registers;
 use crate::cpu::{apic, core};
-use crate::domain::calls::{Result, own};
+use crate::domain::calls::{self, Result, own};
 use crate::domain::machine::Native;
 use crate::domain::resident::{Handle, State};
 use crate::domain::run::{self, World};
@@ -30,7 +30,7 @@ pub(super) fn run_in(world: &mut World, caller: DomainId, registers: &mut Regist
                 resident.put_away(registers);
             }
         }
-        Err(status) => registers.answer(status as u32, [0; 6], 0, 0),
+        Err(status) => calls::refuse(world, caller, registers, status),
     }
 }
 
@@ -81,7 +81,7 @@ pub(super) fn yield_to(world: &mut World, caller: DomainId, registers: &mut Regi
                 resident.put_away(registers);
             }
         }
-        Err(status) => registers.answer(status as u32, [0; 6], 0, 0),
+        Err(status) => calls::refuse(world, caller, registers, status),
     }
 }
 

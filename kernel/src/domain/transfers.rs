@@ -1,11 +1,12 @@
 //! Protected control transfers and notifications, with everything that can be asked of them. The short way is
 //! [`fast`](crate::domain::fast).
 
-use feuerbird_abi::{Class, GATE_MESSAGE, MachineCall, REGISTER_WORDS, Request, Status};
+use feuerbird_abi::{GATE_MESSAGE, MachineCall, REGISTER_WORDS, Status};
 use feuerbird_exokernel::{DomainId, Message, Sent, Signalled};
 
 use crate::cpu::core;
 use crate::cpu::state::Registers;
+use crate::domain::calls::log_refusal;
 use crate::domain::machine::Native;
 use crate::domain::resident::{Resident, State};
 use crate::domain::run::World;
@@ -30,7 +31,7 @@ pub(super) fn carry_out(world: &mut World, caller: DomainId, call: MachineCall, 
     let directed = match result {
         Ok(to) => to,
         Err(status) => {
-            log_refusal(world, caller, call, slot, status);
+            log_refusal(world, caller, call as u64, slot, status);
             None
         }
     };
@@ -51,7 +52,7 @@ pub(super) fn notify(world: &mut World, caller: DomainId, registers: &mut Regist
             directed = (gives_slice != 0).then_some(watcher);
         }
         Err(refusal) => {
-            log_refusal(world, caller, MachineCall::Notify, slot, refusal);
+            log_refusal(world, caller, MachineCall::Notify as u64, slot, refusal);
             status = refusal;
         }
     }
@@ -69,7 +70,7 @@ pub(super) fn watch(world: &mut World, caller: DomainId, registers: &mut Registe
     let answer = match found {
         Ok(bits) => bits.map(|bits| (Status::Ok, bits)),
         Err(refusal) => {
-            log_refusal(world, caller, MachineCall::Watch, slot, refusal);
+            log_refusal(world, caller, MachineCall::Watch as u64, slot, refusal);
             Some((refusal, 0))
         }
     };
@@ -105,15 +106,6 @@ fn go_on(
     if resident.state == State::Ready && directed.is_none() {
         *registers = resident.registers;
         resident.is_put_away = false;
-    }
-}
-
-/// Writes a refusal down that is to be blamed on the caller.
-fn log_refusal(world: &mut World, caller: DomainId, call: MachineCall, slot: u64, status: Status) {
-    if (status as u32) < 32 {
-        let arguments = [slot, 0, 0, 0, 0, 0];
-        let request = Request { class: Class::Request as u32, number: call as u32, sequence: 0, arguments };
-        world.kernel.refuse(caller, &request, status);
     }
 }
 

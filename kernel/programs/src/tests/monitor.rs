@@ -70,6 +70,39 @@ pub(super) fn records(_: &Ground<'_>) -> Checked {
     ensure(monitor.record(next + CAPACITY / 2).is_none() && monitor.record(next + CAPACITY).is_none())
 }
 
+/// What a domain was refused by this machine's own calls is in the log, each with its number and how it ended.
+pub(super) fn refusals(ground: &Ground<'_>) -> Checked {
+    let monitor = Monitor::open(audit_slot()?)?;
+    let before = monitor.0.load(NEXT);
+    ensure_ends(ground.run(Role::Refused, 0)?)?;
+    let mut expected = REFUSED.into_iter().peekable();
+    for record in (before..monitor.0.load(NEXT)).filter_map(|sequence| monitor.record(sequence)) {
+        let [_, _, kind, _, _, call, _, status] = record;
+        if kind & 0xffff == AuditKind::Refused as u64 {
+            expected.next_if(|(refused, why)| (call, status) == (*refused as u64, *why as u64));
+        }
+    }
+    ensure(expected.next().is_none())
+}
+
+/// Calls that nobody may make with nothing in their registers, or only who has authority, and how they are refused.
+const REFUSED: [(MachineCall, Status); 9] = [
+    (MachineCall::Monitor, Status::NoCapability),
+    (MachineCall::ReadPort, Status::NoCapability),
+    (MachineCall::TakeInterrupt, Status::NoCapability),
+    (MachineCall::RunIn, Status::NoCapability),
+    (MachineCall::YieldTo, Status::NoHandle),
+    (MachineCall::FrameNames, Status::NoHandle),
+    (MachineCall::HandDown, Status::NoHandle),
+    (MachineCall::AllocateNamed, Status::BadArgument),
+    (MachineCall::PowerOff, Status::MissingRight),
+];
+
+/// Makes them, and ends.
+pub(crate) fn be_refused() {
+    super::end_if(REFUSED.iter().all(|(call, status)| gate::machine(*call, &[]).err() == Some(*status)));
+}
+
 pub(super) fn counters(ground: &Ground<'_>) -> Checked {
     let monitor = Monitor::open(audit_slot()?)?;
     // They are written at the end of slices.

@@ -61,6 +61,8 @@ pub(crate) enum Role {
     Steward = 48,
     /// Makes calls that are refused.
     Refused = 49,
+    /// Shares a core, honestly or not.
+    Thief = 50,
     /// Calls without its gate page.
     Gateless = 46,
     /// Drives the clock.
@@ -84,7 +86,7 @@ pub(crate) enum Role {
 }
 
 impl Role {
-    const ALL: [Self; 37] = [
+    const ALL: [Self; 38] = [
         Self::Taker,
         Self::Demo,
         Self::Tests,
@@ -111,6 +113,7 @@ impl Role {
         Self::Gateless,
         Self::Reader,
         Self::Withdrawn,
+        Self::Thief,
         Self::Refused,
         Self::Steward,
         Self::Proof,
@@ -176,6 +179,7 @@ pub(crate) fn main(argument: u64, file: u64, bytes: u64) -> ! {
         Role::Withdrawn => tests::read_until_taken(own),
         Role::Steward => tests::hand_on(),
         Role::Refused => tests::be_refused(),
+        Role::Thief => tests::share_core(own),
         Role::Gateless => tests::call_without_gate(own),
         Role::OnCore => tests::be_on_core(own),
         Role::Hoarder => tests::hoard(own),

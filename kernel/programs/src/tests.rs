@@ -42,7 +42,7 @@ pub(crate) use policies::be_libos;
 pub(crate) use monitor::be_refused;
 pub(crate) use random::call_at_random;
 pub(crate) use talk::{produce, read_until_withdrawn};
-pub(crate) use time::be_on_core;
+pub(crate) use time::{be_on_core, share_core};
 pub(crate) use transfers::{call_as, serve};
 pub(crate) use typed::talk_typed;
 pub(crate) use withdrawal::read_until_taken;
@@ -111,6 +111,7 @@ const TESTS: &[Test] = &[
     ("a domain whose slices were revoked does not run", time::revoked),
     ("calls about time without authority are refused", time::refused),
     ("a slice can be given to one domain", time::directed),
+    ("who yields takes nothing of the next slice", time::whole),
     ("a driver in ring 3 has its ports and its interrupts", devices::driver),
     ("a line that interrupts by its level does so once", devices::level),
     ("ports and interrupts are taken away at once", devices::revoked),

@@ -193,6 +193,7 @@ fn reschedule(mut world: Guard, registers: &mut Registers) {
             let core = &mut machine.cores[number];
             core.current.clear();
             core.is_idle = true;
+            core.slices.rest();
             if let Some(remains) = core.remains.take() {
                 remains.end();
             }
@@ -235,14 +236,21 @@ fn choose(world: &mut World, number: usize) -> Option<DomainId> {
         if holder.by.is_some_and(|ticket| !world.kernel.is_live(&ticket)) {
             world.kernel.machine_mut().cores[number].slices.clear(slice);
         } else if can_run(world, holder.domain) && !time_calls::pays(world, holder.domain) {
-            world.kernel.machine_mut().cores[number].slices.run(slice);
+            begin_slice(world, number, slice);
             return Some(holder.domain);
         } else if let Some(server) = working_for(world, number, holder.domain) {
-            world.kernel.machine_mut().cores[number].slices.run(slice);
+            begin_slice(world, number, slice);
             return Some(server);
         }
     }
     None
+}
+
+/// A slice is whole, however short the one before it was: who yields takes nothing from who comes next.
+fn begin_slice(world: &mut World, number: usize, slice: u32) {
+    if world.kernel.machine_mut().cores[number].slices.run(slice) {
+        apic::restart_timer(1);
+    }
 }
 
 /// Who works on this core for a domain that waits for a reply: the time is donated.

@@ -19,6 +19,8 @@ pub(crate) struct Slices {
     given: u64,
     /// The one that runs.
     current: u32,
+    /// Whether that is over.
+    is_over: bool,
 }
 
 /// Who runs in a slice.
@@ -39,7 +41,7 @@ pub(crate) struct Turn {
 impl Slices {
     /// Nobody's.
     pub(crate) fn new() -> Self {
-        Self { holders: [None; COUNT as usize], given: 0, current: 0 }
+        Self { holders: [None; COUNT as usize], given: 0, current: 0, is_over: true }
     }
 
     pub(crate) fn count(&self) -> u32 {
@@ -101,11 +103,19 @@ impl Slices {
     /// The current slice is over.
     pub(crate) fn end_current(&mut self) {
         self.current = (self.current + 1) % COUNT;
+        self.is_over = true;
     }
 
-    /// This one runs.
-    pub(crate) fn run(&mut self, slice: u32) {
+    /// Nobody runs: whoever does next begins a slice.
+    pub(crate) fn rest(&mut self) {
+        self.is_over = true;
+    }
+
+    /// This one runs. Whether it begins now: it did not run before.
+    pub(crate) fn run(&mut self, slice: u32) -> bool {
+        let begins = ::core::mem::take(&mut self.is_over) || slice != self.current;
         self.current = slice % COUNT;
+        begins
     }
 
     /// All that are somebody's, each once.

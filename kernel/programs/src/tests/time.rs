@@ -8,6 +8,7 @@ use crate::child::Child;
 use crate::gate::{self, Result};
 use crate::lane;
 use crate::role::Role;
+use crate::transfer::{self, words};
 
 const RIGHTS: u64 = Rights::CONTROL.bits() as u64 | Rights::GRANT.bits() as u64;
 
@@ -103,6 +104,58 @@ pub(super) fn refused(ground: &Ground<'_>) -> Checked {
     gate::call(Call::Delete, &[weak])?;
     gate::call(Call::Delete, &[some])?;
     Ok(child.destroy()?)
+}
+
+/// How long a slice is, and what of it who steals leaves.
+const SLICE_NS: u64 = 2_000_000;
+const LEFT_NS: u64 = 300_000;
+
+/// How long two domains share a core.
+const SHARED_NS: u64 = 300_000_000;
+
+/// Who goes just before its slice is over leaves the next one a whole slice.
+pub(super) fn whole(ground: &Ground<'_>) -> Checked {
+    let (_, cores) = this_core()?;
+    let report = gate::call(Call::CreateEndpoint, &[0])?.values[0];
+    let mut children = [const { None }; 2];
+    let mut some = [0; 2];
+    for (steals, child) in (0..).zip(&mut children) {
+        some[steals as usize] = slices(cores - 1, 30 + steals, 1)?;
+        let child = child.insert(Child::new(ground.image, Trust::USER)?);
+        run_in(some[steals as usize], child.gate())?;
+        child.start(ground.image, Role::Thief.argument(steals))?;
+        child.grant(report, Rights::SEND, Trust::USER)?;
+    }
+    let mut work = [0; 2];
+    while work.contains(&0) {
+        match transfer::receive(report, u64::MAX) {
+            Ok(came) => work[came.words[0] as usize % 2] = came.words[1],
+            Err(status) => ensure(status == Status::Interrupted)?,
+        }
+    }
+    children.into_iter().flatten().try_for_each(ensure_ends)?;
+    for slot in some.into_iter().chain([report]) {
+        gate::call(Call::Delete, &[slot])?;
+    }
+    while gate::wait(0)?.is_some() {}
+    let [honest, thief] = work;
+    ensure(2 * honest > thief)
+}
+
+/// Works as long as it may, or yields before it must; how much it did.
+pub(crate) fn share_core(steals: u64) {
+    let slot = lane::expect(UpcallKind::Granted).map_or(0, |(granted, _)| granted.values[0]);
+    let (mut work, start) = (1, gate::now_ns());
+    let mut began = start;
+    while gate::now_ns() - start < SHARED_NS {
+        crate::fault::sum_without_calls(2000);
+        work += 1;
+        if steals != 0 && gate::now_ns() - began > SLICE_NS - LEFT_NS {
+            gate::give_way();
+            began = gate::now_ns();
+        }
+    }
+    super::end_if(transfer::send(slot, words([steals, work, 0, 0]), 0).is_ok());
 }
 
 /// The one named runs at once, whoever else is ready.

@@ -42,4 +42,4 @@ pub use machine::{
 pub use memory::{EDIT_PAGES, Edit, EditAction, free_map};
 pub use record::{CONTRACT_BYTES, Class, PAYLOAD_BYTES, RECORD_BYTES, Reply, Request, Upcall};
 pub use status::Status;
-pub use upcall::{Reason, UNHEARD_OF, UpcallKind};
+pub use upcall::{Reason, UNHEARD_OF, Undone, UpcallKind};

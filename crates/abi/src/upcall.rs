@@ -1,7 +1,12 @@
 //! What the kernel says unasked.
 
+use crate::Upcall;
+
 /// In place of a peer's number: peers that their domain never heard of.
 pub const UNHEARD_OF: u64 = u64::MAX;
+
+/// In place of a binding's number: none.
+const NO_BINDING: u64 = u64::MAX;
 
 /// What an upcall says, and what its six values are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -25,6 +30,19 @@ pub enum UpcallKind {
     /// `(binding, slot, kind, object)`: taken by force; the repossession vector, one upcall each. `binding` is all ones
     /// for a revoked capability that no binding was made with.
     Repossessed = 6,
+}
+
+/// What a newer upcall leaves of an older one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Undone {
+    /// All.
+    Not,
+    /// The older one need not be heard any more.
+    InPart,
+    /// The older one is of use only to who has heard of the peer: it may have sent something and left.
+    Memory,
+    /// Neither of them needs to be heard.
+    Wholly,
 }
 
 /// Why a peer left.
@@ -63,5 +81,37 @@ impl Reason {
             3 => Self::Revoked,
             _ => return None,
         })
+    }
+}
+
+impl Upcall {
+    /// What this one leaves of an older one that its domain has not heard. Whoever keeps upcalls that wait leaves out what is undone,
+    /// and so keeps at most two for each capability that the domain can have, two for each binding and three for each peer, however
+    /// many come.
+    pub fn undoes(&self, older: &Self) -> Undone {
+        use UpcallKind::{Granted, PeerJoined, PeerLeft, Repossessed, RevocationRequested, Shared};
+        let kinds = (UpcallKind::from_number(self.kind), UpcallKind::from_number(older.kind));
+        let (Some(newer_kind), Some(older_kind)) = kinds else { return Undone::Not };
+        let is_same_binding = self.values[0] == older.values[0];
+        match (newer_kind, older_kind) {
+            (PeerLeft, PeerLeft) if self.values[..2] == older.values[..2] => Undone::InPart,
+            (PeerLeft, PeerJoined) if self.values[..2] == older.values[..2] => Undone::Wholly,
+            (PeerLeft, Shared) if self.values[..2] == older.values[..2] => {
+                let is_revoked = self.values[2] == Reason::Revoked as u64;
+                if is_revoked { Undone::InPart } else { Undone::Memory }
+            }
+            (Repossessed, PeerJoined | Shared | PeerLeft | RevocationRequested) if is_same_binding => {
+                Undone::InPart
+            }
+            // A grant has its slot where a repossession has its binding.
+            (Repossessed, Granted) if self.values[1] == older.values[0] => {
+                if self.values[0] == NO_BINDING {
+                    Undone::Wholly
+                } else {
+                    Undone::InPart
+                }
+            }
+            _ => Undone::Not,
+        }
     }
 }

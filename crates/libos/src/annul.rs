@@ -2,10 +2,7 @@
 
 use alloc::{collections::VecDeque, vec::Vec};
 
-use feuerbird_abi::{Reason, UNHEARD_OF, Upcall, UpcallKind};
-
-/// All ones: no binding.
-const NO_BINDING: u64 = u64::MAX;
+use feuerbird_abi::{UNHEARD_OF, Undone, Upcall, UpcallKind};
 
 /// What a newer upcall left of a queue.
 #[derive(Debug)]
@@ -49,14 +46,14 @@ fn sweep<T>(
     upcall: impl Fn(&T) -> Option<Upcall>,
     removed: &mut Vec<T>,
 ) -> bool {
-    let is_touched = |it: &T| upcall(it).is_some_and(|older| undoes(newer, &older) != Undone::Not);
+    let is_touched = |it: &T| upcall(it).is_some_and(|older| newer.undoes(&older) != Undone::Not);
     if !waiting.iter().any(is_touched) {
         return false;
     }
     let mut is_pointless = false;
     for it in core::mem::take(waiting) {
         // Memory is announced after the peer itself, so that what is still unheard of is known by then.
-        let goes = match upcall(&it).map_or(Undone::Not, |older| undoes(newer, &older)) {
+        let goes = match upcall(&it).map_or(Undone::Not, |older| newer.undoes(&older)) {
             Undone::Not => false,
             Undone::Memory => is_pointless,
             Undone::InPart => true,
@@ -72,43 +69,4 @@ fn sweep<T>(
         }
     }
     is_pointless
-}
-
-/// What a newer upcall leaves of an older one.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Undone {
-    Not,
-    /// The older one need not be heard any more.
-    InPart,
-    /// The older one is of use only to who has heard of the peer: it may have sent something and left.
-    Memory,
-    /// Neither of them needs to be heard.
-    Wholly,
-}
-
-fn undoes(newer: &Upcall, older: &Upcall) -> Undone {
-    use UpcallKind::{Granted, PeerJoined, PeerLeft, Repossessed, RevocationRequested, Shared};
-    let kinds = (UpcallKind::from_number(newer.kind), UpcallKind::from_number(older.kind));
-    let (Some(newer_kind), Some(older_kind)) = kinds else { return Undone::Not };
-    let is_same_binding = newer.values[0] == older.values[0];
-    match (newer_kind, older_kind) {
-        (PeerLeft, PeerLeft) if newer.values[..2] == older.values[..2] => Undone::InPart,
-        (PeerLeft, PeerJoined) if newer.values[..2] == older.values[..2] => Undone::Wholly,
-        (PeerLeft, Shared) if newer.values[..2] == older.values[..2] => {
-            let is_revoked = newer.values[2] == Reason::Revoked as u64;
-            if is_revoked { Undone::InPart } else { Undone::Memory }
-        }
-        (Repossessed, PeerJoined | Shared | PeerLeft | RevocationRequested) if is_same_binding => {
-            Undone::InPart
-        }
-        // A grant has its slot where a repossession has its binding.
-        (Repossessed, Granted) if newer.values[1] == older.values[0] => {
-            if newer.values[0] == NO_BINDING {
-                Undone::Wholly
-            } else {
-                Undone::InPart
-            }
-        }
-        _ => Undone::Not,
-    }
 }

@@ -63,6 +63,8 @@ pub(crate) enum Role {
     Refused = 49,
     /// Shares a core, honestly or not.
     Thief = 50,
+    /// Binds and unbinds until nobody can listen to it.
+    Flooder = 51,
     /// Calls without its gate page.
     Gateless = 46,
     /// Drives the clock.
@@ -86,7 +88,7 @@ pub(crate) enum Role {
 }
 
 impl Role {
-    const ALL: [Self; 38] = [
+    const ALL: [Self; 39] = [
         Self::Taker,
         Self::Demo,
         Self::Tests,
@@ -114,6 +116,7 @@ impl Role {
         Self::Reader,
         Self::Withdrawn,
         Self::Thief,
+        Self::Flooder,
         Self::Refused,
         Self::Steward,
         Self::Proof,
@@ -180,6 +183,7 @@ pub(crate) fn main(argument: u64, file: u64, bytes: u64) -> ! {
         Role::Steward => tests::hand_on(),
         Role::Refused => tests::be_refused(),
         Role::Thief => tests::share_core(own),
+        Role::Flooder => tests::flood(),
         Role::Gateless => tests::call_without_gate(own),
         Role::OnCore => tests::be_on_core(own),
         Role::Hoarder => tests::hoard(own),

@@ -41,7 +41,7 @@ pub(crate) use hostile::call_without_gate;
 pub(crate) use policies::be_libos;
 pub(crate) use monitor::be_refused;
 pub(crate) use random::call_at_random;
-pub(crate) use talk::{produce, read_until_withdrawn};
+pub(crate) use talk::{flood, produce, read_until_withdrawn};
 pub(crate) use time::{be_on_core, share_core};
 pub(crate) use transfers::{call_as, serve};
 pub(crate) use typed::talk_typed;
@@ -131,6 +131,7 @@ const TESTS: &[Test] = &[
     ("what was mapped by a capability goes with it, however it goes", withdrawal::of_a_region),
     ("who may not read the log any more does not", withdrawal::of_the_log),
     ("a peer that keeps what it mapped pays for that itself", withdrawal::of_a_peer),
+    ("who comes and goes without end has nothing lost", talk::flooded),
     ("a peer that dies leaves what it shared readable", talk::died),
     ("typed channels carry every message in each layer", typed::layers),
     ("typed channels are revoked while messages are in flight", typed::in_flight),

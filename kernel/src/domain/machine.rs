@@ -72,7 +72,7 @@ impl Native {
             zeroes: Memory::of_kernel(frames::take_for_kernel(1)[0], 1),
             free_map: Memory::of_kernel(first, pages),
             residents: domains.clone().map(|_| None).collect(),
-            upcalls: domains.map(|_| Upcalls::new()).collect(),
+            upcalls: domains.map(|_| Upcalls::new(limits)).collect(),
             cores: (0..cores).map(core).collect(),
             lines: [None; devices::LINES],
             monitor: Monitor::new(),

@@ -1,72 +1,99 @@
 //! What a domain was told and has not heard yet.
 
-use alloc::boxed::Box;
+use alloc::collections::VecDeque;
 
-use feuerbird_abi::Upcall;
+use feuerbird_abi::{UNHEARD_OF, Undone, Upcall, UpcallKind};
+use feuerbird_exokernel::Limits;
 
 use crate::domain::resident::Handle;
 use crate::memory::object::Memory;
 
-/// How many upcalls wait for one domain.
-const CAPACITY: usize = 256;
-
-type Waiting = Option<(Upcall, Option<Handle>)>;
-
-/// A queue of fixed size. When it is full, what comes is lost and counted: the gap in the upcalls' numbers tells the domain.
+/// A queue of fixed size, which leaves out what a later upcall undoes: a peer that comes and goes, however often, is one word.
+///
+/// So it has room for all that others can have a domain told ([`Upcall::undoes`]). What a domain has itself told without listening,
+/// by making bindings and ending them, can be too much; it is lost then and counted, and the gap in the numbers tells.
 pub(crate) struct Upcalls {
-    ring: Box<[Waiting]>,
-    first: usize,
-    length: usize,
+    waiting: VecDeque<(Upcall, Option<Handle>)>,
+    capacity: usize,
     lost: u64,
 }
 
 impl Upcalls {
     /// An empty queue, on the heap.
-    pub(crate) fn new() -> Self {
-        Self { ring: (0..CAPACITY).map(|_| None).collect(), first: 0, length: 0, lost: 0 }
+    pub(crate) fn new(limits: &Limits) -> Self {
+        let [slots, bindings, peers] =
+            [limits.slots_per_domain, limits.bindings_per_domain, limits.words_per_domain];
+        let capacity = (2 * slots + 2 * bindings + 3 * peers) as usize;
+        Self { waiting: VecDeque::with_capacity(capacity), capacity, lost: 0 }
     }
 
     /// Forgets everything.
     pub(crate) fn clear(&mut self) {
-        self.ring.iter_mut().for_each(|place| *place = None);
-        (self.first, self.length) = (0, 0);
+        self.waiting.clear();
     }
 
+    /// Takes in what is left of an upcall after what it undoes.
     pub(crate) fn push(&mut self, upcall: Upcall, handle: Option<Handle>) {
-        if self.length == CAPACITY {
+        let Some(upcall) = self.annul(upcall) else { return };
+        if self.waiting.len() == self.capacity {
             self.lost += 1;
             return;
         }
-        self.ring[(self.first + self.length) % CAPACITY] = Some((upcall, handle));
-        self.length += 1;
+        self.waiting.push_back((upcall, handle));
     }
 
     /// Has every handle for memory be one for other memory.
     pub(crate) fn replace(&mut self, memory: &Memory, other: &Memory) {
-        let handles = self.ring.iter_mut().flatten().filter_map(|(_, handle)| handle.as_mut());
+        let handles = self.waiting.iter_mut().filter_map(|(_, handle)| handle.as_mut());
         handles.for_each(|handle| handle.replace(memory, other));
     }
 
     /// Whether a handle for that memory waits.
     pub(crate) fn has(&self, memory: &Memory) -> bool {
-        let mut handles = self.ring.iter().flatten().filter_map(|(_, handle)| handle.as_ref());
+        let mut handles = self.waiting.iter().filter_map(|(_, handle)| handle.as_ref());
         handles.any(|handle| handle.is_for(memory))
     }
 
     /// The oldest one.
     pub(crate) fn pop(&mut self) -> Option<(Upcall, Option<Handle>)> {
-        let upcall = self.ring[self.first].take()?;
-        self.first = (self.first + 1) % CAPACITY;
-        self.length -= 1;
-        Some(upcall)
+        self.waiting.pop_front()
     }
 
     pub(crate) fn is_empty(&self) -> bool {
-        self.length == 0
+        self.waiting.is_empty()
     }
 
     /// How many found no room, of all domains that had this queue.
     pub(crate) fn lost(&self) -> u64 {
         self.lost
+    }
+
+    /// What is to be heard of a newer one. Peers that the domain has not heard of are told together as one that left, so that who waits for
+    /// them hears that they are gone.
+    fn annul(&mut self, newer: Upcall) -> Option<Upcall> {
+        if !self.sweep(&newer) {
+            return Some(newer);
+        }
+        let [binding, _, reason, ..] = newer.values;
+        let left = UpcallKind::from_number(newer.kind).filter(|kind| *kind == UpcallKind::PeerLeft)?;
+        let newer = Upcall::new(left, newer.sequence, &[binding, UNHEARD_OF, reason]);
+        self.sweep(&newer);
+        Some(newer)
+    }
+
+    /// Takes out what a newer one undoes; whether that itself need not be heard.
+    fn sweep(&mut self, newer: &Upcall) -> bool {
+        let mut is_pointless = false;
+        self.waiting.retain(|(older, _)| match newer.undoes(older) {
+            Undone::Not => true,
+            // Memory is announced after the peer itself, so that what is still unheard of is known by then.
+            Undone::Memory => !is_pointless,
+            Undone::InPart => false,
+            Undone::Wholly => {
+                is_pointless = true;
+                false
+            }
+        });
+        is_pointless
     }
 }

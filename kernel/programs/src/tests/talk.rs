@@ -1,6 +1,6 @@
 //! Two domains that talk, and every way in which that ends.
 
-use feuerbird_abi::{Call, Reason, Role as Side, UpcallKind};
+use feuerbird_abi::{Call, MachineCall, Reason, Role as Side, UpcallKind};
 use feuerbird_capability::{Rights, Trust};
 
 use super::{Checked, Ground, ensure, ensure_ends};
@@ -169,6 +169,46 @@ pub(crate) fn read_until_withdrawn() {
         core::hint::spin_loop();
     }
     super::end_if(!lane.is_valid());
+}
+
+/// How often a flooder comes and goes: many times what a queue could hold.
+const FLOOD: u64 = 1000;
+
+/// Who binds and unbinds without end has nothing lost that its peer must hear, however long that one does not listen.
+pub(super) fn flooded(ground: &Ground<'_>) -> Checked {
+    let lost = || gate::machine(MachineCall::Statistics, &[]).map(|answer| answer.values[3]);
+    let before = lost()?;
+    let endpoint = gate::call(Call::CreateEndpoint, &[0])?.values[0];
+    let rights = u64::from(Rights::all().bits());
+    let granted = gate::call(Call::Derive, &[endpoint, rights, 0, 0, 0, 0])?.values[0];
+    let bound =
+        gate::call_with(Call::Bind, &[granted, Side::Receiver as u64, 0], lane::CONTRACT, 0)?.values[0];
+    let flooder = ground.run(Role::Flooder, 0)?;
+    flooder.grant(endpoint, Rights::SEND, Trust::USER)?;
+    let deadline = gate::now_ns() + super::PATIENCE_NS;
+    while flooder.is_alive() && gate::now_ns() < deadline {
+        gate::give_way();
+    }
+    gate::call(Call::Revoke, &[endpoint, 0])?;
+    let (mut heard, mut is_told) = (0, false);
+    while let Some((upcall, _)) = gate::wait(0)? {
+        is_told |= upcall.kind == UpcallKind::Repossessed as u32 && upcall.values[0] == bound;
+        heard += 1;
+    }
+    ensure_ends(flooder)?;
+    gate::call(Call::Delete, &[endpoint])?;
+    ensure(is_told && heard < 8 && lost()? == before)
+}
+
+/// Comes and goes, then ends.
+pub(crate) fn flood() {
+    let slot = lane::expect(UpcallKind::Granted).map_or(0, |(granted, _)| granted.values[0]);
+    let come_and_go = |_| {
+        let bound = gate::call_with(Call::Bind, &[slot, Side::Sender as u64, 0], lane::CONTRACT, 0)?;
+        while gate::wait(0)?.is_some() {}
+        gate::call(Call::Unbind, &[bound.values[0]]).map(|_| ())
+    };
+    super::end_if((0..FLOOD).try_for_each(come_and_go).is_ok());
 }
 
 pub(super) fn died(ground: &Ground<'_>) -> Checked {

@@ -103,6 +103,7 @@ fn echo(came: &Incoming) -> Outgoing {
 /// Calls in one of several ways, and says at a second endpoint how that ended.
 pub(crate) fn call_as(habit: u64) {
     let (slot, report) = (granted().expect("granted"), granted().expect("granted"));
+    let (habit, number) = (habit & 0xff, habit >> 8);
     let ended = match habit {
         CALL_ONCE => transfer::call(slot, words([ECHO, 7, 8, 9]), 0).map(|came| came.words[1]),
         CALL_LATE => transfer::call(slot, words([ECHO, 0, 0, 0]), soon(A_WHILE_NS)).map(|came| came.words[1]),
@@ -112,7 +113,7 @@ pub(crate) fn call_as(habit: u64) {
         WATCH => transfer::watch(slot, u64::MAX),
         CALL_WITH_PATTERNS => Ok(call_with_patterns(slot)),
         _ => loop {
-            if let Err(status) = transfer::call(slot, words([ECHO, 0, 0, 0]), 0) {
+            if let Err(status) = transfer::call(slot, words([ECHO, number, 0, 0]), 0) {
                 break Err(status);
             }
         },
@@ -547,12 +548,20 @@ pub(super) fn storm(ground: &Ground<'_>) -> Checked {
         let service = Service::new()?;
         let mut callers = [const { None }; 6];
         for (number, caller) in (0..).zip(&mut callers) {
-            *caller = Some(service.caller(ground, &report, CALL_FOR_EVER, Some(number % cores))?);
+            let habit = CALL_FOR_EVER | number << 8;
+            *caller = Some(service.caller(ground, &report, habit, Some(number % cores))?);
         }
         let (mut token, mut served) = (0, 0);
-        while served < 300 {
+        // A grant that is revoked before it was heard of is never heard of: each calls once before that.
+        let mut has_called = [false; 6];
+        while served < 300
+            || callers.iter().zip(has_called).any(|(caller, called)| caller.is_some() && !called)
+        {
             match transfer::reply_and_receive(service.endpoint, token, words([0; 4]), soon(PATIENCE_NS)) {
-                Ok(came) => (token, served) = (came.token, served + 1),
+                Ok(came) => {
+                    (token, served) = (came.token, served + 1);
+                    has_called[came.words[1] as usize % 6] = true;
+                }
                 Err(Status::NoCaller) => token = 0,
                 Err(status) => return Err(status.into()),
             }

@@ -12,6 +12,7 @@ use feuerbird_capability::{Badge, Capability, Object, ObjectKind, Range, Rights,
 use feuerbird_exokernel::{DomainId, Kernel, Limits};
 use feuerbird_numa::Topology;
 use spin::Once;
+use x86_64::instructions::{hlt, interrupts};
 
 use crate::console::{print, println};
 use crate::cpu::features::Features;
@@ -81,7 +82,8 @@ extern "sysv64" fn kernel_entry(start_info: u64) -> ! {
     let machine = read_acpi(&firmware, &info);
     let kernel_space = start_paging(&map, machine.srat);
     let plan = start_processor(&kernel_space, &machine, hz);
-    start_other_cores(&kernel_space, &machine);
+    let patience_ns = if has_word(&info, "late-cores") { 0 } else { start::PATIENCE_NS };
+    start_other_cores(&kernel_space, &machine, patience_ns);
     report(&map, &machine, plan);
     start_world(kernel_space, &firmware, &info);
     println!("boot: {} KiB of the heap left, and closed; {} frames free", heap::seal() >> 10, frames::free());
@@ -176,26 +178,35 @@ fn silence_old_interrupts() {
 }
 
 /// Wakes the others one by one; a core that does not come is left out.
-fn start_other_cores(space: &KernelSpace, machine: &Machine<'_>) {
+fn start_other_cores(space: &KernelSpace, machine: &Machine<'_>, patience_ns: u64) {
     start::prepare(space.root(), core_entry);
     let own = core::apic_id(0);
     let others = machine.madt.iter().flat_map(Madt::processors).filter(|id| *id != own && *id < 255);
     for (number, apic_id) in (1..core::MAX_CORES).zip(others) {
         let stack = space.map_stack(number as u64, STACK_PAGES);
         NEXT_STACK.store(stack, Ordering::SeqCst);
-        if !start::start(number, apic_id, stack - BELOW_REGISTERS) {
+        if !start::start(number, apic_id, stack - BELOW_REGISTERS, patience_ns) {
             println!("boot: the core with APIC id {apic_id} did not start");
             return;
         }
     }
 }
 
-/// The first function of every other core, on its own stack, with the kernel's tables.
+/// The first function of every other core, on its own stack, with the kernel's tables. One for which nobody has waited has no place
+/// in any table, and stops.
 extern "sysv64" fn core_entry() -> ! {
     let plan = *PLAN.wait();
-    become_core(plan.features, core::count(), NEXT_STACK.load(Ordering::SeqCst));
+    let Some(number) = start::admit() else { stop() };
+    become_core(plan.features, number, NEXT_STACK.load(Ordering::SeqCst));
     apic::start_timer(plan.timer_ticks);
     run::run_core()
+}
+
+fn stop() -> ! {
+    loop {
+        interrupts::disable();
+        hlt();
+    }
 }
 
 /// Prints the machine.

@@ -1,7 +1,7 @@
 //! Starting the other cores: INIT, SIPI, and the way from real mode to Rust.
 
 use ::core::arch::global_asm;
-use ::core::sync::atomic::{AtomicU64, Ordering};
+use ::core::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 use crate::cpu::{apic, clock, core};
 use crate::memory::layout::DIRECT_BASE;
@@ -10,7 +10,11 @@ use crate::memory::layout::DIRECT_BASE;
 const PAGE: u64 = 0x8000;
 
 /// How long a core may take.
-const PATIENCE_NS: u64 = 1_000_000_000;
+pub(crate) const PATIENCE_NS: u64 = 1_000_000_000;
+
+/// The number of the core that may come; 0: none. It is taken once: by the core that comes ([`admit`]), or by who has waited for it
+/// too long. So one that comes late finds that there is no place for it any more.
+static AWAITED: AtomicUsize = AtomicUsize::new(0);
 
 global_asm!(
     r#"
@@ -98,19 +102,30 @@ pub(crate) fn prepare(root: u64, entry: extern "sysv64" fn() -> !) {
     unsafe { ::core::ptr::copy_nonoverlapping(from, to, end - from.addr()) };
 }
 
-/// Starts one core on a stack; whether it came up.
-pub(crate) fn start(number: usize, apic_id: u32, stack: u64) -> bool {
+/// Starts one core on a stack; whether it came up within so many nanoseconds. With none, it comes too late.
+pub(crate) fn start(number: usize, apic_id: u32, stack: u64, patience_ns: u64) -> bool {
     // Like the return address of a call: the ABI wants the stack off by 8 at a function's first instruction.
     core_stack.store(stack - 8, Ordering::SeqCst);
+    AWAITED.store(if patience_ns > 0 { number } else { 0 }, Ordering::SeqCst);
     apic::send_init(apic_id);
     clock::wait(10_000_000);
     for _ in 0..2 {
         apic::send_startup(apic_id, (PAGE / 4096) as u8);
         clock::wait(200_000);
     }
-    let end = clock::now_ns() + PATIENCE_NS;
+    let end = clock::now_ns() + patience_ns;
     while !core::is_up(number) && clock::now_ns() < end {
         ::core::hint::spin_loop();
     }
-    core::is_up(number)
+    let has_come = admit().is_none() && patience_ns > 0;
+    while has_come && !core::is_up(number) {
+        ::core::hint::spin_loop();
+    }
+    has_come
+}
+
+/// The number of the core that asks, which has just come, if somebody waits for it still.
+pub(crate) fn admit() -> Option<usize> {
+    let number = AWAITED.swap(0, Ordering::SeqCst);
+    (number != 0).then_some(number)
 }

@@ -120,7 +120,7 @@ const TESTS: &[Test] = &[
     ("what is refused is in the log, whichever call it was", monitor::refusals),
     ("what the kernel counts can be read without a call", monitor::counters),
     ("the monitor's pages are for those who may read the log", monitor::refused),
-    ("100 000 random system calls do no harm", domains::random_calls),
+    ("100 000 random system calls do no harm", random::calls),
     ("vector registers keep their patterns", domains::patterns),
     ("1 000 domains come and go", domains::many),
     ("messages arrive in order and whole", talk::in_order),

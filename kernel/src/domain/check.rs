@@ -17,12 +17,15 @@ struct Found {
     wrong: u64,
 }
 
-/// Walks the tables of all domains.
+/// Walks the tables of all domains, and the kernel's.
 ///
 /// # Cost
 /// In proportion to all that is mapped, under the kernel's lock: this is for tests.
 pub(crate) fn all(machine: &Native) -> [u64; 6] {
     let mut found = Found::default();
+    if !machine.kernel_space.is_in_order() {
+        found.wrong = machine.kernel_space.root() + 1;
+    }
     for resident in machine.residents() {
         let tables = resident.mapped.tables();
         if !tables.has_kernel(&machine.kernel_space) {

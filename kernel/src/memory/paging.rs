@@ -421,6 +421,11 @@ impl KernelSpace {
         self.root.address()
     }
 
+    /// Whether nothing in it can be both written and executed, nor used by ring 3. Looks at all tables.
+    pub(crate) fn is_in_order(&self) -> bool {
+        (USER_ENTRIES..512).filter_map(|index| child(self.root, index)).all(|table| is_in_order(table, 2))
+    }
+
     /// Maps a device's page of registers.
     pub(crate) fn map_device(&self, address: u64, physical: u64) {
         self.map_page(address, physical, Flags::KERNEL_DATA | Flags::DEVICE);
@@ -525,6 +530,21 @@ fn map(root: Frame, address: u64, physical: u64, flags: Flags, leaf: u32) -> Res
     }
     table.set_word(place, physical | flags.bits());
     Ok(())
+}
+
+/// What [`KernelSpace::is_in_order`] says, of one table; three levels at most, so at most three calls deep.
+fn is_in_order(table: Frame, level: u32) -> bool {
+    (0..512).all(|index| {
+        let flags = Flags::from_bits_truncate(table.word(index));
+        match child(table, index).filter(|_| level > 0) {
+            Some(below) => is_in_order(below, level - 1),
+            None if flags.contains(Flags::PRESENT) => {
+                !flags.contains(Flags::USER)
+                    && (!flags.contains(Flags::WRITE) || flags.contains(Flags::NO_EXECUTE))
+            }
+            None => true,
+        }
+    })
 }
 
 /// Three levels at most, so at most three calls deep.

@@ -15,13 +15,6 @@ pub(super) fn attacks(ground: &Ground<'_>) -> Checked {
     Ok(())
 }
 
-pub(super) fn random_calls(ground: &Ground<'_>) -> Checked {
-    let first = ground.run(Role::Random, 0x5eed)?;
-    let second = ground.run(Role::Random, 0xfee1)?;
-    ensure_ends(first)?;
-    ensure_ends(second)
-}
-
 /// More than there are cores, so that they take turns.
 pub(super) fn patterns(ground: &Ground<'_>) -> Checked {
     let mut children = [const { None }; 6];

@@ -1,13 +1,20 @@
 //! System calls with random registers.
 
-use feuerbird_abi::{Access, Call, MachineCall};
+use feuerbird_abi::{Access, Call, MachineCall, Status, UpcallKind};
+use feuerbird_capability::{Rights, Trust};
 
+use super::{Checked, Ground, ensure, ensure_ends};
 use crate::gate;
+use crate::lane;
 use crate::memory::{self, Mapping};
-use crate::transfer::{self, Outgoing};
+use crate::role::Role;
+use crate::transfer::{self, Outgoing, words};
 
 /// How many calls one domain makes; two of them do.
-const CALLS: u32 = 50_000;
+const CALLS: u64 = 50_000;
+
+/// How the message begins by which one says that it has made them all: no random one has different words.
+const DONE: u64 = 0xd05e;
 
 /// Marsaglia's xorshift ("Xorshift RNGs", 2003).
 struct Random(u64);
@@ -24,9 +31,10 @@ impl Random {
         self.next() % end
     }
 
-    /// A number that may mean something: small, a slot, an address, or anything.
-    fn argument(&mut self) -> u64 {
-        match self.below(8) {
+    /// A number that may mean something: small, a slot, an address, one that does, or anything.
+    fn argument(&mut self, real: &[u64]) -> u64 {
+        match self.below(10) {
+            8 | 9 => real[self.below(real.len() as u64) as usize],
             0..=2 => self.below(40),
             3 | 4 => self.below(40) | (1 + self.below(3)) << 32,
             5 => 0x3000_0000_0000 + self.below(64) * 4096,
@@ -46,42 +54,108 @@ impl Random {
     }
 }
 
-/// Calls that would end the test, stop it or fill the serial line; and domains, which outlive who made them.
-const SPARED: [u64; 5] = [
+/// Calls that would end the domain, stop it or fill the serial line; and domains, which outlive who made them.
+const SPARED: [u64; 6] = [
     MachineCall::Exit as u64,
     MachineCall::Wait as u64,
     MachineCall::Print as u64,
     MachineCall::Yield as u64,
     Call::CreateDomain as u64,
+    Call::DestroyDomain as u64,
 ];
 
-/// Makes random calls, then ends.
-pub(crate) fn call_at_random(seed: u64) {
-    let mut random = Random(seed | 1);
-    let kept = memory::allocate(1).and_then(|handle| Mapping::new(handle, 1, Access::Write));
-    for count in 0..CALLS {
-        let number = random.number();
-        if SPARED.contains(&number) {
-            continue;
-        }
-        let arguments = core::array::from_fn(|_| random.argument());
-        let payload = if random.below(4) == 0 { random.next() } else { random.below(961) };
-        let handle = if random.below(16) == 0 { random.next() } else { random.below(66) };
-        match MachineCall::from_number(number) {
-            Some(call) if (0x1010..0x1020).contains(&number) => transfer_at_random(call, arguments),
-            _ => _ = gate::raw(number, arguments, payload, handle),
-        }
-        if let Ok(kept) = &kept {
-            // What this domain has written is its own, whatever it asked the kernel.
-            kept.store(count as usize % 512, count.into());
-            assert!(kept.load(count as usize % 512) == u64::from(count), "a page changed under its writer");
-        }
-        while count % 64 == 0 && matches!(gate::wait(0), Ok(Some(_))) {}
+/// Two domains at once; each must come to its end, and not only to an end.
+pub(super) fn calls(ground: &Ground<'_>) -> Checked {
+    let report = gate::call(Call::CreateEndpoint, &[0])?.values[0];
+    let mut children = [const { None }; 2];
+    for (seed, child) in [0x5eed, 0xfee1].into_iter().zip(&mut children) {
+        let child = child.insert(ground.run(Role::Random, seed)?);
+        child.grant(report, Rights::SEND, Trust::USER)?;
+    }
+    let deadline = gate::now_ns() + 3 * super::PATIENCE_NS;
+    for _ in 0..2 {
+        let done = loop {
+            match transfer::receive(report, deadline) {
+                Ok(came) if came.words[..2] == [DONE, CALLS] => break came.words[2],
+                Ok(_) | Err(Status::Interrupted) => (),
+                Err(status) => return Err(status.into()),
+            }
+        };
+        // What is always refused at the door proves little.
+        ensure(done > CALLS / 50)?;
+    }
+    children.into_iter().flatten().try_for_each(ensure_ends)?;
+    gate::call(Call::Delete, &[report])?;
+    while gate::wait(0)?.is_some() {}
+    Ok(())
+}
+
+/// What is real: numbers of capabilities and handles that this domain has, among them those of a domain that it has made.
+struct Real {
+    made: u64,
+    report: u64,
+    numbers: [u64; 8],
+}
+
+impl Real {
+    fn new() -> gate::Result<Self> {
+        let report = lane::expect(UpcallKind::Granted)?.0.values[0];
+        let made = gate::call(Call::CreateDomain, &[0])?;
+        let memory = memory::allocate(1)?;
+        let region = gate::call_with(Call::RegisterRegion, &[4096], &[], memory)?;
+        let hello = gate::call(Call::Hello, &[])?;
+        let endpoint = gate::call(Call::CreateEndpoint, &[0])?;
+        let bell = transfer::create_notification()?;
+        let bound = gate::call(Call::Bind, &[endpoint.values[0], 0, 0])?;
+        let [made, gate] = [made.values[0], made.handle];
+        let [region, own, endpoint, bound] = [region, hello, endpoint, bound].map(|it| it.values[0]);
+        Ok(Self { made, report, numbers: [made, gate, memory, region, own, endpoint, bell, bound] })
+    }
+
+    /// The capabilities for the domain that was made, and for saying how it went, stay where they are.
+    fn spares(&self, number: u64, arguments: &[u64; 6]) -> bool {
+        let is_taken_away = number == Call::Delete as u64 || number == Call::Move as u64;
+        SPARED.contains(&number) || is_taken_away && [self.made, self.report].contains(&arguments[0])
     }
 }
 
+/// Makes random calls, says how many were carried out, and ends.
+pub(crate) fn call_at_random(seed: u64) {
+    let mut random = Random(seed | 1);
+    let kept = memory::allocate(1).and_then(|handle| Mapping::new(handle, 1, Access::Write));
+    let real = Real::new().expect("a domain with nothing has room for a little");
+    let (mut calls, mut done) = (0, 0);
+    while calls < CALLS {
+        let number = random.number();
+        let mut arguments = core::array::from_fn(|_| random.argument(&real.numbers));
+        if number == Call::Revoke as u64 {
+            // Nobody waits until a random deadline.
+            arguments[1] = 0;
+        }
+        if real.spares(number, &arguments) {
+            continue;
+        }
+        let payload = if random.below(4) == 0 { random.next() } else { random.below(961) };
+        let handle = if random.below(16) == 0 { random.next() } else { random.below(66) };
+        let status = match MachineCall::from_number(number) {
+            Some(call) if (0x1010..0x1020).contains(&number) => transfer_at_random(call, arguments),
+            _ => gate::raw(number, arguments, payload, handle).0,
+        };
+        calls += 1;
+        done += u64::from(status == 0);
+        if let Ok(kept) = &kept {
+            // What this domain has written is its own, whatever it asked the kernel.
+            kept.store(calls as usize % 512, calls);
+            assert!(kept.load(calls as usize % 512) == calls, "a page changed under its writer");
+        }
+        while calls % 64 == 0 && matches!(gate::wait(0), Ok(Some(_))) {}
+    }
+    let _ = gate::call(Call::DestroyDomain, &[real.made]);
+    let _ = transfer::send(real.report, words([DONE, calls, done, 0]), 0);
+}
+
 /// With a deadline that is over, so that nothing waits; and never for a notification, whose second argument is the deadline.
-fn transfer_at_random(call: MachineCall, [slot, token, length, capability, ..]: [u64; 6]) {
+fn transfer_at_random(call: MachineCall, [slot, token, length, capability, ..]: [u64; 6]) -> u64 {
     let token = if call == MachineCall::Watch { token % 2 } else { token };
-    transfer::raw(call, slot, token, Outgoing { length, words: [slot; 4], capability }, 1);
+    transfer::raw(call, slot, token, Outgoing { length, words: [slot; 4], capability }, 1).0
 }

@@ -1,9 +1,11 @@
 //! Two domains that talk, and every way in which that ends.
 
+use feuerbird_abi::monitor::Counter;
 use feuerbird_abi::{Call, MachineCall, Reason, Role as Side, UpcallKind};
 use feuerbird_capability::{Rights, Trust};
 
-use super::{Checked, Ground, ensure, ensure_ends};
+use super::monitor::{Monitor, audit_slot};
+use super::{Checked, Ground, ensure, ensure_ends, ensure_page_tables_are_right};
 use crate::child::Child;
 use crate::gate;
 use crate::lane::{self, Ended, Lane, MESSAGE_WORDS};
@@ -130,6 +132,7 @@ pub(super) fn in_flight(ground: &Ground<'_>) -> Checked {
         ensure(capabilities == 1 && forced == 1)?;
         // The reply came after the words had changed: nothing is taken any more, whatever is written.
         ensure(pair.lane.try_receive() == Err(Ended::Revoked))?;
+        ensure_page_tables_are_right()?;
         pair.part()?;
     }
     Ok(())
@@ -137,6 +140,9 @@ pub(super) fn in_flight(ground: &Ground<'_>) -> Checked {
 
 /// The receiver reads without a call while what it reads is taken away.
 pub(super) fn withdrawn(ground: &Ground<'_>) -> Checked {
+    let monitor = Monitor::open(audit_slot()?)?;
+    let cores = gate::machine(MachineCall::Clock, &[])?.values[2];
+    let before = monitor.counter(Counter::Shootdowns);
     for _ in 0..5 {
         let endpoint = gate::call(Call::CreateEndpoint, &[0])?.values[0];
         let rights = u64::from(Rights::all().bits());
@@ -155,7 +161,9 @@ pub(super) fn withdrawn(ground: &Ground<'_>) -> Checked {
         gate::call(Call::Delete, &[endpoint])?;
         while gate::wait(0)?.is_some() {}
     }
-    Ok(())
+    // Its core had to be made to forget, and not only to be interrupted by chance. The counters are written at the end of slices.
+    gate::sleep(20_000_000)?;
+    ensure(cores == 1 || monitor.counter(Counter::Shootdowns) >= before + 5)
 }
 
 /// Ends when what it has mapped of the sender's, and has read before, reads as zeroes.

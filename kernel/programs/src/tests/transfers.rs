@@ -8,7 +8,7 @@ use feuerbird_capability::{Rights, Trust};
 
 use super::float;
 use super::time::slices;
-use super::{Checked, Ground, ensure, ensure_ends, ensure_refused};
+use super::{Checked, Ground, ensure, ensure_ends, ensure_page_tables_are_right, ensure_refused};
 use crate::child::Child;
 use crate::gate::{self, Result};
 use crate::lane;
@@ -571,6 +571,7 @@ pub(super) fn storm(ground: &Ground<'_>) -> Checked {
                 victim.destroy()?;
             }
         }
+        ensure_page_tables_are_right()?;
         if round % 2 == 0 {
             service.revoke()?;
             ensure_refused(transfer::reply(token, words([0; 4])), Status::NoCaller)?;

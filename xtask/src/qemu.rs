@@ -29,6 +29,13 @@ const TEST: &str = "test";
 const PATHS: &str = "paths";
 const OVERFLOW: &str = "overflow-stack";
 const SHELL: &str = "shell";
+const LATE_CORES: &str = "late-cores";
+
+/// What a domain says that panics. Its end alone looks like a good one.
+const DOMAIN_PANIC: &str = "DOMAIN PANIC";
+
+/// What the kernel says of an exception for which it has no stack any more.
+const DOUBLE_FAULT: &str = "exception 8 in the kernel";
 
 /// What `job` types, and what must be answered to it.
 const TYPED: &str =
@@ -47,6 +54,14 @@ const ANSWERED: [&str; 9] = [
 
 /// Where what is typed comes from.
 type Input = Box<dyn Read + Send>;
+
+/// How a machine ended.
+struct Ended {
+    /// `None` where the time was up first.
+    status: Option<ExitStatus>,
+    /// What it said; nothing where that went elsewhere.
+    said: String,
+}
 
 /// After how many seconds a machine is ended where nobody types and nothing else is said.
 const LIMIT: u64 = 120;
@@ -134,10 +149,10 @@ pub(crate) fn run(context: &Context, args: &Args) -> Result<(), Failure> {
     tools::ensure(context, tools::QEMU)?;
     let folder = build(context)?;
     if args.test {
-        return judge(boot(context, args, TEST, &folder)?, args.limit());
+        return judge(&boot(context, args, TEST, &folder)?, args.limit());
     }
     let line = [args.demo.word(), if args.has_shell() { SHELL } else { "" }].join(" ");
-    judge(boot(context, args, line.trim(), &folder)?, args.limit())
+    judge(&boot(context, args, line.trim(), &folder)?, args.limit())
 }
 
 impl Args {
@@ -171,19 +186,45 @@ pub(crate) fn job(context: &Context) -> Result<jobs::Outcome, Failure> {
     clippy.args(["clippy", "--package", KERNEL, "--package", PROGRAMS, "--target", jobs::BARE_TARGET]);
     run::run(clippy.args(["--profile", PROFILE, "--", "--deny", "warnings"]))?;
     for (smp, numa, cpu) in [(4, 2, "max"), (1, 1, "qemu64")] {
-        judge(boot(context, &job_args(smp, numa, cpu), TEST, &folder)?, Some(JOB_LIMIT))?;
+        judge(&boot(context, &job_args(smp, numa, cpu), TEST, &folder)?, Some(JOB_LIMIT))?;
     }
-    for demo in [Demo::ProducerConsumer, Demo::Attempts, Demo::Policies] {
-        let args = Args { demo, test: false, ..job_args(2, 1, "max") };
-        judge(boot(context, &args, demo.word(), &folder)?, Some(JOB_LIMIT))?;
+    for (demo, smp, numa) in [
+        (Demo::Tour, 4, 2),
+        (Demo::ProducerConsumer, 2, 1),
+        (Demo::Attempts, 2, 1),
+        (Demo::Policies, 2, 1),
+    ] {
+        let args = Args { demo, test: false, ..job_args(smp, numa, "max") };
+        judge(&boot(context, &args, demo.word(), &folder)?, Some(JOB_LIMIT))?;
     }
     check_shell(context, &folder)?;
     bench::kernel::check(context)?;
-    let broken = boot(context, &job_args(1, 1, "max"), OVERFLOW, &folder)?;
-    match broken.and_then(|status| status.code()) {
-        Some(PANIC) => Ok(jobs::Outcome::Passed),
+    check_late_cores(context, &folder)?;
+    check_overflow(context, &folder).map(|()| jobs::Outcome::Passed)
+}
+
+/// The other cores come after nobody waits for them any more: the first one goes on alone, and well.
+fn check_late_cores(context: &Context, folder: &Path) -> Result<(), Failure> {
+    let line = [Demo::Attempts.word(), LATE_CORES].join(" ");
+    let ended = boot(context, &job_args(2, 1, "max"), &line, folder)?;
+    must_say(&ended.said, "boot: 1 cores")?;
+    judge(&ended, Some(JOB_LIMIT))
+}
+
+/// A kernel whose stack overflows ends by a double fault, and not by what it finds below its stack.
+fn check_overflow(context: &Context, folder: &Path) -> Result<(), Failure> {
+    let ended = boot(context, &job_args(1, 1, "max"), OVERFLOW, folder)?;
+    match ended.status.and_then(|status| status.code()) {
+        Some(PANIC) => must_say(&ended.said, DOUBLE_FAULT),
         _ => Err(Failure::Failed("a kernel whose stack overflows must panic, and did not".to_owned())),
     }
+}
+
+fn must_say(said: &str, words: &str) -> Result<(), Failure> {
+    if said.contains(words) {
+        return Ok(());
+    }
+    Err(Failure::Failed(format!("the machine did not say '{words}', but:\n{said}")))
 }
 
 /// What the programs say about the paths through the kernel: one line `path NAME: INSTRUCTIONS` each. On one processor, so that a
@@ -193,7 +234,7 @@ pub(crate) fn count_paths(context: &Context) -> Result<String, Failure> {
     let folder = build(context)?;
     let args = Args { test: false, paths: true, ..job_args(1, 1, "max") };
     said(&folder, "paths.log", |output| {
-        judge(boot_to(context, &args, PATHS, &folder, None, output)?, args.limit())
+        judge(&boot_to(context, &args, PATHS, &folder, None, output)?, args.limit())
     })
 }
 
@@ -230,7 +271,7 @@ fn check_shell(context: &Context, folder: &Path) -> Result<(), Failure> {
     let line = [Demo::Attempts.word(), SHELL].join(" ");
     let input: Input = Box::new(TYPED.as_bytes());
     let said = said(folder, "shell.log", |output| {
-        judge(boot_to(context, &args, &line, folder, Some(input), output)?, args.limit())
+        judge(&boot_to(context, &args, &line, folder, Some(input), output)?, args.limit())
     })?;
     match ANSWERED.into_iter().find(|answer| !said.contains(answer)) {
         None => Ok(()),
@@ -250,13 +291,14 @@ fn said(
     let ended = run(file.into());
     let said =
         std::fs::read_to_string(&place).map_err(|error| Failure::io("cannot read what was said", &error))?;
-    ended.map(|()| said)
+    ended.and_then(|()| no_domain_panicked(&said)).map(|()| said)
 }
 
-/// Runs a machine with this command line to its end; `None` where the time was up first.
-fn boot(context: &Context, args: &Args, line: &str, folder: &Path) -> Result<Option<ExitStatus>, Failure> {
+/// Runs a machine with this command line to its end.
+fn boot(context: &Context, args: &Args, line: &str, folder: &Path) -> Result<Ended, Failure> {
     let input = (args.has_shell() && !args.is_typed()).then(|| Box::new(std::io::stdin()) as Input);
-    boot_to(context, args, line, folder, input, Stdio::inherit())
+    let output = if args.is_typed() { Stdio::inherit() } else { Stdio::piped() };
+    boot_to(context, args, line, folder, input, output)
 }
 
 fn boot_to(
@@ -266,7 +308,7 @@ fn boot_to(
     folder: &Path,
     input: Option<Input>,
     output: Stdio,
-) -> Result<Option<ExitStatus>, Failure> {
+) -> Result<Ended, Failure> {
     let mut command = context.command(tools::QEMU.program);
     command.args(machine(args)).stdout(output);
     if !args.is_typed() {
@@ -325,30 +367,43 @@ fn nodes(args: &Args) -> Vec<String> {
     words
 }
 
-/// Runs the emulator to its end; `None` where the time was up first.
-fn end_of(
-    command: &mut Command,
-    input: Option<Input>,
-    limit: Option<Duration>,
-) -> Result<Option<ExitStatus>, Failure> {
-    let start = Instant::now();
+/// Runs the emulator to its end. What comes through a pipe is shown as it comes.
+fn end_of(command: &mut Command, input: Option<Input>, limit: Option<Duration>) -> Result<Ended, Failure> {
     let mut emulator = command.spawn().map_err(|error| Failure::io("cannot start QEMU", &error))?;
     if let Some((input, line)) = input.zip(emulator.stdin.take()) {
         // It ends with this program, if not before.
         std::thread::spawn(|| type_all(input, line));
     }
+    let listener = emulator.stdout.take().map(|output| std::thread::spawn(|| show_all(output)));
+    let status = wait_for(&mut emulator, limit)?;
+    let said = listener.and_then(|listener| listener.join().ok()).unwrap_or_default();
+    Ok(Ended { status, said })
+}
+
+fn wait_for(emulator: &mut Child, limit: Option<Duration>) -> Result<Option<ExitStatus>, Failure> {
+    let start = Instant::now();
     loop {
-        if let Some(status) =
-            emulator.try_wait().map_err(|error| Failure::io("cannot wait for QEMU", &error))?
-        {
-            return Ok(Some(status));
+        let ended = emulator.try_wait().map_err(|error| Failure::io("cannot wait for QEMU", &error))?;
+        if ended.is_some() {
+            return Ok(ended);
         }
         if limit.is_some_and(|limit| start.elapsed() >= limit) {
-            end(&mut emulator);
+            end(emulator);
             return Ok(None);
         }
         std::thread::sleep(LOOK);
     }
+}
+
+/// Shows what comes until its end, and keeps it. Nobody may look any more; it is kept all the same.
+fn show_all(mut from: impl Read) -> String {
+    let (mut said, mut part) = (Vec::new(), [0; 4096]);
+    while let Some(length) = from.read(&mut part).ok().filter(|length| *length > 0) {
+        said.extend_from_slice(&part[..length]);
+        let mut shown = std::io::stdout().lock();
+        let _ = shown.write_all(&part[..length]).and_then(|()| shown.flush());
+    }
+    String::from_utf8_lossy(&said).into_owned()
 }
 
 /// Types what comes, and then that this was all. Nobody reads it where the machine has ended.
@@ -362,15 +417,23 @@ fn end(emulator: &mut Child) {
     let _ = emulator.wait();
 }
 
-fn judge(status: Option<ExitStatus>, limit: Option<u64>) -> Result<(), Failure> {
-    let Some(status) = status else {
+/// Fails where a domain says that it panicked, whatever came of it.
+fn no_domain_panicked(said: &str) -> Result<(), Failure> {
+    match said.lines().find(|line| line.contains(DOMAIN_PANIC)) {
+        None => Ok(()),
+        Some(line) => Err(Failure::Failed(format!("a domain panicked: {}", line.trim()))),
+    }
+}
+
+fn judge(ended: &Ended, limit: Option<u64>) -> Result<(), Failure> {
+    let Some(status) = ended.status else {
         let seconds = limit.unwrap_or_default();
         return Err(Failure::Failed(format!(
             "the machine did not end within {seconds} s; see --timeout and --gdb"
         )));
     };
     match status.code() {
-        Some(SUCCESS) => Ok(()),
+        Some(SUCCESS) => no_domain_panicked(&ended.said),
         Some(FAILURE) => {
             Err(Failure::Failed("a domain or a test failed; the lines above say which".to_owned()))
         }
@@ -431,21 +494,26 @@ mod tests {
     #[test]
     fn each_end_of_the_machine_has_its_words() {
         use std::os::unix::process::ExitStatusExt;
-        let ended =
-            |code: i32| judge(Some(ExitStatus::from_raw(code << 8)), None).map_err(|it| it.to_string());
-        assert_eq!(ended(SUCCESS), Ok(()));
+        let ended = |code: i32, said: &str| {
+            let status = Some(ExitStatus::from_raw(code << 8));
+            judge(&Ended { status, said: said.to_owned() }, None).map_err(|it| it.to_string())
+        };
+        assert_eq!(ended(SUCCESS, "all is well"), Ok(()));
+        let panicked = ended(SUCCESS, "one\nDOMAIN PANIC at heap.rs:7: no memory\r\nthree").unwrap_err();
+        assert!(panicked.ends_with("a domain panicked: DOMAIN PANIC at heap.rs:7: no memory"), "{panicked}");
         for (code, words) in
             [(FAILURE, "test failed"), (PANIC, "panicked"), (0, "without a word"), (1, "without a word")]
         {
-            assert!(ended(code).unwrap_err().contains(words), "{code}");
+            assert!(ended(code, "").unwrap_err().contains(words), "{code}");
         }
-        assert!(judge(None, Some(7)).unwrap_err().to_string().contains("7 s"));
+        let late = Ended { status: None, said: String::new() };
+        assert!(judge(&late, Some(7)).unwrap_err().to_string().contains("7 s"));
     }
 
     #[test]
     fn an_emulator_that_does_not_end_is_ended() {
         let start = Instant::now();
         let end = end_of(Command::new("sleep").arg("60"), None, Some(Duration::from_millis(50))).unwrap();
-        assert!(end.is_none() && start.elapsed() < Duration::from_secs(20));
+        assert!(end.status.is_none() && start.elapsed() < Duration::from_secs(20));
     }
 }

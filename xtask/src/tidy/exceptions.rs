@@ -59,7 +59,6 @@ pub(super) const UNSAFE: &[Exception] = &[
     listed("kernel/src/memory/frames.rs", "names frames out of the memory map"),
     listed("kernel/src/memory/heap.rs", "the allocator"),
     listed("kernel/src/memory/layout.rs", "the linker's symbols"),
-    listed("kernel/src/memory/object.rs", "names frames that it has taken"),
     listed("kernel/src/memory/paging.rs", "names frames out of page tables"),
     listed("kernel/programs/src/gate.rs", "system calls, and the page that goes with them"),
     listed("kernel/programs/src/fault.rs", "the way back from an exception, and what makes one"),

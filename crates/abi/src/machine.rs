@@ -93,6 +93,9 @@ pub enum MachineCall {
     /// receiver's has the same authority), `r9` a deadline or 0 for none. The first words are in `r12` to `r15`, the others in the
     /// gate page at [`GATE_MESSAGE`]. The reply comes in the same places: `rdx`, `r8` and the words.
     ///
+    /// The four words in registers always go along, also where the number of words is less: who sends few clears the rest, if it has
+    /// something there that is nobody's business. Nothing else of the sender's registers does.
+    ///
     /// This call and the next three keep `rbx`, `rbp` and `rsp` only: all other registers are the message's or come back as
     /// they please, with nothing in them that was another domain's and not sent.
     ///

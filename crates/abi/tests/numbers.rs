@@ -1,9 +1,14 @@
 //! The numbers of the boundary, written out a second time: who changes one has to change it here too, and should not.
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
+use core::mem::offset_of;
+
+use feuerbird_abi::monitor::{self, Counter};
 use feuerbird_abi::{
-    AuditKind, AuditRecord, Call, Class, MachineCall, Reason, Reply, Request, Role, Status, Upcall,
-    UpcallKind,
+    Access, AuditKind, AuditRecord, CONTRACT_BYTES, Call, Class, EDIT_PAGES, EVENT_VECTOR, Edit, EditAction,
+    Events, Fault, GATE_ADDRESS, GATE_EVENTS, GATE_FAULT, GATE_MESSAGE, GATE_UPCALL, MESSAGE_WORDS,
+    MachineCall, PAYLOAD_BYTES, RECORD_BYTES, REGISTER_WORDS, Reason, Reply, Request, Role, Status, Undone,
+    Upcall, UpcallKind, event, free_map,
 };
 use zerocopy::{FromBytes, IntoBytes};
 
@@ -178,6 +183,119 @@ fn audit_kinds() {
         assert_eq!((kind as u16, AuditKind::from_number(number)), (number, Some(kind)));
     }
     assert_eq!((AuditKind::from_number(0), AuditKind::from_number(17)), (None, None));
+}
+
+/// Where things lie in the gate page, as offsets in bytes: LibOSes and the entry code have them in assembly.
+#[test]
+fn the_gate_page() {
+    assert_eq!([GATE_ADDRESS, REGISTER_WORDS, MESSAGE_WORDS], [0x7fff_fffe_0000, 4, 64]);
+    assert_eq!([GATE_UPCALL, GATE_FAULT, GATE_EVENTS, GATE_MESSAGE], [1024, 2048, 2560, 3072]);
+    assert_eq!([RECORD_BYTES, PAYLOAD_BYTES, CONTRACT_BYTES], [64, 960, 256]);
+    let message_end = GATE_MESSAGE + 8 * (MESSAGE_WORDS - REGISTER_WORDS) as usize;
+    let parts = [
+        (0, PAYLOAD_BYTES),
+        (GATE_UPCALL, GATE_UPCALL + size_of::<Upcall>()),
+        (GATE_FAULT, GATE_FAULT + size_of::<Fault>()),
+        (GATE_EVENTS, GATE_EVENTS + size_of::<Events>()),
+        (GATE_MESSAGE, message_end),
+    ];
+    assert!(parts.windows(2).all(|pair| pair[0].1 <= pair[1].0) && message_end <= 4096, "{parts:?}");
+    let fault = [
+        offset_of!(Fault, is_handling),
+        offset_of!(Fault, vector),
+        offset_of!(Fault, error),
+        offset_of!(Fault, address),
+        offset_of!(Fault, rip),
+        offset_of!(Fault, rflags),
+        offset_of!(Fault, rsp),
+    ];
+    assert_eq!(fault, [0, 8, 16, 24, 32, 40, 48]);
+    let events = [
+        offset_of!(Events, enabled),
+        offset_of!(Events, quiet_start),
+        offset_of!(Events, quiet_end),
+        offset_of!(Events, alarm_ns),
+        offset_of!(Events, pending),
+    ];
+    assert_eq!(events, [0, 8, 16, 24, 32]);
+}
+
+#[test]
+fn events_and_accesses() {
+    assert_eq!(EVENT_VECTOR, 256);
+    let events = [
+        event::TIMER,
+        event::UPCALL,
+        event::NOTIFICATION,
+        event::SLICE_BEGINS,
+        event::SLICE_ENDS,
+        event::INTERRUPT,
+    ];
+    assert_eq!(events, [1, 2, 4, 8, 16, 32]);
+    assert_eq!([Access::Read, Access::Write, Access::Execute].map(|it| it as u64), [0, 1, 2]);
+    assert_eq!(Access::from_number(3), None);
+}
+
+#[test]
+fn edits_of_page_tables() {
+    let fixed = [
+        (0, EditAction::Unmap),
+        (1, EditAction::MapRead),
+        (2, EditAction::MapWrite),
+        (3, EditAction::MapExecute),
+        (4, EditAction::ProtectRead),
+        (5, EditAction::ProtectWrite),
+        (6, EditAction::ProtectExecute),
+    ];
+    assert_eq!(fixed.len(), EditAction::ALL.len());
+    for (number, action) in fixed {
+        assert_eq!((action as u32, EditAction::from_number(number)), (number, Some(action)));
+    }
+    assert_eq!((EditAction::from_number(7), EDIT_PAGES), (None, 1024));
+    let edit = Edit { address: 1 << 40, memory: 2, first: 3, pages: 4, action: 5 };
+    let expected = [0, 0, 0, 0, 0, 1, 0, 0, 2, 0, 0, 0, 3, 0, 0, 0, 4, 0, 0, 0, 5, 0, 0, 0];
+    assert_eq!(edit.as_bytes(), expected);
+}
+
+/// The words of the pages that the kernel publishes.
+#[test]
+fn published_words() {
+    assert_eq!([free_map::FRAMES, free_map::FREE, free_map::NODES, free_map::RUNS], [0, 8, 8, 64]);
+    assert_eq!(free_map::WORDS_BEFORE_BITMAP, 512);
+    assert_eq!([monitor::PAGES, monitor::RING, monitor::NEXT, monitor::TIME], [17, 512, 0, 1]);
+    assert_eq!([monitor::COUNTERS, monitor::SWITCHES], [8, 64]);
+    assert_eq!(monitor::CAPACITY, 1024);
+    let counters = [
+        Counter::Slices,
+        Counter::Faults,
+        Counter::Interrupts,
+        Counter::LostUpcalls,
+        Counter::Domains,
+        Counter::Objects,
+        Counter::FreeFrames,
+        Counter::Overstays,
+        Counter::Shootdowns,
+    ];
+    assert_eq!(counters.map(|counter| counter as usize), [0, 1, 2, 3, 4, 5, 6, 7, 8]);
+}
+
+/// What a later upcall leaves of an older one: homes and LibOSes keep queues by this.
+#[test]
+fn upcalls_that_undo_others() {
+    use UpcallKind::{Granted, PeerJoined, PeerLeft, Repossessed, RevocationRequested, Shared};
+    let undoes = |newer: (UpcallKind, [u64; 3]), older: (UpcallKind, [u64; 3])| {
+        let [newer, older] = [newer, older].map(|(kind, values)| Upcall::new(kind, 0, &values));
+        newer.undoes(&older)
+    };
+    let (unbound, revoked) = (Reason::Unbound as u64, Reason::Revoked as u64);
+    assert_eq!(undoes((PeerLeft, [1, 2, unbound]), (PeerJoined, [1, 2, 0])), Undone::Wholly);
+    assert_eq!(undoes((PeerLeft, [1, 2, unbound]), (PeerJoined, [1, 3, 0])), Undone::Not);
+    assert_eq!(undoes((PeerLeft, [1, 2, unbound]), (Shared, [1, 2, 64])), Undone::Memory);
+    assert_eq!(undoes((PeerLeft, [1, 2, revoked]), (Shared, [1, 2, 64])), Undone::InPart);
+    assert_eq!(undoes((Repossessed, [u64::MAX, 7, 0]), (Granted, [7, 0, 0])), Undone::Wholly);
+    assert_eq!(undoes((Repossessed, [1, 7, 0]), (Granted, [7, 0, 0])), Undone::InPart);
+    assert_eq!(undoes((Repossessed, [1, 7, 0]), (RevocationRequested, [1, 0, 0])), Undone::InPart);
+    assert_eq!(undoes((RevocationRequested, [1, 0, 0]), (PeerJoined, [1, 2, 0])), Undone::Not);
 }
 
 #[test]

@@ -61,21 +61,38 @@ pub(crate) fn expect(kind: UpcallKind) -> Result<(Upcall, HandleNumber)> {
     }
 }
 
+/// As [`expect`], for as long as a binding lasts: what is told of a peer goes unheard where the binding ends before.
+fn expect_for(binding: u64, kind: UpcallKind) -> Result<(Upcall, HandleNumber)> {
+    let deadline = gate::now_ns() + PATIENCE_NS;
+    while let Some((upcall, handle)) = gate::wait(deadline)? {
+        let is_over =
+            upcall.kind == UpcallKind::PeerLeft as u32 || upcall.kind == UpcallKind::Repossessed as u32;
+        if upcall.kind == kind as u32 {
+            return Ok((upcall, handle));
+        }
+        if is_over && upcall.values[0] == binding {
+            return Err(Status::NoPeer);
+        }
+    }
+    Err(Status::PeerMisbehaved)
+}
+
 impl Lane {
     /// Binds with a capability that was granted, and meets the other side.
     ///
     /// # Errors
-    /// As the calls; [`Status::PeerMisbehaved`] where nobody comes, or with memory of another size.
+    /// As the calls; [`Status::PeerMisbehaved`] where nobody comes, or with memory of another size; [`Status::NoPeer`] where it is over
+    /// before it began.
     pub(crate) fn bind(slot: u64, role: Role) -> Result<Self> {
         let bound = gate::call_with(Call::Bind, &[slot, role as u64, 0], CONTRACT, 0)?;
         let binding = bound.values[0];
-        let (joined, _) = expect(UpcallKind::PeerJoined)?;
+        let (joined, _) = expect_for(binding, UpcallKind::PeerJoined)?;
         let [_, peer, _, _, word, value] = joined.values;
         let own_handle = memory::allocate(1)?;
         let own = Mapping::new(own_handle, 1, Access::Write)?;
         let region = gate::call_with(Call::RegisterRegion, &[PAGE], &[], own_handle)?.values[0];
         gate::call(Call::Share, &[binding, peer, region])?;
-        let (shared, handle) = expect(UpcallKind::Shared)?;
+        let (shared, handle) = expect_for(binding, UpcallKind::Shared)?;
         if shared.values[2] != PAGE {
             return Err(Status::PeerMisbehaved);
         }

@@ -238,8 +238,9 @@ impl Mapped {
         if object.first() != frame {
             return Err(Status::BadArgument);
         }
-        // What was taken back is the same page many times.
-        let pages = object.pages().max(self.space.mapped_together(address));
+        // What was taken back is the same page of the kernel's many times.
+        let together = if object.writer() == KERNEL { self.space.mapped_together(address) } else { 1 };
+        let pages = object.pages().max(together);
         self.space.unmap(address, pages).map(|_| ()).map_err(status)
     }
 

@@ -15,6 +15,8 @@ use crate::memory::object::Memory;
 pub(crate) struct Upcalls {
     waiting: VecDeque<(Upcall, Option<Handle>)>,
     capacity: usize,
+    /// How many that wait could be undone: else none is looked at.
+    undoable: usize,
     lost: u64,
 }
 
@@ -24,12 +26,13 @@ impl Upcalls {
         let [slots, bindings, peers] =
             [limits.slots_per_domain, limits.bindings_per_domain, limits.words_per_domain];
         let capacity = (2 * slots + 2 * bindings + 3 * peers) as usize;
-        Self { waiting: VecDeque::with_capacity(capacity), capacity, lost: 0 }
+        Self { waiting: VecDeque::with_capacity(capacity), capacity, undoable: 0, lost: 0 }
     }
 
     /// Forgets everything.
     pub(crate) fn clear(&mut self) {
         self.waiting.clear();
+        self.undoable = 0;
     }
 
     /// Takes in what is left of an upcall after what it undoes.
@@ -39,6 +42,7 @@ impl Upcalls {
             self.lost += 1;
             return;
         }
+        self.undoable += usize::from(is_undoable(&upcall));
         self.waiting.push_back((upcall, handle));
     }
 
@@ -56,7 +60,9 @@ impl Upcalls {
 
     /// The oldest one.
     pub(crate) fn pop(&mut self) -> Option<(Upcall, Option<Handle>)> {
-        self.waiting.pop_front()
+        let oldest = self.waiting.pop_front()?;
+        self.undoable -= usize::from(is_undoable(&oldest.0));
+        Some(oldest)
     }
 
     pub(crate) fn is_empty(&self) -> bool {
@@ -83,7 +89,10 @@ impl Upcalls {
 
     /// Takes out what a newer one undoes; whether that itself need not be heard.
     fn sweep(&mut self, newer: &Upcall) -> bool {
-        let mut is_pointless = false;
+        if self.undoable == 0 {
+            return false;
+        }
+        let (mut is_pointless, before) = (false, self.waiting.len());
         self.waiting.retain(|(older, _)| match newer.undoes(older) {
             Undone::Not => true,
             // Memory is announced after the peer itself, so that what is still unheard of is known by then.
@@ -94,6 +103,12 @@ impl Upcalls {
                 false
             }
         });
+        self.undoable -= before - self.waiting.len();
         is_pointless
     }
+}
+
+/// Whether a later upcall can undo this one: any but what was taken for good, of which a large revocation makes many.
+fn is_undoable(upcall: &Upcall) -> bool {
+    upcall.kind != UpcallKind::Repossessed as u32
 }

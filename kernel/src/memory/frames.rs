@@ -156,9 +156,14 @@ pub(crate) fn chain(frame: Frame, head: Option<Frame>) {
     frames.entries[frame.number() as usize].next = head.map_or(NONE, Frame::number);
 }
 
-/// Says which memory object a frame belongs to: the one that begins with that frame.
-pub(super) fn assign(frame: Frame, object: Frame) {
-    FRAMES.lock().entries[frame.number() as usize].object = object.number();
+/// Says that a chain is a memory object, which begins with its first frame.
+pub(super) fn assign(head: Frame) {
+    let mut frames = FRAMES.lock();
+    let mut next = head.number();
+    while let Some(entry) = frames.entries.get_mut(next as usize) {
+        entry.object = head.number();
+        next = entry.next;
+    }
 }
 
 /// The frame with a number, if it has been taken and not been given back.

@@ -103,8 +103,7 @@ impl Memory {
     }
 
     fn fill(head: Frame, pages: u32, writer: DomainId, payer: DomainId) -> Self {
-        core::iter::successors(Some(head), |frame| frames::next(*frame))
-            .for_each(|frame| frames::assign(frame, head));
+        frames::assign(head);
         let entry = entry(head);
         entry.pages.store(pages, Ordering::Relaxed);
         entry.writer.store(writer.to_bits(), Ordering::Relaxed);

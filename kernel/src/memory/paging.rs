@@ -130,7 +130,9 @@ impl AddressSpace {
         let mut done = 0;
         for part in parts(address, count) {
             let table = self.make_leaf_table(part.address);
-            let mapped = table.and_then(|table| fill(table, &part, &mut next, flags));
+            let mapped = table.and_then(|table| {
+                fill(table, &part, &mut next, if done == 0 { flags | Flags::FIRST } else { flags })
+            });
             if let Err(error) = mapped {
                 memory.add_mapped(done);
                 let taken_back = if done > 0 { self.unmap(address, done) } else { Ok(0) };
@@ -139,10 +141,6 @@ impl AddressSpace {
             done += part.entries.len() as u32;
         }
         memory.add_mapped(done);
-        if let Some(table) = self.leaf_table(address) {
-            let first = index(address, 0);
-            table.set_word(first, table.word(first) | Flags::FIRST.bits());
-        }
         Ok(())
     }
 
@@ -167,11 +165,13 @@ impl AddressSpace {
         for part in parts(address, pages) {
             let table = self.leaf_table(part.address).ok_or(MapError::Empty)?;
             let chains = Chains::look();
+            let mut before = None;
             for index in part.entries {
                 let object = mapped_frame(table.word(index)).and_then(|frame| Mapped::of(&chains, frame));
-                if !may(object.ok_or(MapError::Empty)?) {
-                    return Err(MapError::Forbidden);
+                if object.is_none() || object != before && !object.is_some_and(&may) {
+                    return Err(if object.is_none() { MapError::Empty } else { MapError::Forbidden });
                 }
+                before = object;
             }
         }
         for part in parts(address, pages) {
@@ -333,8 +333,8 @@ fn parts(address: u64, pages: u32) -> impl Iterator<Item = Part> {
     })
 }
 
-/// Fills the entries of one table from a chain of frames, all or none.
-fn fill(table: Frame, part: &Part, next: &mut Option<Frame>, flags: Flags) -> Result<(), MapError> {
+/// Fills the entries of one table from a chain of frames, all or none. Only the first entry is a [`Flags::FIRST`] one, if any is.
+fn fill(table: Frame, part: &Part, next: &mut Option<Frame>, mut flags: Flags) -> Result<(), MapError> {
     if part.entries.clone().any(|index| table.word(index) != 0) {
         return Err(MapError::Occupied);
     }
@@ -343,6 +343,7 @@ fn fill(table: Frame, part: &Part, next: &mut Option<Frame>, flags: Flags) -> Re
         // As long as the memory is: the range was checked.
         let Some(frame) = *next else { return Err(MapError::BadAddress) };
         table.set_word(index, frame.address() | flags.bits());
+        flags = flags.difference(Flags::FIRST);
         *next = chains.next(frame);
     }
     Ok(())

@@ -188,12 +188,9 @@ pub(crate) fn job(context: &Context) -> Result<jobs::Outcome, Failure> {
     for (smp, numa, cpu) in [(4, 2, "max"), (1, 1, "qemu64")] {
         judge(&boot(context, &job_args(smp, numa, cpu), TEST, &folder)?, Some(JOB_LIMIT))?;
     }
-    for (demo, smp, numa) in [
-        (Demo::Tour, 4, 2),
-        (Demo::ProducerConsumer, 2, 1),
-        (Demo::Attempts, 2, 1),
-        (Demo::Policies, 2, 1),
-    ] {
+    for (demo, smp, numa) in
+        [(Demo::Tour, 4, 2), (Demo::ProducerConsumer, 2, 1), (Demo::Attempts, 2, 1), (Demo::Policies, 2, 1)]
+    {
         let args = Args { demo, test: false, ..job_args(smp, numa, "max") };
         judge(&boot(context, &args, demo.word(), &folder)?, Some(JOB_LIMIT))?;
     }

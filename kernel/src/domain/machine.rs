@@ -162,7 +162,8 @@ impl Native {
         let Some(resident) = self.resident_mut(domain) else { return };
         resident.replace(memory, other);
         let core = resident.core;
-        if resident.mapped.space().replace(memory, other) > 0 && self.cores[core].current.domain() == Some(domain)
+        if resident.mapped.space().replace(memory, other) > 0
+            && self.cores[core].current.domain() == Some(domain)
         {
             shootdown::ask(core);
             self.monitor.shootdowns += 1;
@@ -268,10 +269,14 @@ impl Machine for Native {
     }
 
     fn upcall(&mut self, domain: DomainId, upcall: &Upcall, handle: Option<&Handle>) {
-        let Some(resident) = self.resident_mut(domain) else { return };
+        let Some(resident) = self.residents.get_mut(domain.index()).and_then(Option::as_mut) else { return };
+        if resident.domain != domain {
+            return;
+        }
         let (state, core) = (resident.state, resident.core);
-        resident.is_told = true;
-        self.upcalls[domain.index()].push(*upcall, handle.cloned());
+        let waiting = &mut self.upcalls[domain.index()];
+        waiting.push(*upcall, handle.cloned());
+        resident.is_told = !waiting.is_empty();
         if let State::Waiting { deadline_ns } = state {
             self.answer_wait(domain, deadline_ns);
             self.wake(core);

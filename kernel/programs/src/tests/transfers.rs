@@ -39,6 +39,9 @@ const CALL_FOR_EVER: u64 = 5;
 const CALL_WITH_PATTERNS: u64 = 6;
 
 const SENT: u64 = 200;
+
+/// What a caller says first.
+const READY: u64 = 0xcafe;
 const SECRET: u64 = 0x5ec2_e75e_c2e7_5ec2;
 
 fn soon(nanoseconds: u64) -> u64 {
@@ -103,7 +106,7 @@ fn echo(came: &Incoming) -> Outgoing {
 /// Calls in one of several ways, and says at a second endpoint how that ended.
 pub(crate) fn call_as(habit: u64) {
     let (slot, report) = (granted().expect("granted"), granted().expect("granted"));
-    let (habit, number) = (habit & 0xff, habit >> 8);
+    let _ = transfer::send(report, words([READY, 0, 0, 0]), 0);
     let ended = match habit {
         CALL_ONCE => transfer::call(slot, words([ECHO, 7, 8, 9]), 0).map(|came| came.words[1]),
         CALL_LATE => transfer::call(slot, words([ECHO, 0, 0, 0]), soon(A_WHILE_NS)).map(|came| came.words[1]),
@@ -113,7 +116,7 @@ pub(crate) fn call_as(habit: u64) {
         WATCH => transfer::watch(slot, u64::MAX),
         CALL_WITH_PATTERNS => Ok(call_with_patterns(slot)),
         _ => loop {
-            if let Err(status) = transfer::call(slot, words([ECHO, number, 0, 0]), 0) {
+            if let Err(status) = transfer::call(slot, words([ECHO, 0, 0, 0]), 0) {
                 break Err(status);
             }
         },
@@ -162,7 +165,14 @@ impl Service {
         child.start(ground.image, Role::Caller.argument(habit))?;
         child.grant(self.below, Rights::SEND, Trust::USER)?;
         child.grant(report.below, Rights::SEND, Trust::USER)?;
+        report.ready()?;
         Ok(child)
+    }
+
+    /// Waits until a caller has heard of what it was granted: of what is revoked before, it never does.
+    fn ready(&self) -> Result<()> {
+        let came = self.receive()?;
+        if came.words[0] == READY { Ok(()) } else { Err(Status::PeerMisbehaved) }
     }
 
     fn receive(&self) -> Result<Incoming> {
@@ -520,6 +530,7 @@ pub(super) fn signals(ground: &Ground<'_>) -> Checked {
             child.start(ground.image, Role::Caller.argument(WATCH))?;
             child.grant(bell, Rights::RECEIVE, Trust::USER)?;
             child.grant(report.below, Rights::SEND, Trust::USER)?;
+            report.ready()?;
             // It must watch when this domain finds that it does, also where the host has little time for its core.
             gate::sleep(if habit == 2 { 10 * A_WHILE_NS } else { A_WHILE_NS })?;
             let expected = match habit {
@@ -549,20 +560,12 @@ pub(super) fn storm(ground: &Ground<'_>) -> Checked {
         let service = Service::new()?;
         let mut callers = [const { None }; 6];
         for (number, caller) in (0..).zip(&mut callers) {
-            let habit = CALL_FOR_EVER | number << 8;
-            *caller = Some(service.caller(ground, &report, habit, Some(number % cores))?);
+            *caller = Some(service.caller(ground, &report, CALL_FOR_EVER, Some(number % cores))?);
         }
         let (mut token, mut served) = (0, 0);
-        // A grant that is revoked before it was heard of is never heard of: each calls once before that.
-        let mut has_called = [false; 6];
-        while served < 300
-            || callers.iter().zip(has_called).any(|(caller, called)| caller.is_some() && !called)
-        {
+        while served < 300 {
             match transfer::reply_and_receive(service.endpoint, token, words([0; 4]), soon(PATIENCE_NS)) {
-                Ok(came) => {
-                    (token, served) = (came.token, served + 1);
-                    has_called[came.words[1] as usize % 6] = true;
-                }
+                Ok(came) => (token, served) = (came.token, served + 1),
                 Err(Status::NoCaller) => token = 0,
                 Err(status) => return Err(status.into()),
             }

@@ -26,6 +26,9 @@ const ROUNDS: u64 = 6;
 /// What that peer is given to pay with: its page tables among it.
 const FRAMES: u64 = 120;
 
+/// How long a reader may take until it has mapped what it was granted: of what is revoked before, it never hears.
+const A_WHILE_NS: u64 = 300_000_000;
+
 /// Pages of the region that is read.
 const PAGES: u64 = 3;
 
@@ -38,8 +41,10 @@ pub(super) fn of_a_region(ground: &Ground<'_>) -> Checked {
         let region = gate::call_with(Call::RegisterRegion, &[PAGES * PAGE], &[], handle)?.values[0];
         let reader = ground.run(Role::Withdrawn, habit)?;
         reader.grant(region, Rights::MAP_READ, Trust::USER)?;
-        gate::sleep(10_000_000)?;
-        gate::call(Call::Revoke, &[region, 0])?;
+        if habit == WAITS {
+            gate::sleep(A_WHILE_NS)?;
+            gate::call(Call::Revoke, &[region, 0])?;
+        }
         ensure_ends(reader)?;
         gate::call(Call::Delete, &[region])?;
         memory::release(handle)?;
@@ -56,7 +61,7 @@ pub(super) fn of_the_log(ground: &Ground<'_>) -> Checked {
     let some = gate::call(Call::Derive, &[all, rights, 0, 0, 0, 0])?.values[0];
     let reader = ground.run(Role::Withdrawn, READS_LOG)?;
     reader.grant(some, Rights::INSPECT, Trust::USER)?;
-    gate::sleep(10_000_000)?;
+    gate::sleep(A_WHILE_NS)?;
     ensure(reader.is_alive())?;
     gate::call(Call::Revoke, &[some, 0])?;
     ensure_ends(reader)?;

@@ -100,6 +100,11 @@ fn types_that_would_have_the_same_name_are_refused_with_both_places() {
         ("builder", "struct FooBuilder {} struct Foo {}", "Foo and FooBuilder"),
         ("message", "struct FooMessage {} struct Foo {}", "Foo and FooMessage"),
         ("fixed", "struct FooRaw {} struct Foo { a @0 :UInt8; }", "Foo and FooRaw"),
+        (
+            "bits",
+            "struct FooRaw {} struct Foo { a @0 :Bool = true; g :group { b @1 :Void; } }",
+            "Foo and FooRaw",
+        ),
         ("union", "struct Foo { struct Which {} union { a @0 :Bool; b @1 :Bool; } }", "Foo and Foo.Which"),
         ("value", "enum E { a @0; } const e :UInt8 = 1;", "E and e"),
         ("itself", "struct Self {} struct Itself {}", "Itself and Self"),
@@ -109,7 +114,8 @@ fn types_that_would_have_the_same_name_are_refused_with_both_places() {
     }
     // What is not made takes no name.
     for (name, schema) in [
-        ("no-raw", "struct FooRaw {} struct Foo { a @0 :Bool; }"),
+        ("no-raw", "struct FooRaw {} struct Foo { a @0 :Text; }"),
+        ("no-flat", "struct FooRaw {} struct Foo { aB @0 :Bool; a :group { b @1 :Bool; } }"),
         ("no-union", "struct Foo { struct Which {} which @0 :Bool; unknown @1 :Bool; }"),
         ("reset", "struct S { g :group { reset :group { a @0 :Bool; } any @1 :AnyPointer; } }"),
         ("others", "annotation note(struct) :Text; struct S $note(\"x\") { setA @0 :Bool; a @1 :Text; }"),

@@ -87,8 +87,8 @@ impl Step {
 /// Every case of this group.
 pub fn cases() -> Vec<Case> {
     let ticks = Step::ALL.map(tick_case);
-    let clouds: [(&str, fn() -> Cloud); 3] = [
-        ("cloud 64 B", data::cloud_of_64_bytes),
+    let clouds = [
+        ("cloud 64 B", data::cloud_of_64_bytes as fn() -> Cloud),
         ("cloud 1 KiB", || data::cloud(24)),
         ("cloud 64 KiB", || data::cloud(1_976)),
     ];

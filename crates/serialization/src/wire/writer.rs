@@ -317,7 +317,7 @@ impl<'w> PointerBuilder<'w> {
     }
 
     /// Says that the capability sent beside the message at this place stands here. Whoever writes the message says how many go
-    /// beside it ([`Format::capabilities`]); with a larger index here it is refused as a whole.
+    /// beside it ([`Format::capabilities`](crate::Format::capabilities)); with a larger index here it is refused as a whole.
     #[inline]
     pub fn capability(mut self, index: CapabilityIndex) {
         self.writer.used.count_capability(index, self.writer.levels);

@@ -5,8 +5,12 @@
 //! turn in its own slot (as in Vyukov's bounded queue), so that a small message and its announcement are one cache line.
 
 mod claim;
+mod returns;
 
 pub use claim::Claim;
+
+use core::ops::Range;
+use returns::Returns;
 
 use crate::{
     AttachError, ClaimError, Ended, Home, Lie, Overflow, PollError, Terms, Validity, Watched,
@@ -63,7 +67,7 @@ pub struct Producer<H: Home> {
 )]
 enum Memory<W> {
     Slots(W),
-    Pooled { pool: Pool<W>, reader: ReaderId, returns: ReturnReader },
+    Pooled { pool: Pool<W>, reader: ReaderId, returns: Returns },
 }
 
 impl<W: WriteRegion> Memory<W> {
@@ -101,7 +105,9 @@ impl<H: Home> Producer<H> {
                     Pool::new(own, *pool, pool.buffers()).map_err(|_| AttachError::RegionTooSmall)?;
                 let reader = pool.add_reader().expect("a fresh pool has room for a reader");
                 let (offset, places) = layout.returns();
-                Memory::Pooled { pool, reader, returns: ReturnReader::new(offset, places) }
+                let buffers = pool.layout().buffers();
+                let returns = Returns::new(ReturnReader::new(offset, places), buffers);
+                Memory::Pooled { pool, reader, returns }
             }
         };
         // SAFETY: both regions go into the same struct, and no part of it leaves it.
@@ -278,7 +284,7 @@ impl<H: Home> Producer<H> {
         }
     }
 
-    /// Takes back the buffers that the peer returned; how many it has still, those of messages that it has not taken included.
+    /// Takes back the buffers that the peer returned and whose messages it has taken; how many it has still.
     ///
     /// # Errors
     /// [`PollError::PeerMisbehaved`] where it returned what it does not hold.
@@ -287,7 +293,14 @@ impl<H: Home> Producer<H> {
         let lie = PollError::PeerMisbehaved(Lie::Return);
         // As many as there can be: a peer that returns without end holds nobody up.
         for _ in 0..self.layout.depth() {
-            let Some(id) = returns.pop(&self.peer).map_err(|_| lie)? else { break };
+            let Some((id, message)) = returns.next(&self.peer).map_err(|_| lie)? else { break };
+            if message >= self.head {
+                self.head = position(&self.peer, &self.layout, self.head..self.tail)?;
+            }
+            if message >= self.head {
+                returns.put_back(id);
+                break;
+            }
             pool.release(*reader, id).map_err(|_| lie)?;
         }
         Ok(pool.in_flight())
@@ -338,14 +351,7 @@ impl<H: Home> Producer<H> {
 
     #[cold]
     fn look_at_head(&mut self) -> Result<(), PollError> {
-        // Pairs with the release store in `Consumer::advance`: the slots below it were read before.
-        let head = self.peer.words().load_acquire(HEAD_WORD);
-        // A slow consumer of a ring that drops its oldest stands behind what was dropped; nobody stands ahead of the tail.
-        let backwards = head < self.head && self.layout.terms().policy() == Overflow::Wait;
-        if backwards || head > self.tail {
-            return Err(PollError::PeerMisbehaved(Lie::Head));
-        }
-        self.head = self.head.max(head);
+        self.head = position(&self.peer, &self.layout, self.head..self.tail)?;
         Ok(())
     }
 
@@ -409,10 +415,11 @@ impl<H: Home> Producer<H> {
 
     /// Gives a filled buffer to the consumer, to be announced.
     fn put_off_buffer(&mut self, kept: Kept, bytes: usize) {
-        let Memory::Pooled { pool, reader, .. } = &mut self.memory else { return };
+        let index = self.next();
+        let Memory::Pooled { pool, reader, returns } = &mut self.memory else { return };
         let id = pool.publish_kept(&kept, *reader).expect("the quota is the number of buffers");
         pool.discard(kept);
-        let index = self.tail + self.deferred as u64;
+        returns.fill(id, index);
         let slot = self.layout.slot_bytes(index);
         pool.region().writable()[slot / 8].store(u64::from(id.0), Ordering::Relaxed);
         self.defer(Stamp::new(index, bytes, true));
@@ -473,6 +480,21 @@ impl<H: Home> Producer<H> {
         self.wakes += 1;
         self.home.wake(self.memory.region().words().address(self.layout.stamp_word(self.tail - 1)));
     }
+}
+
+/// Where the consumer is: from where it was last seen to what was published.
+///
+/// # Errors
+/// [`PollError::PeerMisbehaved`] where it cannot be.
+fn position(peer: &impl Region, layout: &LaneLayout, between: Range<u64>) -> Result<u64, PollError> {
+    // Pairs with the release store in `Consumer::advance`: the slots below it were read before.
+    let head = peer.words().load_acquire(HEAD_WORD);
+    // A slow consumer of a ring that drops its oldest stands behind what was dropped; nobody stands ahead of the tail.
+    let backwards = head < between.start && layout.terms().policy() == Overflow::Wait;
+    if backwards || head > between.end {
+        return Err(PollError::PeerMisbehaved(Lie::Head));
+    }
+    Ok(head.max(between.start))
 }
 
 impl<H: Home> Drop for Producer<H> {

@@ -149,6 +149,33 @@ fn returns_that_are_forged_or_repeated_are_found_out() {
     }
 }
 
+/// A return of a buffer whose message was not taken: by a consumer that is about to take it, or by one that never will. The message
+/// stays as it is.
+#[test]
+fn a_buffer_that_comes_back_early_keeps_its_message() {
+    let terms = Terms::new(1024, 4).unwrap();
+    let (offset, _) = halves(terms).layout.returns();
+    for returned in 0..4u64 {
+        let (mut producer, back) = producer_against_a_liar(terms);
+        let send = |producer: &mut Producer<_>, value: u8| {
+            producer.claim(1000).map(|claim| claim.publish_copy(&[value; 1000]).unwrap())
+        };
+        for value in 0..4 {
+            send(&mut producer, value).unwrap();
+        }
+        // It has taken one, and says that it is done with another one's buffer.
+        store(&back, HEAD_WORD, 1);
+        store(&back, offset / 8, 1 | returned << 32);
+        let sent = if send(&mut producer, 4).is_ok() { 5u8 } else { 4 };
+        let mut recovered = vec![];
+        producer.recover(|bytes| {
+            assert!(bytes.iter().all(|byte| *byte == bytes[0]) && bytes.len() == 1000);
+            recovered.push(bytes[0]);
+        });
+        assert_eq!(recovered, (1..sent).collect::<Vec<_>>(), "buffer {returned}");
+    }
+}
+
 #[test]
 fn a_region_that_is_not_as_agreed_is_not_attached() {
     let terms = Terms::new(64, 4).unwrap();

@@ -28,7 +28,8 @@ pub struct Events {
     /// When [`event::TIMER`] comes: nanoseconds of the monotonic clock, 0 for never. The kernel looks at the end of slices, and writes
     /// 0 when it has come.
     pub alarm_ns: u64,
-    /// Which have come and wait, because they are not enabled or the handler is at work. Any call lets those that may come, come.
+    /// Which have come and wait, because they are not enabled or the handler is at work. Any call lets those that may come, come, but
+    /// the null call and a `Notify` that wakes nobody.
     pub pending: u64,
 }
 

@@ -96,7 +96,7 @@ pub enum MachineCall {
     /// The four words in registers always go along, also where the number of words is less: who sends few clears the rest, if it has
     /// something there that is nobody's business. Nothing else of the sender's registers does.
     ///
-    /// This call and the next three keep `rbx`, `rbp` and `rsp` only: all other registers are the message's or come back as
+    /// This call, the next three, [`Watch`](Self::Watch), and [`Notify`](Self::Notify) where it gives the slice away, keep `rbx`, `rbp` and `rsp` only: all other registers are the message's or come back as
     /// they please, with nothing in them that was another domain's and not sent.
     ///
     /// A receiver of the same core runs in the caller's time, until it replies. How it can end beside the usual refusals:

@@ -94,8 +94,7 @@ impl<T> Table<T> {
         Some(Id::new(index + after as u32, entry.generation))
     }
 
-    /// All entries in use. Linear in the capacity at worst; it looks no further than the last of them, and low indices are used
-    /// again first.
+    /// All entries in use. Linear in the capacity at worst: it looks no further than the last of them.
     pub(crate) fn iter(&self) -> impl Iterator<Item = (Id, &T)> {
         let id = |index: usize, entry: &Entry<T>| Id::new(index as u32, entry.generation);
         self.entries

@@ -76,7 +76,7 @@ pub(crate) fn registers() -> *mut Registers {
 }
 
 /// Says where this core finds who runs on it, before it runs anybody.
-pub(crate) fn set_current(place: *const Current) {
+pub(crate) fn set_current(place: *mut Current) {
     // SAFETY: as in `word`; only the short ways read it.
     unsafe { asm!("mov gs:[24], {}", in(reg) place.expose_provenance(), options(nostack, preserves_flags)) };
 }

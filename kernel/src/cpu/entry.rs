@@ -3,7 +3,7 @@
 //! # Invariants
 //! 1. Ring 0 runs with interrupts off, except where an idle core halts. So whatever comes in ring 0 is an exception (a bug), an
 //!    interrupt of an idle core, or one of the four that have stacks of their own.
-//! 2. Whoever comes from ring 3 finds its registers at the top of the core's stack, and leaves from there: there is one frame of
+//! 2. Whoever comes from ring 3, but for the short ways, finds its registers at the top of the core's stack, and leaves from there: there is one frame of
 //!    ring 3 on a core, and one kernel stack, whichever domain runs.
 //! 3. In ring 0 the GS base is the core's; `swapgs` is executed exactly where the privilege level changes, but for the null call, which
 //!    uses nothing of the core's and leaves as it came. The four exceptions

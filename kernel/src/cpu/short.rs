@@ -1,5 +1,5 @@
-//! The short ways: transfers, notifications and exceptions that need nothing but the records of two domains of this core, without
-//! the stack.
+//! The short ways: transfers and notifications that need nothing but the records of two domains of this core, without the stack;
+//! and exceptions on their way to a handler, with three words of it.
 //!
 //! Each does what the exokernel says in [`feuerbird_exokernel::records`], and only where everything that it relies on was looked up
 //! and nothing has ended since; where no capability goes along, no deadline is asked for, and nothing has come for whoever goes on.
@@ -69,6 +69,7 @@ global_asm!(
         mov dword ptr [r9 + {state}], \becomes
         .if \becomes == {ready}
             mov qword ptr [r9 + {rax}], 0
+            mov qword ptr [r9 + {rsi}], 0
         .else
             mov qword ptr [r9 + {deadline}], -1
         .endif
@@ -117,9 +118,12 @@ global_asm!(
         jmp 7b
     .endm
 
-    // The ways back to the long way.
-    .macro LONG label, number
+    // The ways back to the long way. `rsi` is no argument of those that have no token, and was a pointer.
+    .macro LONG label, number, unused
     \label\()_undo:
+        .ifnb \unused
+            xor esi, esi
+        .endif
         mov r10, gs:[24]
         mov r9, [r10 + {resident}]
         mov rcx, [r9 + {rip}]
@@ -200,7 +204,7 @@ short_call:
     mov [r8 + {token}], rsi
     SWITCH {transferring}
     GO_WITH_WORDS
-    LONG call_long, {call}
+    LONG call_long, {call}, token
 call_asked:
     mov eax, {call}
     jmp long_way
@@ -273,7 +277,7 @@ short_send:
     xor esi, esi
     SWITCH {ready}
     GO_WITH_WORDS
-    LONG send_long, {send}
+    LONG send_long, {send}, token
 send_asked:
     mov eax, {send}
     jmp long_way
@@ -415,6 +419,7 @@ fault_long:
     rsp = const register(offset_of!(Registers, rsp)),
     rflags = const register(offset_of!(Registers, rflags)),
     rax = const register(offset_of!(Registers, rax)),
+    rsi = const register(offset_of!(Registers, rsi)),
     rbx = const register(offset_of!(Registers, rbx)),
     rbp = const register(offset_of!(Registers, rbp)),
     float = const offset_of!(Resident, float),

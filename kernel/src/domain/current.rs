@@ -1,8 +1,8 @@
 //! Who runs on a core, as the short ways of [`cpu::short`](crate::cpu::short) see it, and where they find all else.
 //!
 //! # Invariants
-//! 1. Where a core is not barred, its `resident` and `party` are the records of its `domain`, which exists. The first domain is
-//!    settled before any core runs, and the tables that have the records never move.
+//! 1. Where a core is not barred, its `resident` and `party` are the records of its `domain`, which exists. The tables that have the
+//!    records are there before any core takes a domain up, and never move.
 //! 2. All of it is used under the kernel's lock only; the short ways take that too.
 
 use ::core::mem::offset_of;
@@ -24,7 +24,7 @@ pub(crate) struct Current {
     resident: usize,
     switches: u64,
     faults: u64,
-    /// The short ways are closed: nobody is here, or its slice is over.
+    /// The short ways are closed: nobody is here, or who is has stayed too long.
     is_barred: bool,
     is_overtime: bool,
 }
@@ -69,7 +69,7 @@ pub(crate) fn publish(world: &mut World) {
     let found = world.kernel.transfer_records();
     let tables = &short_tables;
     for (table, address) in [
-        (&tables.residents, world.kernel.machine().residents_address()),
+        (&tables.residents, world.kernel.machine_mut().residents_address()),
         (&tables.parties, found.parties.expose_provenance()),
         (&tables.parties_len, found.parties_len),
         (&tables.points, found.points.expose_provenance()),
@@ -96,14 +96,15 @@ impl Current {
         (self.domain != 0).then_some(DomainId::from_bits(self.domain))
     }
 
-    /// Makes a domain the one in the registers; its record is there.
-    pub(crate) fn set(&mut self, domain: DomainId, resident: usize) {
+    /// Makes a domain the one in the registers; its record is there. One that stayed too long goes the long way, where it is seen that
+    /// it gives its core up.
+    pub(crate) fn set(&mut self, domain: DomainId, resident: usize, is_warned: bool) {
         let parties = short_tables.parties.load(Ordering::Relaxed);
         self.switches += u64::from(self.domain != domain.to_bits());
         self.domain = domain.to_bits();
         self.party = parties + domain.index() * records::PARTY_BYTES;
         self.resident = resident;
-        self.is_barred = self.is_overtime;
+        self.is_barred = self.is_overtime || is_warned;
     }
 
     /// Nobody is here any more.

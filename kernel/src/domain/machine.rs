@@ -115,11 +115,11 @@ impl Native {
     }
 
     /// Where the record of the domain with index 0 is, or would be; each has the size of an optional one. Never moves.
-    pub(crate) fn residents_address(&self) -> usize {
+    pub(crate) fn residents_address(&mut self) -> usize {
         let first =
-            self.residents.iter().enumerate().find_map(|(index, it)| it.as_ref().map(|it| (index, it)));
+            self.residents.iter_mut().enumerate().find_map(|(index, it)| it.as_mut().map(|it| (index, it)));
         let (index, resident) = first.expect("the first domain is there before anybody asks");
-        (&raw const *resident).expose_provenance() - index * size_of::<Option<Resident>>()
+        (&raw mut *resident).expose_provenance() - index * size_of::<Option<Resident>>()
     }
 
     /// How many domains there are.

@@ -293,18 +293,19 @@ fn take_up(world: &mut World, number: usize, domain: DomainId, registers: &mut R
     *registers = resident.registers;
     resident.is_put_away = false;
     resident.float.restore();
-    let (root, place) = (resident.root, (&raw const *resident).expose_provenance());
+    let (root, place) = (resident.root, (&raw mut *resident).expose_provenance());
     resident.look_at_alarm(clock::now_ns());
     if resident.lets(event::SLICE_BEGINS) {
         resident.post(event::SLICE_BEGINS);
     }
     resident.deliver_events(registers);
     time_calls::begin(machine, number);
+    let is_warned = machine.resident(domain).is_some_and(|resident| resident.is_warned);
     let core = &mut machine.cores[number];
     core.is_idle = false;
     let before = core.current.domain();
-    core.current.set(domain, place);
-    core::set_current(&raw const core.current);
+    core.current.set(domain, place, is_warned);
+    core::set_current(&raw mut core.current);
     if before != Some(domain) {
         load_space(root);
     }

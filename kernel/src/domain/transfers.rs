@@ -1,5 +1,5 @@
 //! Protected control transfers and notifications, with everything that can be asked of them. The short way is
-//! [`fast`](crate::domain::fast).
+//! [`cpu::short`](crate::cpu).
 
 use feuerbird_abi::{GATE_MESSAGE, MachineCall, REGISTER_WORDS, Status};
 use feuerbird_exokernel::{DomainId, Message, Sent, Signalled};

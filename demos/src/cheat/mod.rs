@@ -9,6 +9,7 @@
 
 mod attempts;
 mod client;
+mod run_queue;
 mod scribble;
 mod victim;
 

@@ -29,7 +29,7 @@ use feuerbird_tests::numbered::{
 
 const ACTOR: &str = env!("CARGO_BIN_EXE_kill_actor");
 const KILLS: usize = 100;
-const ROUNDS: usize = 10;
+const ROUNDS: usize = 15;
 const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Words of the report of a child that waits; the actor has the same numbers.
@@ -281,8 +281,9 @@ fn told_in_time(survivor: &str, victim: &str) {
         (0..ROUNDS).map(|_| kill_while_waited_for(&domain, survivor, victim, pause())).collect();
     times.sort_unstable();
     println!("{survivor}: told {times:?} us after the kill");
-    // What a machine that does much else adds says nothing about us: the best of ten shows what the protocol takes.
-    assert!(times[0] <= 20_000, "the best is over 20 ms: {times:?} us");
+    // What a machine that does much else adds says nothing about us, so not all have to be quick; but a third: who only looked each
+    // 200 ms would have one in ten within 20 ms, and five of fifteen in one run of a hundred.
+    assert!(times[ROUNDS / 3 - 1] <= 20_000, "not a third is within 20 ms: {times:?} us");
     assert!(times[ROUNDS - 1] <= 1_000_000, "the longest is over a second: {times:?} us");
 }
 

@@ -42,8 +42,8 @@ pub fn local<T: Message, H: Home>(
 /// When `depth` is zero.
 ///
 /// # Cost
-/// As for [`local`]; but where the oldest is dropped, one more buffer is allocated for each handler that holds one while the channel is
-/// full, as often as there are more of them than ever before.
+/// As for [`local`]; but where the oldest is dropped, there is one buffer more, and sending allocates another one while the channel is
+/// full and handlers or other senders hold buffers. That one goes again when it finds no place.
 pub fn local_with<T: Message, H: Home>(
     home: H,
     message_bytes: usize,
@@ -51,7 +51,7 @@ pub fn local_with<T: Message, H: Home>(
     overflow: Overflow,
 ) -> (Sender<T, H>, Receiver<T, H>) {
     let queue = Arc::new(Queue {
-        store: Store::new(message_bytes, depth),
+        store: Store::new(message_bytes, depth, overflow),
         overflow,
         message_bytes,
         awaiting_message: Sleepers::new(),
@@ -95,12 +95,14 @@ struct Small {
 }
 
 impl Store {
-    fn new(message_bytes: usize, depth: usize) -> Self {
+    fn new(message_bytes: usize, depth: usize, overflow: Overflow) -> Self {
         if message_bytes <= SMALL {
             return Self::Inline(ArrayQueue::new(depth));
         }
-        let spare = ArrayQueue::new(depth);
-        for _ in 0..depth {
+        // To drop the oldest message, the next one has to be made first.
+        let buffers = depth + usize::from(overflow == Overflow::DropOldest);
+        let spare = ArrayQueue::new(buffers);
+        for _ in 0..buffers {
             let _ = spare.push((0, Buffer::with_capacity(message_bytes)));
         }
         Self::Pooled { full: ArrayQueue::new(depth), spare }
@@ -117,7 +119,7 @@ impl Store {
     fn room(&self) -> (usize, usize) {
         match self {
             Self::Inline(queue) => (queue.capacity().saturating_sub(queue.len()), queue.capacity()),
-            Self::Pooled { spare, .. } => (spare.len(), spare.capacity()),
+            Self::Pooled { full, spare } => (spare.len().min(full.capacity()), full.capacity()),
         }
     }
 }
@@ -314,5 +316,45 @@ impl<T, H: Home> Drop for LocalReceiver<T, H> {
     fn drop(&mut self) {
         self.queue.receivers.fetch_sub(1, Ordering::Release);
         self.queue.awaiting_room.changed(&self.home, || true);
+    }
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use feuerbird_serialization::Plain;
+
+    use super::*;
+    use crate::HeapHome;
+
+    /// Buffers in the queue, and spare ones.
+    fn buffers(store: &Store) -> (usize, usize) {
+        let Store::Pooled { full, spare } = store else { panic!("messages this large have buffers") };
+        (full.len(), spare.len())
+    }
+
+    #[test]
+    fn where_the_oldest_is_dropped_sending_allocates_nothing_while_nobody_holds_a_buffer() {
+        let home = HeapHome;
+        let queue = Arc::new(Queue {
+            store: Store::new(64, 4, Overflow::DropOldest),
+            overflow: Overflow::DropOldest,
+            message_bytes: 64,
+            awaiting_message: Sleepers::new(),
+            awaiting_room: Sleepers::new(),
+            senders: AtomicU64::new(1),
+            receivers: AtomicU64::new(1),
+        });
+        let mut sender = LocalSender::<Plain<u64>, _> { home, queue: Arc::clone(&queue), types: PhantomData };
+        let mut receiver =
+            LocalReceiver::<Plain<u64>, _> { home, queue: Arc::clone(&queue), types: PhantomData };
+        assert_eq!(queue.store.room(), (4, 4), "the one more is not for one more message");
+        for _ in 0..3 {
+            (0..10_u64).for_each(|value| {
+                sender.try_send(&value, &mut SenderStatistics::default()).unwrap();
+            });
+            assert_eq!(buffers(&queue.store), (4, 1), "one is left to make the next message in");
+            while receiver.attempt(&mut Some(|_| ()), &mut ReceiverStatistics::default()).is_ok() {}
+            assert_eq!(buffers(&queue.store), (0, 5), "all are kept");
+        }
     }
 }

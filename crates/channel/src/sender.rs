@@ -234,7 +234,8 @@ impl<T: Message, H: Home> Sender<T, H> {
     }
 
     /// Pool buffers that receivers have now, those of messages that they have not taken included; what they returned is taken back
-    /// first. Anything but 0 after [`finish`](Self::finish) is a bug here. Within one domain 0: buffers there have no owner.
+    /// first. Anything but 0 after [`finish`](Self::finish) is a bug here, or a receiver that keeps buffers back. Within one domain 0: buffers
+    /// there have no owner.
     pub fn buffers_out(&mut self) -> u64 {
         match &mut self.route {
             Route::Local(_) => 0,

@@ -10,10 +10,17 @@ use std::{
 use feuerbird_capability::Trust;
 use feuerbird_hosted::{Child, Domain, Program, embedded, os::sandbox::Layer};
 
+const CAT: &str = "/bin/cat";
+
 /// A program that ends well only where it may read a file that is neither its own nor a library.
 fn curious(trust: Trust) -> Program {
-    let mut command = Command::new("/bin/cat");
-    command.arg("/etc/passwd").stdout(Stdio::null()).stderr(Stdio::null());
+    reader("/etc/passwd", trust)
+}
+
+/// A program that ends well only where it may read this file.
+fn reader(file: &str, trust: Trust) -> Program {
+    let mut command = Command::new(CAT);
+    command.arg(file).stdout(Stdio::null()).stderr(Stdio::null());
     Program::new(command, trust)
 }
 
@@ -29,6 +36,9 @@ fn ends_well(mut child: Child) -> bool {
 fn trust_decides_who_is_put_into_a_sandbox() {
     let domain = embedded().unwrap();
     for level in 0..=7 {
+        // Or a program that cannot run at all there would be taken for one that is refused a file.
+        let child = start(&domain, reader(CAT, Trust::new(level).unwrap()));
+        assert!(child.sandbox().is_some() && ends_well(child), "0x{level:X}: it may read its own program");
         let child = start(&domain, curious(Trust::new(level).unwrap()));
         let report = child.sandbox().expect("user trust");
         assert_eq!(report.system_calls, Layer::Enforced);

@@ -87,7 +87,7 @@ pub(crate) fn proof(outcome: &Outcome) -> String {
             "\n  in the killed consumer's hand and handed on to another: {} (at most 1)",
             proof.handed_on
         );
-        let _ = write!(text, "\n  {}", pool(outcome.buffers_lost, outcome.buffers_returned));
+        let _ = write!(text, "\n  {}", pool(outcome));
     }
     for failure in &outcome.failures {
         let _ = write!(text, "\n  FAILED: {failure}");
@@ -96,12 +96,14 @@ pub(crate) fn proof(outcome: &Outcome) -> String {
 }
 
 /// What became of the buffers of those who were not killed.
-fn pool(lost: u64, returned: u64) -> String {
+fn pool(outcome: &Outcome) -> String {
+    let Outcome { buffers_lost: lost, buffers_returned: returned, has_pool, .. } = outcome;
     match (lost, returned) {
-        (0, 0) => {
+        (0, 0) if !has_pool => {
             "buffers lost: none, because no buffer was in use: messages this small travel in their slots"
                 .to_owned()
         }
+        (0, 0) => "buffers lost: none seen, because no surviving producer had one back".to_owned(),
         (0, _) => format!("buffers lost: 0 of {returned}: the pool is whole"),
         _ => format!("buffers lost: {lost}: THE POOL IS NOT WHOLE"),
     }

@@ -4,6 +4,7 @@ use std::{thread, time::Duration};
 
 use feuerbird::{
     capability::Trust,
+    channel::layout::LaneLayout,
     hosted::os::{
         clock::{self, Calibration},
         signal,
@@ -35,6 +36,8 @@ pub(crate) struct Outcome {
     pub(crate) latency: Histogram,
     pub(crate) copies: Copies,
     pub(crate) buffers_lost: u64,
+    /// Whether the terms of the channel have a pool at all.
+    pub(crate) has_pool: bool,
     /// Buffers that were lent to a consumer and came back.
     pub(crate) buffers_returned: u64,
     pub(crate) killed: Vec<Killed>,
@@ -216,6 +219,7 @@ impl<'a> Watch<'a> {
             latency,
             copies: Copies::of(team),
             buffers_lost: sum(team, Word::BuffersLost),
+            has_pool: self.args.terms().is_ok_and(|terms| LaneLayout::new(terms).pool().is_some()),
             buffers_returned: sum(team, Word::BuffersReturned),
             killed,
             failures: self.failures,

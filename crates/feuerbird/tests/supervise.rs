@@ -5,7 +5,9 @@ use std::{
     io::{BufRead, BufReader, Read},
     os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
-    process::{Command, Output, Stdio},
+    process::{Child, Command, ExitStatus, Output, Stdio},
+    thread,
+    time::{Duration, Instant},
 };
 
 /// A folder of one test, which goes with it.
@@ -53,6 +55,29 @@ impl Drop for Folder {
     }
 }
 
+/// A process that does not outlive its test.
+struct Running(Child);
+
+impl Running {
+    fn ends(&mut self) -> ExitStatus {
+        let end = Instant::now() + Duration::from_secs(20);
+        loop {
+            if let Some(status) = self.0.try_wait().unwrap() {
+                return status;
+            }
+            assert!(Instant::now() < end, "it does not end");
+            thread::sleep(Duration::from_millis(5));
+        }
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
 fn supervise(socket: &Path, policy: &Path) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_feuerbird"));
     command.arg("supervise").arg("--socket").arg(socket).arg("--policy").arg(policy);
@@ -68,8 +93,8 @@ fn said(output: &Output) -> String {
 fn it_says_where_it_listens_admits_by_its_policy_and_leaves_nothing_behind() {
     let folder = Folder::new("supervise");
     let socket = folder.path("socket");
-    let mut process = supervise(&socket, &folder.good_policy()).spawn().unwrap();
-    let mut says = BufReader::new(process.stderr.take().unwrap());
+    let mut process = Running(supervise(&socket, &folder.good_policy()).spawn().unwrap());
+    let mut says = BufReader::new(process.0.stderr.take().unwrap());
     let mut line = String::new();
     says.read_line(&mut line).unwrap();
     assert!(line.contains(&format!("listening on {}", socket.display())), "{line}");
@@ -77,9 +102,9 @@ fn it_says_where_it_listens_admits_by_its_policy_and_leaves_nothing_behind() {
     let domain = feuerbird::connect(&socket, "sensor").unwrap();
     domain.granted(10_000_000_000).unwrap();
     assert!(feuerbird::connect(&socket, "nobody").is_err());
-    let kill = format!("kill -TERM {}", process.id());
+    let kill = format!("kill -TERM {}", process.0.id());
     assert!(Command::new("sh").args(["-c", &kill]).status().unwrap().success());
-    assert_eq!(process.wait().unwrap().code(), Some(0));
+    assert_eq!(process.ends().code(), Some(0));
     let mut rest = String::new();
     says.read_to_string(&mut rest).unwrap();
     assert!(rest.contains("ended"), "{rest}");

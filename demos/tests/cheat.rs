@@ -24,7 +24,8 @@ fn every_attempt_is_stopped() {
     }
     // 64 messages of over 1000 bytes, and what announces them.
     let scribbled = attempts.iter().filter_map(|attempt| attempt["stopped_by"].as_str());
-    let words = scribbled.filter_map(|reason| reason.split_once(" words, each bad under the victim's eyes"));
+    let words = scribbled
+        .filter_map(|reason| reason.split_once(" words, each bad and each random under the victim's eyes"));
     let counts: Vec<u64> = words.map(|(count, _)| count.parse().expect("a number")).collect();
     assert!(counts.len() == 2 && counts.iter().all(|count| *count > 64 * 1000 / 8), "{counts:?}: {last}");
 }

@@ -1,10 +1,14 @@
-//! Bad values in every word that the victim ever looks at, while it looks.
+//! Bad values in every word that the victim ever looks at, while it looks; then random ones in each again.
 //!
 //! A lie ends the lane that it is told in, and nobody looks at the rest of that lane any more. So each lie has a lane of its own, and
 //! what ends no lane (hints, and the bytes of messages) is written under messages that keep coming. A word counts as attacked when
-//! the victim was seen to react to it: it took the message, ended the lane, or refused to attach.
+//! the victim was seen to react to it: it took the message, ended the lane, or refused to attach. The words that it never looks at
+//! count when messages were taken while they had been changed, and nothing else happened.
 
-use std::time::{Duration, Instant};
+use std::{
+    collections::BTreeSet,
+    time::{Duration, Instant},
+};
 
 use anyhow::{Context, ensure};
 use feuerbird::{
@@ -45,15 +49,34 @@ fn bad(turn: usize, stands: u64) -> u64 {
     values.find(|value| *value != stands).unwrap_or(!stands)
 }
 
-/// Attacks every word, and then random ones with random values.
+/// Attacks every word with bad values, then every word with random ones, and then whichever.
 pub(super) fn scribble(client: &mut Client, slot: u64) -> anyhow::Result<String> {
     let mut scribbler = Scribbler::new(client, slot)?;
-    scribbler.headers()?;
-    scribbler.hints()?;
-    scribbler.slots()?;
-    scribbler.messages()?;
+    scribbler.all_looked_at()?;
+    let missed_by_bad = scribbler.missed(&scribbler.looked_at()?);
+    scribbler.go_over_to_random();
+    scribbler.all_looked_at()?;
+    scribbler.padding()?;
+    let missed_by_random = scribbler.missed(&(0..scribbler.attacked.len()).collect::<Vec<_>>());
     scribbler.at_random(Duration::from_millis(300))?;
-    scribbler.report()
+    scribbler.report(missed_by_bad, missed_by_random)
+}
+
+/// What is written instead of what should stand there.
+struct Lies {
+    are_random: bool,
+    random: u64,
+}
+
+impl Lies {
+    /// A value that is not what stands there; another one for each `turn`.
+    fn tell(&mut self, turn: usize, stands: u64) -> u64 {
+        if !self.are_random {
+            return bad(turn, stands);
+        }
+        let value = next(&mut self.random);
+        if value == stands { !stands } else { value }
+    }
 }
 
 struct Scribbler<'c> {
@@ -69,7 +92,7 @@ struct Scribbler<'c> {
     /// For each word of our memory, whether the victim has reacted to it.
     attacked: Vec<bool>,
     lanes: u64,
-    random: u64,
+    lies: Lies,
 }
 
 impl<'c> Scribbler<'c> {
@@ -84,8 +107,28 @@ impl<'c> Scribbler<'c> {
         let good_bytes = sample.encode(lane.layer, zerocopy::IntoBytes::as_mut_bytes(&mut good[..]))?;
         ensure!(good_bytes > lane.layout.inline_bytes(), "messages this large are pooled");
         let attacked = vec![false; lane.own.words().len()];
-        let random = std::process::id().into();
-        Ok(Self { client, slot, pair, lane, announced: 0, good, good_bytes, attacked, lanes: 1, random })
+        let lies = Lies { are_random: false, random: std::process::id().into() };
+        Ok(Self { client, slot, pair, lane, announced: 0, good, good_bytes, attacked, lanes: 1, lies })
+    }
+
+    /// From now on each lie is random, and no word has been attacked.
+    fn go_over_to_random(&mut self) {
+        self.lies.are_random = true;
+        self.attacked.fill(false);
+    }
+
+    /// Attacks each word that the victim ever looks at.
+    fn all_looked_at(&mut self) -> anyhow::Result<()> {
+        self.headers()?;
+        self.hints()?;
+        self.slots()?;
+        self.messages()
+    }
+
+    /// What to write to a word of this lane.
+    fn lie(&mut self, turn: usize, word: usize) -> u64 {
+        let stands = self.lane.own.words().load(word);
+        self.lies.tell(turn, stands)
     }
 
     /// Goes on with a fresh lane.
@@ -99,7 +142,8 @@ impl<'c> Scribbler<'c> {
         self.pair = self.client.bind(self.slot)?;
         self.lane = self.client.spoilt_lane(&self.pair, |own| {
             if let Some(word) = spoilt {
-                own.writable()[word].store(bad(word, own.words().load(word)), Ordering::Release);
+                let lie = self.lies.tell(word, own.words().load(word));
+                own.writable()[word].store(lie, Ordering::Release);
             }
         })?;
         (self.announced, self.lanes) = (0, self.lanes + 1);
@@ -166,14 +210,17 @@ impl<'c> Scribbler<'c> {
 
     /// Whether we sleep, which ends nothing, and whether we are gone, which ends the lane.
     fn hints(&mut self) -> anyhow::Result<()> {
-        for value in BAD {
-            store(&self.lane, SLEEPING_WORD, value);
+        for turn in 0..BAD.len() {
+            let lie = self.lie(turn, SLEEPING_WORD);
+            store(&self.lane, SLEEPING_WORD, lie);
             self.send_good(2)?;
             ensure!(!self.has_ended(), "a lane ended by a hint");
         }
         self.attacked[SLEEPING_WORD] = true;
-        for value in BAD.into_iter().filter(|value| *value != 0) {
-            store(&self.lane, CLOSED_WORD, value);
+        for turn in 0..BAD.len() {
+            // 0 stands there, so it is never told.
+            let lie = self.lie(turn, CLOSED_WORD);
+            store(&self.lane, CLOSED_WORD, lie);
             self.until_taken(u64::MAX)?;
             self.renew()?;
         }
@@ -199,8 +246,9 @@ impl<'c> Scribbler<'c> {
     fn stamp(&mut self, turn: usize) -> anyhow::Result<()> {
         let word = self.lane.layout.stamp_word(self.announced);
         // One of turn 0 says that nothing is there, as fresh memory does: no lie.
-        let lies = (turn..).map(|turn| BAD[turn % BAD.len()]).find(|value| *value as u32 != 0);
-        store(&self.lane, word, lies.context("some have a turn")?);
+        let mut lies = (turn..).map(|turn| self.lie(turn, word));
+        let lie = lies.find(|value| *value as u32 != 0).context("some have a turn")?;
+        store(&self.lane, word, lie);
         self.attacked[word] = true;
         Ok(())
     }
@@ -208,7 +256,8 @@ impl<'c> Scribbler<'c> {
     fn buffer_number(&mut self, turn: usize) -> anyhow::Result<()> {
         self.fill(0)?;
         let word = self.lane.layout.stamp_word(self.announced) + 1;
-        store(&self.lane, word, bad(turn, self.lane.own.words().load(word)));
+        let lie = self.lie(turn, word);
+        store(&self.lane, word, lie);
         self.announce(self.good_bytes);
         self.attacked[word] = true;
         Ok(())
@@ -217,7 +266,8 @@ impl<'c> Scribbler<'c> {
     fn bytes_in_slot(&mut self, turn: usize) -> anyhow::Result<()> {
         let (stamp, bytes) = (self.lane.layout.stamp_word(self.announced), self.lane.layout.inline_bytes());
         for word in stamp + 1..=stamp + bytes / 8 {
-            store(&self.lane, word, bad(turn + word, self.lane.own.words().load(word)));
+            let lie = self.lie(turn + word, word);
+            store(&self.lane, word, lie);
             self.attacked[word] = true;
         }
         store(&self.lane, stamp, Stamp::new(self.announced, bytes, false).0);
@@ -248,11 +298,30 @@ impl<'c> Scribbler<'c> {
             }
             let word = (at / depth) as usize;
             let start = self.fill(at % depth)?;
-            store(&self.lane, start + word, bad(at as usize, self.lane.own.words().load(start + word)));
+            let lie = self.lie(at as usize, start + word);
+            store(&self.lane, start + word, lie);
             // Behind the good message, only a longer one is looked at so far.
             self.announce(if word * 8 < self.good_bytes { self.good_bytes } else { largest });
             under_way.push(start + word);
             at += 1;
+        }
+        Ok(())
+    }
+
+    /// The words between those that the victim looks at: messages go on whatever stands there.
+    fn padding(&mut self) -> anyhow::Result<()> {
+        let looked_at = self.looked_at()?;
+        self.renew()?;
+        let all = 0..self.attacked.len();
+        let padding: Vec<_> = all.filter(|word| !looked_at.contains(word)).collect();
+        for words in padding.chunks(16) {
+            for word in words {
+                let lie = self.lie(0, *word);
+                store(&self.lane, *word, lie);
+            }
+            self.send_good(1)?;
+            ensure!(!self.has_ended(), "a lane ended by a word that nobody should look at");
+            words.iter().for_each(|word| self.attacked[*word] = true);
         }
         Ok(())
     }
@@ -267,7 +336,8 @@ impl<'c> Scribbler<'c> {
                 self.send_good(8)?;
             }
             for _ in 0..100 {
-                let (value, word) = (next(&mut self.random), next(&mut self.random) as usize % words);
+                let random = &mut self.lies.random;
+                let (value, word) = (next(random), next(random) as usize % words);
                 let value = if value.is_multiple_of(3) { BAD[value as usize % BAD.len()] } else { value };
                 if word != CLOSED_WORD {
                     store(&self.lane, word, value);
@@ -277,29 +347,40 @@ impl<'c> Scribbler<'c> {
         Ok(())
     }
 
-    /// What was attacked, and whether that is every word that the victim ever looks at.
-    fn report(&self) -> anyhow::Result<String> {
+    /// Every word that the victim ever looks at.
+    fn looked_at(&self) -> anyhow::Result<BTreeSet<usize>> {
         let layout = &self.lane.layout;
         let buffers = self.buffer(0)?;
         let span = |start: usize, bytes: usize| start..start + bytes.div_ceil(8);
-        let mut words: Vec<usize> = span(0, size_of::<LaneHeader>()).collect();
+        let mut words: BTreeSet<usize> = span(0, size_of::<LaneHeader>()).collect();
         words.extend([SLEEPING_WORD, CLOSED_WORD]);
         words.extend(buffers - HEADER_BYTES / 8..buffers);
         for index in 0..layout.depth() {
             words.extend(span(layout.stamp_word(index), 8 + layout.inline_bytes()));
             words.extend(span(self.buffer(index)?, layout.message_bytes()));
         }
-        let missed: Vec<_> = words.iter().filter(|word| !self.attacked[**word]).collect();
-        if !missed.is_empty() {
-            return Ok(format!(
-                "NOT STOPPED: {} words were not attacked, the first is {}",
-                missed.len(),
-                missed[0]
-            ));
+        Ok(words)
+    }
+
+    /// Those of `words` that have not been attacked with the lies that are told now.
+    fn missed<'w>(&self, words: impl IntoIterator<Item = &'w usize>) -> Vec<usize> {
+        words.into_iter().copied().filter(|word| !self.attacked[*word]).collect()
+    }
+
+    /// What was attacked, and whether that is every word.
+    fn report(&self, missed_by_bad: Vec<usize>, missed_by_random: Vec<usize>) -> anyhow::Result<String> {
+        for (missed, values) in [(missed_by_bad, "bad"), (missed_by_random, "random")] {
+            if let Some(first) = missed.first() {
+                let count = missed.len();
+                return Ok(format!(
+                    "NOT STOPPED: {count} words never had a {values} value, the first is {first}"
+                ));
+            }
         }
+        let words = self.looked_at()?.len();
         Ok(format!(
-            "stopped: {} words, each bad under the victim's eyes, in {} lanes",
-            words.len(),
+            "stopped: {words} words, each bad and each random under the victim's eyes, and {} of padding, in {} lanes",
+            self.attacked.len() - words,
             self.lanes
         ))
     }

@@ -6,8 +6,8 @@
 // On its own, and run: it starts itself as its child.
 #![doc = concat!("```standalone_crate\n", include_str!("../examples/hello.rs"), "\n```")]
 //!
-//! Deriving, granting and revoking are methods of the handles in [`libos`]; starting a domain is the home's, because only it
-//! knows what a program is: [`Program::spawn`].
+//! Deriving, granting and revoking are methods of the handles in [`libos`], and [`Domain::spawn`](libos::Domain::spawn) starts another
+//! domain; what a program is only the home knows: [`Program`].
 //!
 //! What to know next: [`prelude`] for the names above; [`channel`] for what sending and receiving promise;
 //! [`serialization`] for the three layers that trust chooses from; [`capability`] for rights, trust and revocation.

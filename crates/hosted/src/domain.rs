@@ -3,7 +3,7 @@
 use std::{io, os::fd::OwnedFd, path::PathBuf, process::Command, thread, time::Duration};
 
 use feuerbird_capability::{Band, Slot, Trust};
-use feuerbird_libos::{Authority, DomainHandle, Error, Handle};
+use feuerbird_libos::{Authority, DomainHandle, Error, Handle, Spawn};
 
 use crate::{
     gate::SocketGate,
@@ -187,6 +187,19 @@ impl Program {
         };
         let gate = gate.ok_or(StartError::NoGate)?;
         spawn::spawn(self.command, gate, sandbox.as_ref()).map_err(StartError::Spawn)
+    }
+}
+
+impl Spawn<SocketGate> for Program {
+    type Child = Child;
+    type Error = StartError;
+
+    fn spawn_in(
+        self,
+        domain: &Domain,
+        grants: &[(&Handle<SocketGate>, Authority)],
+    ) -> Result<Child, StartError> {
+        self.spawn(domain, grants)
     }
 }
 

@@ -25,7 +25,7 @@ fn reader(file: &str, trust: Trust) -> Program {
 }
 
 fn start(domain: &Domain, program: Program) -> Child {
-    program.spawn(domain, &[]).unwrap()
+    domain.spawn(program, &[]).unwrap()
 }
 
 fn ends_well(mut child: Child) -> bool {

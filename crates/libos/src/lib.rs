@@ -8,7 +8,8 @@
 //! of its own.
 //!
 //! A home (hosted: Linux processes; the exokernel's ring 3) implements [`Gate`], feeds upcalls to [`Domain::upcall`], and
-//! adds how a domain comes to be: `feuerbird_hosted::Program::spawn`, `Place` and `Start` in ring 3. Programs see all of it through the facade, crate `feuerbird`.
+//! adds how a domain comes to be: [`Spawn`] for `feuerbird_hosted::Program`, `Place` and `Start` in ring 3. Programs see all of it through
+//! the facade, crate `feuerbird`.
 //!
 //! # Invariants
 //! 1. The data path never passes a gate: control operations build a lane, and then the lane is memory.
@@ -33,6 +34,7 @@ mod pairing;
 mod ports;
 mod recent;
 mod revocation;
+mod spawn;
 mod table;
 mod upcall;
 
@@ -43,4 +45,5 @@ pub use error::Error;
 pub use gate::{Answer, Gate, GateError, MemoryError, Work};
 pub use handle::{Authority, DomainHandle, Handle, Inspection, Revoked, SharedRegion};
 pub use ports::{Receiver, Sender};
+pub use spawn::Spawn;
 pub use upcall::{Granted, Missed, Repossession};

@@ -25,7 +25,7 @@ use feuerbird_abi::{Call, Class, Reply, Request, Role, Status, Upcall, UpcallKin
 use zerocopy::{FromBytes, IntoBytes};
 
 /// How long the supervisor may take for anything.
-const PATIENCE: Duration = Duration::from_secs(2);
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// The hostile side of a gate.
 pub(super) struct Client {

@@ -39,7 +39,7 @@ pub(super) const PAYLOAD_BYTES: usize = 1000;
 const HANG: Duration = Duration::from_secs(1);
 
 /// How long an attempt may take in all, not counting what the victim or the honest child waited for a processor.
-const PATIENCE: Duration = Duration::from_secs(20);
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// How long the honest child waits for anything.
 const HONEST_PATIENCE: Duration = Duration::from_secs(5);

@@ -53,6 +53,14 @@ struct Place {
     buffer: Option<BufferId>,
 }
 
+/// A message that was copied out and taken.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Taken {
+    pub(crate) bytes: usize,
+    /// Whether capabilities go beside it, which its last bytes name.
+    pub(crate) has_gifts: bool,
+}
+
 impl<H: Home> Consumer<H> {
     /// Attaches to a producer. `own` was prepared and is fresh otherwise; `peer` is the producer's half. Messages may be read in
     /// place where whoever mapped `peer` vouches for its writer ([`Region::is_vouched_for`]).
@@ -128,23 +136,29 @@ impl<H: Home> Consumer<H> {
     /// When `into` is shorter than the terms' largest message.
     #[inline]
     pub fn take_into(&mut self, into: &mut [u8]) -> Result<Option<usize>, PollError> {
+        Ok(self.take(into)?.map(|taken| taken.bytes))
+    }
+
+    /// As [`take_into`](Self::take_into).
+    #[inline]
+    pub(crate) fn take(&mut self, into: &mut [u8]) -> Result<Option<Taken>, PollError> {
         assert!(into.len() >= self.layout.message_bytes(), "room for the largest message");
         // The common case in one run: a message in its slot, from a producer that waits for room.
         let stamp = self.stamp();
         let bytes = stamp.bytes();
-        if stamp.turn() == Stamp::turn_of(self.head) && !stamp.is_pooled() && bytes <= self.slot_bytes {
+        if stamp.turn() == Stamp::turn_of(self.head) && stamp.is_plain() && bytes <= self.slot_bytes {
             // SAFETY: `slot_bytes` bounds what was read to the slot, all of which is in the layout.
             unsafe { self.peer_words.copy_out(self.layout.slot_bytes(self.head) / 8, &mut into[..bytes]) };
             // Looked at last, so that a copy that a revocation overtook is not taken: its message goes to another one.
             if self.validity.is_valid() {
                 self.advance(None);
-                return Ok(Some(bytes));
+                return Ok(Some(Taken { bytes, has_gifts: false }));
             }
         }
         self.take_slowly(into)
     }
 
-    fn take_slowly(&mut self, into: &mut [u8]) -> Result<Option<usize>, PollError> {
+    fn take_slowly(&mut self, into: &mut [u8]) -> Result<Option<Taken>, PollError> {
         // Each round of a ring that drops its oldest, the message was overwritten once more: bounded, so that a producer
         // that only ever overwrites cannot hold the consumer here.
         for _ in 0..64 {
@@ -155,7 +169,7 @@ impl<H: Home> Consumer<H> {
                 continue;
             }
             self.advance(place.buffer);
-            return Ok(Some(place.bytes));
+            return Ok(Some(Taken { bytes: place.bytes, has_gifts: place.stamp.has_gifts() }));
         }
         Ok(None)
     }
@@ -181,7 +195,7 @@ impl<H: Home> Consumer<H> {
         if self.validity.is_valid() {
             let stamp = self.stamp();
             let bytes = stamp.bytes();
-            if stamp.turn() == Stamp::turn_of(self.head) && !stamp.is_pooled() && bytes <= self.slot_bytes {
+            if stamp.turn() == Stamp::turn_of(self.head) && stamp.is_plain() && bytes <= self.slot_bytes {
                 let start = self.layout.slot_bytes(self.head);
                 let place = Place { stamp, start, bytes, buffer: None };
                 return Ok(Some(Borrowed { consumer: self, place }));
@@ -459,6 +473,13 @@ pub struct Borrowed<'c, H: Home> {
 }
 
 impl<H: Home> Borrowed<'_, H> {
+    /// Whether capabilities go beside it, which its last bytes name.
+    #[cfg(not(loom))]
+    #[inline]
+    pub(crate) fn has_gifts(&self) -> bool {
+        self.place.stamp.has_gifts()
+    }
+
     /// The message's bytes, eight-byte aligned.
     #[cfg(not(loom))]
     #[inline]

@@ -4,6 +4,8 @@ use core::fmt;
 
 use feuerbird_serialization::{DecodeError, EncodeError};
 
+use crate::GrantError;
+
 /// What a peer wrote that no peer writes. The lane ends; others go on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Lie {
@@ -21,6 +23,8 @@ pub enum Lie {
     Return,
     /// A message whose header names another format than the binding has.
     Format,
+    /// A message beside which capabilities go, and that does not say which.
+    Gifts,
 }
 
 /// Why a lane could not be attached.
@@ -73,6 +77,8 @@ pub enum SendError {
     Revoked,
     /// The last receiver broke the protocol.
     PeerMisbehaved(Lie),
+    /// What goes beside it was not granted.
+    Ungranted(GrantError),
 }
 
 /// Why a batch ended early.
@@ -143,6 +149,7 @@ impl fmt::Display for Lie {
             Self::Head => "a position that cannot be",
             Self::Return => "a buffer returned that it does not hold",
             Self::Format => "a header of another format than the binding's",
+            Self::Gifts => "capabilities beside a message that does not say which",
         })
     }
 }
@@ -187,6 +194,7 @@ impl fmt::Display for SendError {
             Self::Disconnected => f.write_str("every receiver is gone"),
             Self::Revoked => f.write_str("the capability to send was revoked"),
             Self::PeerMisbehaved(lie) => write!(f, "the receiver misbehaved: {lie}"),
+            Self::Ungranted(error) => write!(f, "what goes beside the message was not granted: {error}"),
         }
     }
 }

@@ -1,14 +1,18 @@
 //! The lanes of a sending endpoint: which is next, what those that ended left behind.
 
-use alloc::{collections::VecDeque, sync::Arc, vec::Vec};
+use alloc::{boxed::Box, collections::VecDeque, sync::Arc, vec::Vec};
 
 use crossbeam_queue::ArrayQueue;
 use feuerbird_capability::Trust;
 use feuerbird_serialization::{Encode, EncodeError, Format, Layer, Message, Stable};
+use zerocopy::IntoBytes;
 
 use crate::{
-    Arriving, ClaimError, Ended, Home, PollError, Producer, SendError, SenderStatistics, Standing, Terms,
-    Validity, Watched, buffer::Buffer, wait::MAX_WATCHED,
+    Arriving, ClaimError, Ended, GrantError, Granter, Home, MAX_GIFTS, PollError, Producer, SendError,
+    SenderStatistics, Standing, Terms, Validity, Watched,
+    along::{Granted, TAIL_BYTES},
+    buffer::Buffer,
+    wait::MAX_WATCHED,
 };
 
 /// A lane to one receiver, with the layer that its binding calls for.
@@ -17,13 +21,36 @@ pub struct LaneOut<H: Home> {
     producer: Producer<H>,
     layer: Layer,
     format: Format,
+    granter: Option<Box<dyn Granter>>,
+    /// By message: what was granted beside those that may not have been taken, oldest first.
+    granted: VecDeque<(u64, Granted)>,
 }
 
 impl<H: Home> LaneOut<H> {
     /// A lane whose receiver's binding trusts this domain so far. Trust decides the layer; `terms` may ask for a stricter one.
     pub fn new(producer: Producer<H>, trust: Trust, terms: Terms) -> Self {
         let layer = Layer::for_trust(trust).stricter(terms.layer());
-        Self { producer, layer, format: layer.format().with_checksum(terms.checksum()) }
+        let format = layer.format().with_checksum(terms.checksum());
+        Self { producer, layer, format, granter: None, granted: VecDeque::new() }
+    }
+
+    /// Lets capabilities go beside its messages, where none of these is dropped.
+    #[must_use]
+    pub fn with_granter(self, granter: Box<dyn Granter>) -> Self {
+        // Where the oldest message may be dropped, nobody knows who got what.
+        let granter = Some(granter).filter(|_| !self.producer.copies_in());
+        Self { granter, ..self }
+    }
+
+    /// Whether the receiver may have so many capabilities more on their way to it.
+    fn has_room_for(&mut self, gifts: usize) -> Result<bool, PollError> {
+        self.producer.untaken()?;
+        let oldest = self.producer.oldest();
+        while self.granted.front().is_some_and(|(index, _)| *index < oldest) {
+            self.granted.pop_front();
+        }
+        let under_way: usize = self.granted.iter().map(|(_, granted)| granted.gifts.len()).sum();
+        Ok(under_way + gifts <= MAX_GIFTS)
     }
 
     /// The layer its messages travel in.
@@ -44,8 +71,10 @@ pub(crate) struct LanesOut<H: Home> {
     failures: Option<Arc<ArrayQueue<PollError>>>,
     lanes: Vec<LaneOut<H>>,
     next: usize,
-    /// Encoded messages that ended lanes left behind, oldest first.
-    backlog: VecDeque<(Format, Vec<u8>)>,
+    /// Messages that ended lanes left behind, oldest first.
+    backlog: VecDeque<Left>,
+    /// Of the last message beside which capabilities went.
+    token: u64,
     /// Why the last lane went, once there was one.
     last: Option<PollError>,
     /// Why a message that an ended lane left behind fits no other, once there was one.
@@ -62,6 +91,7 @@ impl<H: Home> LanesOut<H> {
             lanes: Vec::new(),
             next: 0,
             backlog: VecDeque::new(),
+            token: 0,
             last: None,
             given_up: None,
             buffers_lost: 0,
@@ -108,6 +138,32 @@ impl<H: Home> LanesOut<H> {
         message: &impl Encode<T>,
         statistics: &mut SenderStatistics,
     ) -> Result<usize, SendError> {
+        self.try_each::<T>(statistics, |lane| publish::<T, H>(lane, message, Announce::Now))
+    }
+
+    /// A token that no message of this endpoint has had.
+    pub(crate) fn next_token(&mut self) -> u64 {
+        self.token += 1;
+        self.token
+    }
+
+    /// Sends a message beside which capabilities go.
+    pub(crate) fn try_send_with<T: Message>(
+        &mut self,
+        message: &impl Encode<T>,
+        granted: &Granted,
+        statistics: &mut SenderStatistics,
+    ) -> Result<usize, SendError> {
+        self.try_each::<T>(statistics, |lane| publish_with::<T, H>(lane, message, granted))
+    }
+
+    /// Has the lanes publish a message, the one whose turn it is first, until one does.
+    #[inline(always)] // part of `try_send`
+    fn try_each<T: Message>(
+        &mut self,
+        statistics: &mut SenderStatistics,
+        mut publish: impl FnMut(&mut LaneOut<H>) -> Result<usize, Refusal>,
+    ) -> Result<usize, SendError> {
         if !self.arriving.is_empty() {
             self.accept();
         }
@@ -118,7 +174,7 @@ impl<H: Home> LanesOut<H> {
         while tried < self.lanes.len() {
             let index = if self.next < self.lanes.len() { self.next } else { 0 };
             self.next = index + 1;
-            match publish::<T, H>(&mut self.lanes[index], message, Announce::Now) {
+            match publish(&mut self.lanes[index]) {
                 Ok(bytes) => return Ok(bytes),
                 Err(Refusal::Full) => tried += 1,
                 Err(Refusal::Ended(error)) => {
@@ -200,8 +256,13 @@ impl<H: Home> LanesOut<H> {
     fn remove(&mut self, index: usize, error: PollError, statistics: &mut SenderStatistics) {
         let mut lane = self.lanes.swap_remove(index);
         // Whyever the receiver went: what it had not taken goes to another one.
-        let format = lane.format;
-        lane.producer.recover(|bytes| self.backlog.push_back((format, bytes.to_vec())));
+        let (format, mut granted) = (lane.format, lane.granted.into_iter().peekable());
+        lane.producer.recover_each(|index, bytes| {
+            while granted.next_if(|(of, _)| *of < index).is_some() {}
+            let granted = granted.next_if(|(of, _)| *of == index).map(|(_, granted)| granted);
+            let tail = if granted.is_some() { TAIL_BYTES } else { 0 };
+            self.backlog.push_back(Left { format, bytes: bytes[..bytes.len() - tail].to_vec(), granted });
+        });
         self.buffers_lost += u64::from(lane.producer.reclaim());
         statistics.account(&lane.producer);
         statistics.misbehaved += u64::from(matches!(error, PollError::PeerMisbehaved(_)));
@@ -211,9 +272,9 @@ impl<H: Home> LanesOut<H> {
     /// Publishes the backlog to whoever has room.
     #[cold]
     fn flush<T: Message>(&mut self, statistics: &mut SenderStatistics) -> Result<(), SendError> {
-        while let Some((format, bytes)) = self.backlog.pop_front() {
-            if !self.place::<T>(format, &bytes, statistics) {
-                self.backlog.push_front((format, bytes));
+        while let Some(left) = self.backlog.pop_front() {
+            if !self.place::<T>(&left, statistics) {
+                self.backlog.push_front(left);
                 return Err(self.no_room(statistics));
             }
         }
@@ -221,12 +282,12 @@ impl<H: Home> LanesOut<H> {
     }
 
     /// Publishes one message again: whether it is off our hands. One that none of the lanes can ever carry is, too.
-    fn place<T: Message>(&mut self, format: Format, bytes: &[u8], statistics: &mut SenderStatistics) -> bool {
+    fn place<T: Message>(&mut self, left: &Left, statistics: &mut SenderStatistics) -> bool {
         let mut index = 0;
         let mut refused = None;
         let mut is_full = false;
         while index < self.lanes.len() {
-            match republish::<T, H>(&mut self.lanes[index], format, bytes) {
+            match republish::<T, H>(&mut self.lanes[index], left) {
                 Ok(_) => {
                     statistics.redelivered += 1;
                     return true;
@@ -322,6 +383,15 @@ impl<H: Home> LanesOut<H> {
     }
 }
 
+/// A message that an ended lane left behind.
+#[derive(Debug)]
+struct Left {
+    format: Format,
+    bytes: Vec<u8>,
+    /// What went beside it. It was granted to who is gone, and is granted again.
+    granted: Option<Granted>,
+}
+
 /// Announces what a batch has put off, also where the caller's iterator panics.
 struct Announcing<'l, H: Home>(&'l mut LaneOut<H>);
 
@@ -397,21 +467,65 @@ fn publish<T: Message, H: Home>(
     Ok(bytes)
 }
 
-/// Publishes encoded bytes again, translated where the lane speaks another layer.
-fn republish<T: Message, H: Home>(
+/// Encodes a message beside which capabilities go, and has these granted before it is seen.
+fn publish_with<T: Message, H: Home>(
     lane: &mut LaneOut<H>,
-    format: Format,
-    bytes: &[u8],
+    message: &impl Encode<T>,
+    granted: &Granted,
 ) -> Result<usize, Refusal> {
-    if lane.format == format {
+    let format = lane.format.with_capabilities(granted.gifts.len() as u32);
+    fill_with(lane, message.encoded_bound(format), granted, |into| message.encode(format, into))
+}
+
+/// Writes a message of at most `bound` bytes with its tail, has what goes beside it granted, and publishes it.
+fn fill_with<H: Home>(
+    lane: &mut LaneOut<H>,
+    bound: usize,
+    granted: &Granted,
+    encode: impl FnOnce(&mut [u8]) -> Result<usize, EncodeError>,
+) -> Result<usize, Refusal> {
+    if !lane.has_room_for(granted.gifts.len()).map_err(ClaimError::Ended)? {
+        return Err(Refusal::Full);
+    }
+    let index = lane.producer.next();
+    let LaneOut { producer, granter: Some(granter), .. } = &mut *lane else {
+        return Err(Refusal::Caller(SendError::Ungranted(GrantError::Elsewhere)));
+    };
+    let claim = producer.claim(bound.saturating_add(TAIL_BYTES))?;
+    let mut buffer = Buffer::with_capacity(bound + TAIL_BYTES);
+    let into = buffer.bytes_mut();
+    let bytes = encode(&mut into[..bound]).map_err(|error| Refusal::Caller(SendError::Unencodable(error)))?;
+    into[bytes..bytes + TAIL_BYTES].copy_from_slice(granted.tail().as_bytes());
+    granter.grant(granted.token, &granted.gifts).map_err(|error| match error {
+        GrantError::NoRoom | GrantError::Over => Refusal::Full,
+        error => Refusal::Caller(SendError::Ungranted(error)),
+    })?;
+    claim.publish_with_gifts(&buffer.bytes()[..bytes + TAIL_BYTES]);
+    lane.granted.push_back((index, granted.clone()));
+    Ok(bytes)
+}
+
+/// Publishes a message again, translated where the lane speaks another layer.
+fn republish<T: Message, H: Home>(lane: &mut LaneOut<H>, left: &Left) -> Result<usize, Refusal> {
+    let Left { format, bytes, granted } = left;
+    if lane.format == *format {
+        if let Some(granted) = granted {
+            return fill_with(lane, bytes.len(), granted, |into| {
+                into.copy_from_slice(bytes);
+                Ok(bytes.len())
+            });
+        }
         lane.producer.claim(bytes.len())?.publish_copy(bytes).map_err(ClaimError::Ended)?;
         return Ok(bytes.len());
     }
     let mut aligned = Buffer::with_capacity(bytes.len());
     aligned.bytes_mut()[..bytes.len()].copy_from_slice(bytes);
-    match Stable::new(&aligned.bytes()[..bytes.len()]).and_then(|bytes| T::decode(bytes, format)) {
-        Ok(message) => publish::<T, H>(lane, &message, Announce::Now),
+    let beside = granted.as_ref().map_or(0, |granted| granted.gifts.len()) as u32;
+    let stable = Stable::new(&aligned.bytes()[..bytes.len()]).map(|bytes| bytes.with_capabilities(beside));
+    match (stable.and_then(|bytes| T::decode(bytes, *format)), granted) {
+        (Ok(message), None) => publish::<T, H>(lane, &message, Announce::Now),
+        (Ok(message), Some(granted)) => publish_with::<T, H>(lane, &message, granted),
         // It is what this side wrote, so nobody lied: its type has no way to another layer.
-        Err(_) => Err(Refusal::Caller(SendError::Unencodable(EncodeError::Refused))),
+        _ => Err(Refusal::Caller(SendError::Unencodable(EncodeError::Refused))),
     }
 }

@@ -38,6 +38,7 @@
 
 extern crate alloc;
 
+mod along;
 mod arriving;
 mod buffer;
 mod consumer;
@@ -58,6 +59,7 @@ mod validity;
 mod view;
 mod wait;
 
+pub use along::{Gift, GrantError, Granter, MAX_GIFTS};
 pub use arriving::{Arriving, Expected};
 pub use consumer::{Borrowed, Consumer};
 pub use error::{AttachError, BatchError, ClaimError, Lie, PollError, RecvError, SendError};

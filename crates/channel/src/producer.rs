@@ -187,7 +187,7 @@ impl<H: Home> Producer<H> {
 
     /// The index of the next message to be written.
     #[inline]
-    fn next(&self) -> u64 {
+    pub(crate) fn next(&self) -> u64 {
         self.tail + self.deferred as u64
     }
 
@@ -199,6 +199,11 @@ impl<H: Home> Producer<H> {
     /// How many messages were overwritten before they were taken, as far as is known.
     pub fn dropped(&self) -> u64 {
         self.dropped
+    }
+
+    /// The index of the oldest message that may not have been taken, as last seen.
+    pub(crate) fn oldest(&self) -> u64 {
+        self.head
     }
 
     /// Whether messages are written aside and copied into their slots, which a reader may be in.
@@ -239,6 +244,11 @@ impl<H: Home> Producer<H> {
     /// just after it was looked at here: such a message, one at most, arrives at both. Copied out, the look and the step are
     /// neighboring instructions; read in place, the reading lies between them. Nothing is ever lost here.
     pub fn recover(&mut self, mut take: impl FnMut(&[u8])) -> u64 {
+        self.recover_each(|_, bytes| take(bytes))
+    }
+
+    /// As [`recover`](Self::recover), with the index of each.
+    pub(crate) fn recover_each(&mut self, mut take: impl FnMut(u64, &[u8])) -> u64 {
         self.memory.region().writable()[CLOSED_WORD].store(1, Ordering::Release);
         self.validity.end(Ended::Unbound);
         // What the consumer's processor has executed is seen now, and whatever told that the lane is over was written after
@@ -264,7 +274,7 @@ impl<H: Home> Producer<H> {
             };
             let start = start.expect("only this producer writes its stamps");
             region.copy_out(start, &mut bytes.bytes_mut()[..stamp.bytes()]);
-            take(&bytes.bytes()[..stamp.bytes()]);
+            take(index, &bytes.bytes()[..stamp.bytes()]);
         }
         let recovered = self.next() - oldest;
         self.tail = self.next();

@@ -136,6 +136,7 @@ const TESTS: &[Test] = &[
     ("typed channels carry every message in each layer", typed::layers),
     ("typed channels are revoked while messages are in flight", typed::in_flight),
     ("an endpoint of another type says what differs", typed::mismatch),
+    ("capabilities go beside typed messages", typed::beside),
     ("calls come back with their replies, of all lengths, from all cores", transfers::round_trips),
     ("a transfer shows no register that was not sent", transfers::registers),
     ("forged and wrong capabilities for transfers are refused", transfers::forged),

@@ -1,9 +1,11 @@
 //! `feuerbird-libos` in ring 3: typed channels in each layer, and how they end.
 
+use alloc::vec::Vec;
+
 use feuerbird_abi::Call;
 use feuerbird_capability::{Rights, Trust};
 use feuerbird_channel::{RecvError, SendError, Terms, WhenFull};
-use feuerbird_libos::Error;
+use feuerbird_libos::{Authority, Error};
 use feuerbird_serialization::Plain;
 use feuerbird_serialization::sample::{Sample, SampleMessage, SampleReader};
 
@@ -20,6 +22,8 @@ const LAYERS: [Trust; 3] = [Trust::BASE, Trust::LIBOS, Trust::USER];
 const FLOOD: u64 = 0;
 const DRAIN: u64 = 1;
 const BIND_ANOTHER_TYPE: u64 = 2;
+const INTRODUCE: u64 = 3;
+const FOLLOW: u64 = 4;
 
 /// How long a domain waits for what the test gives it, which may be gone before it looks.
 const GRANTED_NS: u64 = 2_000_000_000;
@@ -31,6 +35,8 @@ pub(crate) fn talk_typed(habit: u64) {
     let ended = ring::enter().and_then(|domain| match habit {
         FLOOD => flood(&domain),
         DRAIN => drain(&domain),
+        INTRODUCE => introduce(&domain),
+        FOLLOW => follow(&domain),
         _ => bind_another_type(&domain),
     });
     // Where the revocation was first, there is nothing to be had, or to bind by.
@@ -67,6 +73,38 @@ fn drain(domain: &Domain) -> Result<bool, Error> {
         }
     }
     Ok(false)
+}
+
+/// Sends the way to itself beside a message, and hears by it.
+fn introduce(domain: &Domain) -> Result<bool, Error> {
+    let mut sender = domain.sender::<Plain<u64>>(&domain.granted(GRANTED_NS)?.0)?;
+    let (own, _) = domain.granted(GRANTED_NS)?;
+    let mut answers = domain.receiver::<Plain<u64>>(&own)?;
+    for number in 0..10 {
+        sender.set_when_full(WhenFull::Block { timeout_ns: PATIENCE_NS });
+        let sent = sender.send_with(&number, &[(&own, Authority::send(Trust::USER))]);
+        if sent != Ok(()) || answers.recv_timeout(PATIENCE_NS, |answer| answer) != Ok(number + 1) {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
+/// Answers each message by what came beside it.
+fn follow(domain: &Domain) -> Result<bool, Error> {
+    let mut receiver = domain.receiver::<Plain<u64>>(&domain.granted(GRANTED_NS)?.0)?;
+    let mut ways = Vec::new();
+    for _ in 0..10 {
+        let taken = receiver.recv_with(PATIENCE_NS, |number, handles| (number, handles.first().cloned()));
+        let Ok((number, Some(way))) = taken else { return Ok(false) };
+        let mut sender = domain.sender::<Plain<u64>>(&way)?;
+        if sender.send(&(number + 1)) != Ok(()) || sender.finish(PATIENCE_NS) != Ok(()) {
+            return Ok(false);
+        }
+        // Without any, the other side would be told that it is alone.
+        ways.push(sender);
+    }
+    Ok(true)
 }
 
 /// The endpoint carries samples: anything else is told what differs.
@@ -114,6 +152,21 @@ pub(super) fn in_flight(ground: &Ground<'_>) -> Checked {
             ensure_ends(to)?;
             delete(slots)?;
         }
+    }
+    Ok(())
+}
+
+pub(super) fn beside(ground: &Ground<'_>) -> Checked {
+    for trust in LAYERS {
+        let ([first, to_follow], [second, to_hear]) = (endpoint(trust)?, endpoint(trust)?);
+        let (from, to) = (start(ground, INTRODUCE, trust)?, start(ground, FOLLOW, trust)?);
+        from.grant(to_follow, Rights::SEND, trust)?;
+        from.grant(to_hear, Rights::SEND | Rights::RECEIVE | Rights::GRANT, trust)?;
+        to.grant(to_follow, Rights::RECEIVE, trust)?;
+        ensure_ends(from)?;
+        ensure_ends(to)?;
+        delete([first, to_follow])?;
+        delete([second, to_hear])?;
     }
     Ok(())
 }

@@ -53,12 +53,28 @@ struct Place {
     buffer: Option<BufferId>,
 }
 
-/// A message that was copied out and taken.
+/// A message that was copied out and taken: its length, and in the last bit whether capabilities go beside it, which its last bytes
+/// name. One word, because it is handed through with every message.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Taken {
-    pub(crate) bytes: usize,
-    /// Whether capabilities go beside it, which its last bytes name.
-    pub(crate) has_gifts: bool,
+pub(crate) struct Taken(usize);
+
+impl Taken {
+    const GIFTS: usize = 1 << (usize::BITS - 1);
+
+    #[inline]
+    fn new(bytes: usize, has_gifts: bool) -> Self {
+        Self(if has_gifts { bytes | Self::GIFTS } else { bytes })
+    }
+
+    #[inline]
+    pub(crate) fn bytes(self) -> usize {
+        self.0 & !Self::GIFTS
+    }
+
+    #[inline]
+    pub(crate) fn has_gifts(self) -> bool {
+        self.0 & Self::GIFTS != 0
+    }
 }
 
 impl<H: Home> Consumer<H> {
@@ -136,11 +152,11 @@ impl<H: Home> Consumer<H> {
     /// When `into` is shorter than the terms' largest message.
     #[inline]
     pub fn take_into(&mut self, into: &mut [u8]) -> Result<Option<usize>, PollError> {
-        Ok(self.take(into)?.map(|taken| taken.bytes))
+        Ok(self.take(into)?.map(Taken::bytes))
     }
 
     /// As [`take_into`](Self::take_into).
-    #[inline]
+    #[inline(always)] // the one way that every message takes
     pub(crate) fn take(&mut self, into: &mut [u8]) -> Result<Option<Taken>, PollError> {
         assert!(into.len() >= self.layout.message_bytes(), "room for the largest message");
         // The common case in one run: a message in its slot, from a producer that waits for room.
@@ -152,7 +168,7 @@ impl<H: Home> Consumer<H> {
             // Looked at last, so that a copy that a revocation overtook is not taken: its message goes to another one.
             if self.validity.is_valid() {
                 self.advance(None);
-                return Ok(Some(Taken { bytes, has_gifts: false }));
+                return Ok(Some(Taken::new(bytes, false)));
             }
         }
         self.take_slowly(into)
@@ -169,7 +185,7 @@ impl<H: Home> Consumer<H> {
                 continue;
             }
             self.advance(place.buffer);
-            return Ok(Some(Taken { bytes: place.bytes, has_gifts: place.stamp.has_gifts() }));
+            return Ok(Some(Taken::new(place.bytes, place.stamp.has_gifts())));
         }
         Ok(None)
     }

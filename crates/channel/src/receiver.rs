@@ -444,8 +444,8 @@ fn deliver<T: Message, H: Home, R>(
     }
     let Some(taken) = lane.consumer.take(copy.bytes_mut())? else { return Ok(None) };
     statistics.copies_made += 1;
-    let bytes = &copy.bytes()[..taken.bytes];
-    if taken.has_gifts {
+    let bytes = &copy.bytes()[..taken.bytes()];
+    if taken.has_gifts() {
         return deliver_with(lane.format, &mut lane.granter, bytes, handler, statistics);
     }
     refused(open(lane.format, bytes, &[], handler, statistics))
@@ -522,7 +522,7 @@ fn refused<R>(result: Result<R, RecvError>) -> Result<Option<Result<R, RecvError
 }
 
 /// Checks stable bytes as their layer demands and hands the message over.
-#[inline]
+#[inline(always)] // where nothing comes beside a message, nothing of that is left
 pub(crate) fn open<T: Message, R>(
     format: Format,
     bytes: &[u8],

@@ -77,9 +77,9 @@ fn drain(domain: &Domain) -> Result<bool, Error> {
 
 /// Sends the way to itself beside a message, and hears by it.
 fn introduce(domain: &Domain) -> Result<bool, Error> {
-    let mut sender = domain.sender::<Plain<u64>>(&domain.granted(GRANTED_NS)?.0)?;
+    let mut sender = domain.sender::<Plain<u32>>(&domain.granted(GRANTED_NS)?.0)?;
     let (own, _) = domain.granted(GRANTED_NS)?;
-    let mut answers = domain.receiver::<Plain<u64>>(&own)?;
+    let mut answers = domain.receiver::<Plain<u32>>(&own)?;
     for number in 0..10 {
         sender.set_when_full(WhenFull::Block { timeout_ns: PATIENCE_NS });
         let sent = sender.send_with(&number, &[(&own, Authority::send(Trust::USER))]);
@@ -92,12 +92,12 @@ fn introduce(domain: &Domain) -> Result<bool, Error> {
 
 /// Answers each message by what came beside it.
 fn follow(domain: &Domain) -> Result<bool, Error> {
-    let mut receiver = domain.receiver::<Plain<u64>>(&domain.granted(GRANTED_NS)?.0)?;
+    let mut receiver = domain.receiver::<Plain<u32>>(&domain.granted(GRANTED_NS)?.0)?;
     let mut ways = Vec::new();
     for _ in 0..10 {
         let taken = receiver.recv_with(PATIENCE_NS, |number, handles| (number, handles.first().cloned()));
         let Ok((number, Some(way))) = taken else { return Ok(false) };
-        let mut sender = domain.sender::<Plain<u64>>(&way)?;
+        let mut sender = domain.sender::<Plain<u32>>(&way)?;
         if sender.send(&(number + 1)) != Ok(()) || sender.finish(PATIENCE_NS) != Ok(()) {
             return Ok(false);
         }

@@ -70,9 +70,10 @@ pub enum Call {
     /// `(binding, peer, token)` + one to [`GRANTS_ALONG`](crate::GRANTS_ALONG) [`Along`](crate::Along) as payload. Derives the
     /// caller's capabilities into the space of a peer's domain, all or none; that domain gets
     /// [`UpcallKind::GrantedAlong`](crate::UpcallKind::GrantedAlong) for each, before this call returns. `token` is an opaque word that
-    /// says which message they go beside. For senders only; needs `GRANT` on each. So many may lie where they came, for each pair:
-    /// beyond, it is [`Status::QuotaExceeded`](crate::Status::QuotaExceeded) until the receiver has [moved](Self::Move) some that it
-    /// keeps, or deleted some. So what a sender can put into a domain's space is bounded by what that domain takes.
+    /// says which message they go beside. For senders only; needs `GRANT` on each. So many may lie where they came for each pair,
+    /// and for each domain as many as the kernel sets: beyond, it is [`Status::QuotaExceeded`](crate::Status::QuotaExceeded) until the
+    /// receiver has [moved](Self::Move) some that it keeps, or deleted some. So senders, however many and whether they stay or not, cannot fill a
+    /// domain's space.
     GrantAlong = 20,
 }
 

@@ -86,6 +86,7 @@ fn calls_of_the_machine() {
         (0x103d, MachineCall::NextInterrupt),
         (0x103e, MachineCall::Monitor),
         (0x103f, MachineCall::ReadSerial),
+        (0x1040, MachineCall::Listen),
     ];
     assert_eq!(fixed.len(), MachineCall::ALL.len());
     for (number, call) in fixed {

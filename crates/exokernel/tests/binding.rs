@@ -375,6 +375,35 @@ fn a_sender_puts_no_more_into_a_space_than_its_holder_takes() {
 }
 
 #[test]
+fn senders_that_come_and_go_do_not_fill_a_space() {
+    let limits = Limits { along_per_domain: 6, ..Limits::SMALL };
+    let mut meeting = Meeting::of(World::with(limits), Trust::USER, Trust::USER);
+    let good = along(gift(&mut meeting), Rights::MAP_READ);
+    let (sender, receiver) = (meeting.sender.id, meeting.receiver.id);
+    meeting.world.upcalls();
+    let mut came = Vec::new();
+    let mut refused = 0;
+    for _ in 0..10 {
+        let result = grant_along(&mut meeting, &[good; 2]);
+        refused += u32::from(result == Err(Status::QuotaExceeded));
+        came.extend(meeting.world.told(receiver, UpcallKind::GrantedAlong).iter().map(|it| it.values[4]));
+        meeting.world.ok(sender, Call::Unbind, &[meeting.at_sender.binding]);
+        meeting.world.bind(sender, meeting.sender_slot, Role::Sender, 1).unwrap();
+        meeting.at_sender = meeting.world.joined().into_iter().find(|(to, _)| *to == sender).unwrap().1;
+    }
+    assert_eq!((came.len(), refused), (6, 7));
+    meeting.world.ok(receiver, Call::Delete, &[came[0]]);
+    meeting.world.ok(receiver, Call::Move, &[came[1]]);
+    grant_along(&mut meeting, &[good; 2]).unwrap();
+    assert_eq!(grant_along(&mut meeting, &[good]), Err(Status::QuotaExceeded));
+    // What died is out of the count as well, and the next domain of its place begins with none.
+    meeting.world.ok(sender, Call::Revoke, &[good.slot, 0]);
+    grant_along(&mut meeting, &[good; 4]).unwrap();
+    meeting.world.ok(meeting.world.root, Call::DestroyDomain, &[meeting.receiver.slot]);
+    assert_eq!(meeting.world.kernel.verify(), Ok(()));
+}
+
+#[test]
 fn capabilities_go_along_pairs_of_the_caller_only_and_from_senders() {
     let mut meeting = Meeting::new();
     let (sender, receiver) = (meeting.sender.id, meeting.receiver.id);

@@ -106,6 +106,7 @@ const TESTS: &[Test] = &[
     ("an alarm comes without a call, and ends a wait", events::alarms),
     ("events are held back by a word of the domain's own", events::held_back),
     ("what the kernel has to say comes as an event", events::upcalls),
+    ("signals come as events from every core", transfers::rings),
     ("the end of a slice is announced, and who stays is ended", events::slices),
     ("a domain runs in the slices that a capability names", time::by_capability),
     ("a domain whose slices were revoked does not run", time::revoked),

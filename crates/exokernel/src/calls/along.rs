@@ -1,7 +1,7 @@
 //! Calls about capabilities that go beside the messages of a pair: the messages themselves never pass here.
 
 use feuerbird_abi::{Along, AuditKind, GRANTS_ALONG, Role, Status, UpcallKind};
-use feuerbird_capability::{Badge, Derivation, Rights, Slot, Trust};
+use feuerbird_capability::{Badge, Derivation, Rights, Slot, SpaceId, Trust};
 use zerocopy::IntoBytes;
 
 use super::bind::Met;
@@ -28,6 +28,10 @@ impl<M: Machine> Kernel<M> {
         here.sort_by_key(|slot| self.capabilities.lookup(to, *slot, Rights::empty()).is_err());
         let left = here.partition_point(|slot| self.capabilities.lookup(to, *slot, Rights::empty()).is_ok());
         let granted = here[left..].get_mut(..along.len()).ok_or(Status::QuotaExceeded)?;
+        let lie = self.alive(other)?.charges.along + along.len() as u32;
+        if lie > self.limits.along_per_domain {
+            return Err(Status::QuotaExceeded);
+        }
         for (place, it) in along.iter().enumerate() {
             let made = derivation(it).and_then(|derivation| {
                 self.capabilities.grant(from, Slot::from_bits(it.slot), to, derivation).map_err(status)
@@ -46,13 +50,27 @@ impl<M: Machine> Kernel<M> {
         if let Some(pair) = self.pairs.get_mut(peer) {
             pair.along = here;
         }
+        self.alive_mut(other)?.charges.along = lie;
         for (place, slot) in (0..).zip(&here[left..left + along.len()]) {
+            self.came_along[slot.index as usize] = true;
             let entered = self.entered(AuditKind::Granted, asked.caller, other, *slot)?;
             let kind = entered.object.kind.number();
             let values = [theirs.0, peer.0, token, place, slot.to_bits(), kind];
             self.tell(other, UpcallKind::GrantedAlong, &values, None);
         }
         Ok([0; 6])
+    }
+
+    /// A capability has left its slot: if it came along, who has that space has room for another one.
+    pub(crate) fn taken_from_where_it_came(&mut self, space: SpaceId, slot: Slot) {
+        if !core::mem::take(&mut self.came_along[slot.index as usize]) {
+            return;
+        }
+        let holder = self.space_holders[space.index() as usize];
+        // A space that is gone may have been another domain's before what was in it is swept.
+        if let Some(domain) = self.domains.get_mut(holder.id()).filter(|it| it.space == space) {
+            domain.charges.along -= 1;
+        }
     }
 }
 

@@ -15,9 +15,10 @@ use claims::Claims;
 use random::Random;
 use zerocopy::IntoBytes;
 
-const LIMITS: Limits = Limits {
+pub const LIMITS: Limits = Limits {
     domains: 6,
     slots_per_domain: 40,
+    along_per_domain: 10,
     endpoints_per_domain: 3,
     regions_per_domain: 4,
     region_bytes_per_domain: 1 << 20,

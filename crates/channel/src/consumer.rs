@@ -95,7 +95,7 @@ impl<H: Home> Consumer<H> {
         if own.len() < layout.consumer_bytes() {
             return Err(AttachError::RegionTooSmall);
         }
-        check_header(&peer, &layout, Half::Producer)?;
+        check_header(&peer, &layout, Half::Producer, &validity)?;
         let (offset, places) = layout.returns();
         // SAFETY: both regions go into the same struct, and no part of it leaves it.
         let own_words = unsafe { View::new(&own, layout.consumer_bytes()) };
@@ -181,20 +181,13 @@ impl<H: Home> Consumer<H> {
             let Some(place) = self.poll()? else { return Ok(None) };
             self.peer.copy_out(place.start, &mut into[..place.bytes]);
             // Looked at again, as above, with what `poll` says about it.
-            if self.is_overwritten(place) || self.is_barred() {
+            if self.is_overwritten(place) || self.validity.is_barred() {
                 continue;
             }
             self.advance(place.buffer);
             return Ok(Some(Taken::new(place.bytes, place.stamp.has_gifts())));
         }
         Ok(None)
-    }
-
-    /// Whether nothing may be taken, even of what was published before the lane ended.
-    #[inline]
-    fn is_barred(&self) -> bool {
-        !self.validity.is_valid()
-            && matches!(self.validity.standing(), Standing::Ending | Standing::Over(Ended::Revoked))
     }
 
     /// The next message in place, taken when the value is dropped; `None` where there is none now.
@@ -311,10 +304,10 @@ impl<H: Home> Consumer<H> {
     fn poll(&mut self) -> Result<Option<Place>, PollError> {
         // What was overwritten is skipped, to what its producer may be overwriting already: bounded.
         for _ in 0..8 {
-            let barred = self.is_barred();
+            let barred = self.validity.is_barred();
             let stamp = self.stamp();
             if !barred && stamp.turn() == Stamp::turn_of(self.head) {
-                return self.place(stamp).map(Some);
+                return self.judged(stamp);
             }
             if barred || !self.skips(stamp) {
                 return self.nothing(stamp);
@@ -323,21 +316,31 @@ impl<H: Home> Consumer<H> {
         Ok(None)
     }
 
+    /// Where the next message lies, by its stamp; nothing where what was read may have been withdrawn.
+    #[inline]
+    fn judged(&mut self, stamp: Stamp) -> Result<Option<Place>, PollError> {
+        match self.place(stamp).map_err(|lie| self.validity.judge(lie)) {
+            Ok(place) => Ok(Some(place)),
+            Err(error @ PollError::PeerMisbehaved(_)) => Err(error),
+            Err(_) => self.ended(),
+        }
+    }
+
     /// Checks what a stamp says, against private constants only.
     #[inline]
-    fn place(&self, stamp: Stamp) -> Result<Place, PollError> {
+    fn place(&self, stamp: Stamp) -> Result<Place, Lie> {
         let bytes = stamp.bytes();
         let slot = self.layout.slot_bytes(self.head);
         if bytes > self.layout.message_bytes() {
-            return Err(PollError::PeerMisbehaved(Lie::Length));
+            return Err(Lie::Length);
         }
         if stamp.is_pooled() {
             let id = BufferId(self.peer.words().load(slot / 8) as u32);
-            let start = self.layout.pooled(id, bytes).ok_or(PollError::PeerMisbehaved(Lie::Buffer))?;
+            let start = self.layout.pooled(id, bytes).ok_or(Lie::Buffer)?;
             return Ok(Place { stamp, start, bytes, buffer: Some(id) });
         }
         if bytes > self.layout.inline_bytes() {
-            return Err(PollError::PeerMisbehaved(Lie::Length));
+            return Err(Lie::Length);
         }
         Ok(Place { stamp, start: slot, bytes, buffer: None })
     }
@@ -345,7 +348,7 @@ impl<H: Home> Consumer<H> {
     /// What a stamp means that is not the next message's, nor that of one by which it was overwritten.
     #[inline]
     fn nothing(&mut self, stamp: Stamp) -> Result<Option<Place>, PollError> {
-        if self.is_barred() {
+        if self.validity.is_barred() {
             return self.ended();
         }
         if stamp.turn() == self.lap_before() && self.full_at.0 != 0 {
@@ -389,10 +392,10 @@ impl<H: Home> Consumer<H> {
         // The last message may have come between the two looks.
         fence(Ordering::Acquire);
         let stamp = self.stamp();
-        if self.is_barred() || !self.is_news(stamp) {
+        if self.validity.is_barred() || !self.is_news(stamp) {
             return self.ended();
         }
-        if stamp.turn() == Stamp::turn_of(self.head) { self.place(stamp).map(Some) } else { Ok(None) }
+        if stamp.turn() == Stamp::turn_of(self.head) { self.judged(stamp) } else { Ok(None) }
     }
 
     /// A lane that is over, and all that may be taken was taken.

@@ -34,6 +34,8 @@ pub enum AttachError {
     RegionTooSmall,
     /// The peer's region is not what the terms demand.
     PeerMisbehaved(Lie),
+    /// The pair has ended meanwhile, and the peer's region may have been withdrawn.
+    Ended,
 }
 
 /// Why one lane gave or took nothing, now and for ever after.
@@ -159,6 +161,7 @@ impl fmt::Display for AttachError {
         match self {
             Self::RegionTooSmall => f.write_str("the region is too small for the terms"),
             Self::PeerMisbehaved(lie) => write!(f, "the peer misbehaved: {lie}"),
+            Self::Ended => f.write_str("the pair ended before its lane was there"),
         }
     }
 }

@@ -328,7 +328,7 @@ impl<H: Home> LanesOut<H> {
         while index < self.lanes.len() {
             match self.lanes[index].producer.untaken() {
                 Ok(0) => index += 1,
-                Ok(_) => return Ok(false),
+                Ok(_) | Err(PollError::Ending) => return Ok(false),
                 Err(error) => self.remove(index, error, statistics),
             }
         }

@@ -97,7 +97,7 @@ impl<H: Home> Producer<H> {
         if own.len() < layout.producer_bytes() {
             return Err(AttachError::RegionTooSmall);
         }
-        check_header(&peer, &layout, Half::Consumer)?;
+        check_header(&peer, &layout, Half::Consumer, &validity)?;
         let memory = match layout.pool() {
             None => Memory::Slots(own),
             Some(pool) => {
@@ -166,7 +166,7 @@ impl<H: Home> Producer<H> {
     /// Whether there is room for a message now.
     ///
     /// # Errors
-    /// [`PollError::PeerMisbehaved`] where the peer's position cannot be.
+    /// [`PollError::PeerMisbehaved`] where the peer's position cannot be, or why the lane ended meanwhile.
     #[inline(always)]
     pub fn has_room(&mut self) -> Result<bool, PollError> {
         if self.next() - self.head < self.layout.depth() {
@@ -179,7 +179,7 @@ impl<H: Home> Producer<H> {
     /// How many messages were published and not yet taken, as last seen after looking again.
     ///
     /// # Errors
-    /// [`PollError::PeerMisbehaved`] where the peer's position cannot be.
+    /// As for [`has_room`](Self::has_room).
     pub fn untaken(&mut self) -> Result<u64, PollError> {
         self.look_at_head()?;
         Ok(self.next() - self.head)
@@ -297,13 +297,16 @@ impl<H: Home> Producer<H> {
     /// Takes back the buffers that the peer returned and whose messages it has taken; how many it has still.
     ///
     /// # Errors
-    /// [`PollError::PeerMisbehaved`] where it returned what it does not hold.
+    /// [`PollError::PeerMisbehaved`] where it returned what it does not hold, or why the lane ended meanwhile.
     pub fn take_returns(&mut self) -> Result<u32, PollError> {
+        self.believe_returns().map_err(|lie| self.validity.judge(lie))
+    }
+
+    fn believe_returns(&mut self) -> Result<u32, Lie> {
         let Memory::Pooled { pool, reader, returns } = &mut self.memory else { return Ok(0) };
-        let lie = PollError::PeerMisbehaved(Lie::Return);
         // As many as there can be: a peer that returns without end holds nobody up.
         for _ in 0..self.layout.depth() {
-            let Some((id, message)) = returns.next(&self.peer).map_err(|_| lie)? else { break };
+            let Some((id, message)) = returns.next(&self.peer).map_err(|_| Lie::Return)? else { break };
             if message >= self.head {
                 self.head = position(&self.peer, &self.layout, self.head..self.tail)?;
             }
@@ -311,7 +314,7 @@ impl<H: Home> Producer<H> {
                 returns.put_back(id);
                 break;
             }
-            pool.release(*reader, id).map_err(|_| lie)?;
+            pool.release(*reader, id).map_err(|_| Lie::Return)?;
         }
         Ok(pool.in_flight())
     }
@@ -361,7 +364,8 @@ impl<H: Home> Producer<H> {
 
     #[cold]
     fn look_at_head(&mut self) -> Result<(), PollError> {
-        self.head = position(&self.peer, &self.layout, self.head..self.tail)?;
+        let position = position(&self.peer, &self.layout, self.head..self.tail);
+        self.head = position.map_err(|lie| self.validity.judge(lie))?;
         Ok(())
     }
 
@@ -388,8 +392,8 @@ impl<H: Home> Producer<H> {
             Ok(loan) => Ok(loan.keep()),
             Err(LoanError::TooLarge) => Err(ClaimError::TooLarge),
             // There are as many buffers as places, a consumer returns a buffer before it gives up its place, and there is a
-            // free place: a buffer was kept back.
-            Err(_) => Err(ClaimError::Ended(PollError::PeerMisbehaved(Lie::Return))),
+            // free place: a buffer was kept back, or its return withdrawn.
+            Err(_) => Err(ClaimError::Ended(self.validity.judge(Lie::Return))),
         }
     }
 
@@ -495,14 +499,14 @@ impl<H: Home> Producer<H> {
 /// Where the consumer is: from where it was last seen to what was published.
 ///
 /// # Errors
-/// [`PollError::PeerMisbehaved`] where it cannot be.
-fn position(peer: &impl Region, layout: &LaneLayout, between: Range<u64>) -> Result<u64, PollError> {
+/// [`Lie::Head`] where it cannot be.
+fn position(peer: &impl Region, layout: &LaneLayout, between: Range<u64>) -> Result<u64, Lie> {
     // Pairs with the release store in `Consumer::advance`: the slots below it were read before.
     let head = peer.words().load_acquire(HEAD_WORD);
     // A slow consumer of a ring that drops its oldest stands behind what was dropped; nobody stands ahead of the tail.
     let backwards = head < between.start && layout.terms().policy() == Overflow::Wait;
     if backwards || head > between.end {
-        return Err(PollError::PeerMisbehaved(Lie::Head));
+        return Err(Lie::Head);
     }
     Ok(head.max(between.start))
 }

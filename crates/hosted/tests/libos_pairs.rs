@@ -7,11 +7,12 @@ mod made_up;
 use std::{sync::atomic::Ordering::SeqCst, thread, time::Duration};
 
 use feuerbird_abi::{Call, Reason, Status, UNHEARD_OF, Upcall, UpcallKind};
-use feuerbird_channel::{Lie, RecvError, SendError, layout::Half};
+use feuerbird_channel::{AttachError, Lie, RecvError, SendError, layout::Half};
 use feuerbird_hosted::os::memory::WriterMemory;
 use feuerbird_libos::Error;
 use feuerbird_numa::{NodeId, Placement};
 use feuerbird_serialization::Plain;
+use feuerbird_zero_copy::WriteRegion;
 
 use made_up::*;
 
@@ -207,6 +208,24 @@ fn only_memory_that_is_waited_for_and_of_the_exact_size_is_mapped() {
     assert_eq!((shared, mapped()), (Ok(()), 1));
     assert_eq!((share(2, 0).0, mapped()), (Ok(()), 1), "twice");
     sender.try_send(&1).unwrap();
+}
+
+#[test]
+fn memory_that_was_withdrawn_before_a_lane_was_made_of_it_is_held_against_nobody() {
+    let (domain, gate) = domain();
+    let endpoint = domain.endpoint(terms()).unwrap();
+    let number = next_number(&gate);
+    let mut receiver = domain.receiver::<Plain<u64>>(&endpoint).unwrap();
+    domain.upcall(&joined(number, 1), None).unwrap();
+    let (_, _, bytes) = peer_half(Half::Producer, 0);
+    let withdrawn = WriterMemory::create("zeroes", bytes as usize).unwrap();
+    gate.words.0.writable().iter().for_each(|word| word.store(2, SeqCst));
+    let shared = domain.upcall(&upcall(UpcallKind::Shared, &[number, 1, bytes]), Some(withdrawn.1));
+    assert_eq!(shared, Err(Error::Attach(AttachError::Ended)));
+    assert_eq!(receiver.try_recv(|value| value), Err(RecvError::Empty), "why is not known yet");
+    domain.upcall(&upcall(UpcallKind::Repossessed, &[number, 0]), None).unwrap();
+    assert_eq!(receiver.try_recv(|value| value), Err(RecvError::Revoked));
+    assert_eq!(receiver.statistics().misbehaved, 0);
 }
 
 #[test]

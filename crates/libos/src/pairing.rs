@@ -85,7 +85,7 @@ impl<G: Gate> Domain<G> {
         attach(self.gate(), &common, ready, theirs).map_err(|error| {
             let told = match error {
                 AttachError::PeerMisbehaved(lie) => PollError::PeerMisbehaved(lie),
-                AttachError::RegionTooSmall => PollError::Disconnected,
+                AttachError::RegionTooSmall | AttachError::Ended => PollError::Disconnected,
             };
             self.fail(number, peer, told);
             Error::Attach(error)

@@ -319,12 +319,7 @@ impl<H: Home> Lanes<H> {
     #[inline]
     fn hear_failure(&mut self, statistics: &mut ReceiverStatistics) -> Result<(), RecvError> {
         let Some(error) = self.failures.as_ref().and_then(|failures| failures.pop()) else { return Ok(()) };
-        self.last = Some(PollError::Disconnected);
-        if let PollError::PeerMisbehaved(_) = error {
-            statistics.misbehaved += 1;
-            return Err(error.into());
-        }
-        Ok(())
+        self.part(error, statistics)
     }
 
     /// The receiver's own authority: without it, nothing is taken from anybody, whatever lies in the lanes. What was sent
@@ -380,7 +375,7 @@ impl<H: Home> Lanes<H> {
         }
     }
 
-    /// Ends a lane. That its peer lied is told at once, and once.
+    /// Ends a lane.
     #[cold]
     fn remove(
         &mut self,
@@ -390,6 +385,12 @@ impl<H: Home> Lanes<H> {
     ) -> Result<(), RecvError> {
         let lane = self.lanes.swap_remove(index);
         account(statistics, &lane.consumer);
+        self.part(error, statistics)
+    }
+
+    /// A sender is gone, with a lane or without. That it lied is told at once, and once.
+    #[cold]
+    fn part(&mut self, error: PollError, statistics: &mut ReceiverStatistics) -> Result<(), RecvError> {
         if let PollError::PeerMisbehaved(_) = error {
             statistics.misbehaved += 1;
             self.last = Some(PollError::Disconnected);

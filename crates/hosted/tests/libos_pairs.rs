@@ -229,6 +229,18 @@ fn memory_that_was_withdrawn_before_a_lane_was_made_of_it_is_held_against_nobody
 }
 
 #[test]
+fn a_sender_that_was_revoked_before_it_became_a_lane_is_told_to_the_receiver_as_that() {
+    let (domain, gate) = domain();
+    let endpoint = domain.endpoint(terms()).unwrap();
+    let number = next_number(&gate);
+    let mut receiver = domain.receiver::<Plain<u64>>(&endpoint).unwrap();
+    domain.upcall(&joined(number, 1), None).unwrap();
+    let left = upcall(UpcallKind::PeerLeft, &[number, 1, Reason::Revoked as u64]);
+    domain.upcall(&left, None).unwrap();
+    assert_eq!(receiver.try_recv(|value| value), Err(RecvError::Revoked));
+}
+
+#[test]
 fn a_sender_that_never_became_a_lane_is_told_to_the_receiver() {
     let (domain, gate) = domain();
     let endpoint = domain.endpoint(terms()).unwrap();

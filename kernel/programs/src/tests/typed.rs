@@ -2,7 +2,7 @@
 
 use alloc::vec::Vec;
 
-use feuerbird_abi::Call;
+use feuerbird_abi::{Call, Status};
 use feuerbird_capability::{Rights, Trust};
 use feuerbird_channel::{RecvError, SendError, Terms, WhenFull};
 use feuerbird_libos::{Authority, Error};
@@ -40,7 +40,7 @@ pub(crate) fn talk_typed(habit: u64) {
         _ => bind_another_type(&domain),
     });
     // Where the revocation was first, there is nothing to be had, or to bind by.
-    let came_late = matches!(ended, Err(Error::DeadlinePassed | Error::Refused(_)));
+    let came_late = matches!(ended, Err(Error::DeadlinePassed | Error::Refused(Status::NoCapability)));
     end_if(ended == Ok(true) || came_late && habit != BIND_ANOTHER_TYPE);
 }
 
@@ -52,8 +52,8 @@ fn flood(domain: &Domain) -> Result<bool, Error> {
         let message = Sample { sequence, producer: 0, sent_at: 0, digest: !sequence, payload: &[7; 24] };
         match sender.send(&message) {
             Ok(()) => {}
-            // The other side may have been revoked a step before this one.
-            Err(error) => return Ok(error != SendError::DeadlinePassed),
+            // A peer may have gone a step before, without a lane.
+            Err(error) => return Ok(matches!(error, SendError::Revoked | SendError::Disconnected)),
         }
     }
     Ok(false)
@@ -69,7 +69,7 @@ fn drain(domain: &Domain) -> Result<bool, Error> {
         match receiver.recv_timeout(PATIENCE_NS, is_right) {
             Ok(true) => {}
             Ok(false) => return Ok(false),
-            Err(error) => return Ok(error != RecvError::DeadlinePassed),
+            Err(error) => return Ok(matches!(error, RecvError::Revoked | RecvError::Disconnected)),
         }
     }
     Ok(false)

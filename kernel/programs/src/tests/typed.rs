@@ -131,8 +131,10 @@ fn delete(slots: [u64; 2]) -> Checked {
     Ok(())
 }
 
-fn start(ground: &Ground<'_>, habit: u64, trust: Trust) -> gate::Result<Child> {
+/// A domain that has what it is to bind by before it runs: on a machine that is busy it would wait for that in vain.
+fn start(ground: &Ground<'_>, habit: u64, trust: Trust, granted: &[(u64, Rights)]) -> gate::Result<Child> {
     let child = Child::new(ground.image, trust)?;
+    granted.iter().try_for_each(|&(slot, rights)| child.grant(slot, rights, trust).map(drop))?;
     child.start(ground.image, Role::Typed.argument(habit))?;
     Ok(child)
 }
@@ -142,9 +144,8 @@ pub(super) fn in_flight(ground: &Ground<'_>) -> Checked {
         for trust in LAYERS {
             let slots = endpoint(trust)?;
             let [_, shared] = slots;
-            let (from, to) = (start(ground, FLOOD, trust)?, start(ground, DRAIN, trust)?);
-            from.grant(shared, Rights::SEND, trust)?;
-            to.grant(shared, Rights::RECEIVE, trust)?;
+            let from = start(ground, FLOOD, trust, &[(shared, Rights::SEND)])?;
+            let to = start(ground, DRAIN, trust, &[(shared, Rights::RECEIVE)])?;
             // Before they meet, while they do, and long after.
             gate::sleep(round * 15_000_000)?;
             gate::call(Call::Revoke, &[shared, 0])?;
@@ -159,10 +160,9 @@ pub(super) fn in_flight(ground: &Ground<'_>) -> Checked {
 pub(super) fn beside(ground: &Ground<'_>) -> Checked {
     for trust in LAYERS {
         let ([first, to_follow], [second, to_hear]) = (endpoint(trust)?, endpoint(trust)?);
-        let (from, to) = (start(ground, INTRODUCE, trust)?, start(ground, FOLLOW, trust)?);
-        from.grant(to_follow, Rights::SEND, trust)?;
-        from.grant(to_hear, Rights::SEND | Rights::RECEIVE | Rights::GRANT, trust)?;
-        to.grant(to_follow, Rights::RECEIVE, trust)?;
+        let all = Rights::SEND | Rights::RECEIVE | Rights::GRANT;
+        let from = start(ground, INTRODUCE, trust, &[(to_follow, Rights::SEND), (to_hear, all)])?;
+        let to = start(ground, FOLLOW, trust, &[(to_follow, Rights::RECEIVE)])?;
         ensure_ends(from)?;
         ensure_ends(to)?;
         delete([first, to_follow])?;
@@ -174,11 +174,9 @@ pub(super) fn beside(ground: &Ground<'_>) -> Checked {
 pub(super) fn mismatch(ground: &Ground<'_>) -> Checked {
     let slots = endpoint(Trust::USER)?;
     let [_, shared] = slots;
-    let first = start(ground, DRAIN, Trust::USER)?;
-    first.grant(shared, Rights::RECEIVE, Trust::USER)?;
+    let first = start(ground, DRAIN, Trust::USER, &[(shared, Rights::RECEIVE)])?;
     gate::sleep(20_000_000)?;
-    let second = start(ground, BIND_ANOTHER_TYPE, Trust::USER)?;
-    second.grant(shared, Rights::SEND, Trust::USER)?;
+    let second = start(ground, BIND_ANOTHER_TYPE, Trust::USER, &[(shared, Rights::SEND)])?;
     ensure_ends(second)?;
     gate::call(Call::Revoke, &[shared, 0])?;
     ensure_ends(first)?;

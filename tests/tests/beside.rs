@@ -100,14 +100,19 @@ fn what_comes_beside_a_message_can_be_used_until_it_is_revoked() {
 #[test]
 fn who_does_not_want_them_does_not_keep_them() {
     let mut host = Host::new();
-    let child = host.start("deaf", Trust::USER);
+    let mut child = host.start("deaf", Trust::USER);
     let inbox = host.inbox.clone();
     // Five times as many as may lie there.
     for _ in 0..20 {
         host.introduce("hello", &inbox).unwrap();
     }
-    assert_eq!(said(child), "");
-    assert_eq!(host.inbox.revoke().unwrap().capabilities, 0, "nothing is left of them");
+    let mut line = String::new();
+    let mut output = BufReader::new(child.process.process_mut().stdout.take().unwrap());
+    output.read_line(&mut line).unwrap();
+    assert_eq!(line, "taken\n");
+    assert_eq!(host.inbox.revoke().unwrap().capabilities, 0, "nothing is left of them, and it lives");
+    host.introductions.revoke().unwrap();
+    assert!(child.wait_timeout(Duration::from_secs(20)).unwrap().unwrap().success());
 }
 
 #[test]

@@ -2,9 +2,9 @@
 //!
 //! A message never is authority. It names capabilities by their place among those that go beside it, and those go by the kernel: the
 //! sender has them granted to the receiver of that one lane, then publishes the message, with a token behind it that both sides know them
-//! by.
+//! by. Tokens of a lane only grow.
 
-use alloc::{boxed::Box, vec::Vec};
+use alloc::vec::Vec;
 use core::fmt;
 
 use feuerbird_capability::{Badge, Rights, Slot, Trust};
@@ -54,9 +54,10 @@ pub trait Granter: fmt::Debug + Send {
     /// [`GrantError`].
     fn grant(&mut self, token: u64, gifts: &[Gift]) -> Result<(), GrantError>;
 
-    /// Takes what the peer granted under this token, `count` of them. [`Slot::NULL`] stands for one that is gone, or never was: a peer
-    /// can take back at any time what it grants, so that there is nothing to tell the two apart for.
-    fn take(&mut self, token: u64, count: usize) -> Vec<Slot>;
+    /// Takes what the peer granted under this token, `count` of them, or deletes it where it is not wanted. [`Slot::NULL`] stands for one
+    /// that is gone, or never was: a peer can take back at any time what it grants, so that there is nothing to tell the two apart for.
+    /// What comes later under this token or a smaller one is deleted.
+    fn take(&mut self, token: u64, count: usize, is_wanted: bool) -> Vec<Slot>;
 
     /// Deletes what was taken and nobody wants.
     fn delete(&mut self, slots: &[Slot]);
@@ -73,19 +74,6 @@ pub(crate) struct Tail {
 /// How long they are.
 pub(crate) const TAIL_BYTES: usize = size_of::<Tail>();
 
-/// Capabilities that were granted beside one message, to be granted again where its receiver goes without it.
-#[derive(Clone, Debug)]
-pub(crate) struct Granted {
-    pub(crate) token: u64,
-    pub(crate) gifts: Box<[Gift]>,
-}
-
-impl Granted {
-    pub(crate) fn tail(&self) -> Tail {
-        Tail { token: self.token, count: self.gifts.len() as u64 }
-    }
-}
-
 /// Parts a message from its tail.
 pub(crate) fn split(bytes: &[u8]) -> Result<(&[u8], Tail), Lie> {
     let (bytes, tail) = Tail::read_from_suffix(bytes).map_err(|_| Lie::Gifts)?;
@@ -94,6 +82,10 @@ pub(crate) fn split(bytes: &[u8]) -> Result<(&[u8], Tail), Lie> {
 }
 
 impl Tail {
+    pub(crate) fn new(token: u64, gifts: &[Gift]) -> Self {
+        Self { token, count: gifts.len() as u64 }
+    }
+
     /// How many capabilities go beside the message, at least 1.
     pub(crate) fn count(self) -> usize {
         self.count as usize

@@ -213,6 +213,11 @@ impl<H: Home> Consumer<H> {
         Ok(self.poll()?.map(|place| Borrowed { consumer: self, place }))
     }
 
+    /// Whether messages may be overwritten before they are taken.
+    pub(crate) fn may_miss(&self) -> bool {
+        self.layout.terms().policy() == Overflow::DropOldest
+    }
+
     /// How many messages were taken.
     pub fn taken(&self) -> u64 {
         self.head

@@ -10,7 +10,7 @@ use zerocopy::IntoBytes;
 use crate::{
     Arriving, ClaimError, Ended, GrantError, Granter, Home, MAX_GIFTS, PollError, Producer, SendError,
     SenderStatistics, Standing, Terms, Validity, Watched,
-    along::{Granted, TAIL_BYTES},
+    along::{Gift, TAIL_BYTES, Tail},
     buffer::Buffer,
     wait::MAX_WATCHED,
 };
@@ -22,8 +22,10 @@ pub struct LaneOut<H: Home> {
     layer: Layer,
     format: Format,
     granter: Option<Box<dyn Granter>>,
+    /// Of the last message beside which capabilities went, or were to.
+    token: u64,
     /// By message: what was granted beside those that may not have been taken, oldest first.
-    granted: VecDeque<(u64, Granted)>,
+    granted: VecDeque<(u64, Box<[Gift]>)>,
 }
 
 impl<H: Home> LaneOut<H> {
@@ -31,7 +33,7 @@ impl<H: Home> LaneOut<H> {
     pub fn new(producer: Producer<H>, trust: Trust, terms: Terms) -> Self {
         let layer = Layer::for_trust(trust).stricter(terms.layer());
         let format = layer.format().with_checksum(terms.checksum());
-        Self { producer, layer, format, granter: None, granted: VecDeque::new() }
+        Self { producer, layer, format, granter: None, token: 0, granted: VecDeque::new() }
     }
 
     /// Lets capabilities go beside its messages, where none of these is dropped.
@@ -49,7 +51,7 @@ impl<H: Home> LaneOut<H> {
         while self.granted.front().is_some_and(|(index, _)| *index < oldest) {
             self.granted.pop_front();
         }
-        let under_way: usize = self.granted.iter().map(|(_, granted)| granted.gifts.len()).sum();
+        let under_way: usize = self.granted.iter().map(|(_, gifts)| gifts.len()).sum();
         Ok(under_way + gifts <= MAX_GIFTS)
     }
 
@@ -73,8 +75,6 @@ pub(crate) struct LanesOut<H: Home> {
     next: usize,
     /// Messages that ended lanes left behind, oldest first.
     backlog: VecDeque<Left>,
-    /// Of the last message beside which capabilities went.
-    token: u64,
     /// Why the last lane went, once there was one.
     last: Option<PollError>,
     /// Why a message that an ended lane left behind fits no other, once there was one.
@@ -91,7 +91,6 @@ impl<H: Home> LanesOut<H> {
             lanes: Vec::new(),
             next: 0,
             backlog: VecDeque::new(),
-            token: 0,
             last: None,
             given_up: None,
             buffers_lost: 0,
@@ -141,20 +140,14 @@ impl<H: Home> LanesOut<H> {
         self.try_each::<T>(statistics, |lane| publish::<T, H>(lane, message, Announce::Now))
     }
 
-    /// A token that no message of this endpoint has had.
-    pub(crate) fn next_token(&mut self) -> u64 {
-        self.token += 1;
-        self.token
-    }
-
     /// Sends a message beside which capabilities go.
     pub(crate) fn try_send_with<T: Message>(
         &mut self,
         message: &impl Encode<T>,
-        granted: &Granted,
+        gifts: &[Gift],
         statistics: &mut SenderStatistics,
     ) -> Result<usize, SendError> {
-        self.try_each::<T>(statistics, |lane| publish_with::<T, H>(lane, message, granted))
+        self.try_each::<T>(statistics, |lane| publish_with::<T, H>(lane, message, gifts))
     }
 
     /// Has the lanes publish a message, the one whose turn it is first, until one does.
@@ -259,9 +252,9 @@ impl<H: Home> LanesOut<H> {
         let (format, mut granted) = (lane.format, lane.granted.into_iter().peekable());
         lane.producer.recover_each(|index, bytes| {
             while granted.next_if(|(of, _)| *of < index).is_some() {}
-            let granted = granted.next_if(|(of, _)| *of == index).map(|(_, granted)| granted);
-            let tail = if granted.is_some() { TAIL_BYTES } else { 0 };
-            self.backlog.push_back(Left { format, bytes: bytes[..bytes.len() - tail].to_vec(), granted });
+            let gifts = granted.next_if(|(of, _)| *of == index).map(|(_, gifts)| gifts).unwrap_or_default();
+            let tail = if gifts.is_empty() { 0 } else { TAIL_BYTES };
+            self.backlog.push_back(Left { format, bytes: bytes[..bytes.len() - tail].to_vec(), gifts });
         });
         self.buffers_lost += u64::from(lane.producer.reclaim());
         statistics.account(&lane.producer);
@@ -303,7 +296,10 @@ impl<H: Home> LanesOut<H> {
                 }
             }
         }
-        if refused.is_none() || is_full || !self.arriving.is_over() {
+        // What this side may not grant any more, no other lane makes up for.
+        let is_final =
+            matches!(refused, Some(SendError::Ungranted(GrantError::NoCapability | GrantError::Denied)));
+        if !is_final && (refused.is_none() || is_full || !self.arriving.is_over()) {
             return false;
         }
         statistics.undelivered += 1;
@@ -362,13 +358,14 @@ impl<H: Home> LanesOut<H> {
         }
     }
 
-    pub(crate) fn sleep(&mut self, home: &H, timeout_ns: u64) {
+    /// Sleeps until a lane has ended, one has come, or one is ready, or a while.
+    pub(crate) fn sleep(&mut self, home: &H, timeout_ns: u64, is_ready: impl Fn(&mut Producer<H>) -> bool) {
         self.lanes.iter_mut().for_each(|lane| lane.producer.begin_sleep());
         home.heavy_barrier();
         // A lane that is ending takes nothing, and why is told soon: no reason to stay awake.
         // One that has ended is something to look at, full or not.
         let ready = |lane: &mut LaneOut<H>| match lane.producer.check_open() {
-            Ok(()) => lane.producer.has_room() != Ok(false),
+            Ok(()) => is_ready(&mut lane.producer),
             Err(error) => error != PollError::Ending,
         };
         if !self.lanes.iter_mut().any(ready) && self.arriving.is_empty() {
@@ -389,7 +386,7 @@ struct Left {
     format: Format,
     bytes: Vec<u8>,
     /// What went beside it. It was granted to who is gone, and is granted again.
-    granted: Option<Granted>,
+    gifts: Box<[Gift]>,
 }
 
 /// Announces what a batch has put off, also where the caller's iterator panics.
@@ -471,46 +468,47 @@ fn publish<T: Message, H: Home>(
 fn publish_with<T: Message, H: Home>(
     lane: &mut LaneOut<H>,
     message: &impl Encode<T>,
-    granted: &Granted,
+    gifts: &[Gift],
 ) -> Result<usize, Refusal> {
-    let format = lane.format.with_capabilities(granted.gifts.len() as u32);
-    fill_with(lane, message.encoded_bound(format), granted, |into| message.encode(format, into))
+    let format = lane.format.with_capabilities(gifts.len() as u32);
+    fill_with(lane, message.encoded_bound(format), gifts, |into| message.encode(format, into))
 }
 
 /// Writes a message of at most `bound` bytes with its tail, has what goes beside it granted, and publishes it.
 fn fill_with<H: Home>(
     lane: &mut LaneOut<H>,
     bound: usize,
-    granted: &Granted,
+    gifts: &[Gift],
     encode: impl FnOnce(&mut [u8]) -> Result<usize, EncodeError>,
 ) -> Result<usize, Refusal> {
-    if !lane.has_room_for(granted.gifts.len()).map_err(ClaimError::Ended)? {
+    if !lane.has_room_for(gifts.len()).map_err(ClaimError::Ended)? {
         return Err(Refusal::Full);
     }
     let index = lane.producer.next();
-    let LaneOut { producer, granter: Some(granter), .. } = &mut *lane else {
+    let LaneOut { producer, granter: Some(granter), token, .. } = &mut *lane else {
         return Err(Refusal::Caller(SendError::Ungranted(GrantError::Elsewhere)));
     };
     let claim = producer.claim(bound.saturating_add(TAIL_BYTES))?;
     let mut buffer = Buffer::with_capacity(bound + TAIL_BYTES);
     let into = buffer.bytes_mut();
     let bytes = encode(&mut into[..bound]).map_err(|error| Refusal::Caller(SendError::Unencodable(error)))?;
-    into[bytes..bytes + TAIL_BYTES].copy_from_slice(granted.tail().as_bytes());
-    granter.grant(granted.token, &granted.gifts).map_err(|error| match error {
+    *token += 1;
+    into[bytes..bytes + TAIL_BYTES].copy_from_slice(Tail::new(*token, gifts).as_bytes());
+    granter.grant(*token, gifts).map_err(|error| match error {
         GrantError::NoRoom | GrantError::Over => Refusal::Full,
         error => Refusal::Caller(SendError::Ungranted(error)),
     })?;
     claim.publish_with_gifts(&buffer.bytes()[..bytes + TAIL_BYTES]);
-    lane.granted.push_back((index, granted.clone()));
+    lane.granted.push_back((index, Box::from(gifts)));
     Ok(bytes)
 }
 
 /// Publishes a message again, translated where the lane speaks another layer.
 fn republish<T: Message, H: Home>(lane: &mut LaneOut<H>, left: &Left) -> Result<usize, Refusal> {
-    let Left { format, bytes, granted } = left;
+    let Left { format, bytes, gifts } = left;
     if lane.format == *format {
-        if let Some(granted) = granted {
-            return fill_with(lane, bytes.len(), granted, |into| {
+        if !gifts.is_empty() {
+            return fill_with(lane, bytes.len(), gifts, |into| {
                 into.copy_from_slice(bytes);
                 Ok(bytes.len())
             });
@@ -520,12 +518,12 @@ fn republish<T: Message, H: Home>(lane: &mut LaneOut<H>, left: &Left) -> Result<
     }
     let mut aligned = Buffer::with_capacity(bytes.len());
     aligned.bytes_mut()[..bytes.len()].copy_from_slice(bytes);
-    let beside = granted.as_ref().map_or(0, |granted| granted.gifts.len()) as u32;
-    let stable = Stable::new(&aligned.bytes()[..bytes.len()]).map(|bytes| bytes.with_capabilities(beside));
-    match (stable.and_then(|bytes| T::decode(bytes, *format)), granted) {
-        (Ok(message), None) => publish::<T, H>(lane, &message, Announce::Now),
-        (Ok(message), Some(granted)) => publish_with::<T, H>(lane, &message, granted),
+    let stable = Stable::new(&aligned.bytes()[..bytes.len()]);
+    let stable = stable.map(|bytes| bytes.with_capabilities(gifts.len() as u32));
+    match stable.and_then(|bytes| T::decode(bytes, *format)) {
+        Ok(message) if gifts.is_empty() => publish::<T, H>(lane, &message, Announce::Now),
+        Ok(message) => publish_with::<T, H>(lane, &message, gifts),
         // It is what this side wrote, so nobody lied: its type has no way to another layer.
-        _ => Err(Refusal::Caller(SendError::Unencodable(EncodeError::Refused))),
+        Err(_) => Err(Refusal::Caller(SendError::Unencodable(EncodeError::Refused))),
     }
 }

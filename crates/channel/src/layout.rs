@@ -9,7 +9,7 @@ use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 use crate::{Overflow, Terms};
 
 /// "FBlane" and the layout's version, in one word.
-const MAGIC: u64 = u64::from_le_bytes(*b"FBlane\x00\x01");
+const MAGIC: u64 = u64::from_le_bytes(*b"FBlane\x00\x02");
 
 /// Distance between words that different sides read and write, in bytes.
 const APART: usize = 128;
@@ -80,6 +80,12 @@ impl Stamp {
         Self(u64::from(Self::turn_of(index)) | (bytes as u64) << 32 | flag)
     }
 
+    /// The same, of a message beside which capabilities go.
+    #[must_use]
+    pub fn with_gifts(self) -> Self {
+        Self(self.0 | Self::GIFTS)
+    }
+
     /// A slot whose bytes are being replaced: its turn is that of no message near.
     #[inline]
     pub fn busy(index: u64) -> Self {
@@ -96,12 +102,6 @@ impl Stamp {
     #[inline]
     pub fn turn(self) -> u32 {
         self.0 as u32
-    }
-
-    /// The same, of a message beside which capabilities go.
-    #[must_use]
-    pub fn with_gifts(self) -> Self {
-        Self(self.0 | Self::GIFTS)
     }
 
     /// How many bytes follow, 0 to 2^30 - 1.

@@ -14,7 +14,7 @@ use zerocopy::IntoBytes;
 use crate::{
     Home, Overflow, Receiver, ReceiverStatistics, RecvError, SendError, Sender, SenderStatistics,
     buffer::Buffer,
-    receiver::{Handle, open},
+    receiver::{Handler, open},
     sleepers::Sleepers,
 };
 
@@ -255,7 +255,7 @@ impl<T: Message, H: Home> LocalReceiver<T, H> {
     #[inline]
     pub(crate) fn attempt<R>(
         &mut self,
-        handler: &mut impl Handle<T, R>,
+        handler: &mut impl Handler<T, R>,
         statistics: &mut ReceiverStatistics,
     ) -> Result<R, RecvError> {
         match &self.queue.store {

@@ -39,10 +39,12 @@ impl<H: Home> LaneIn<H> {
         Self { consumer, layer, format, granter: None }
     }
 
-    /// Lets capabilities come beside its messages. Without, a sender that says that some do breaks the protocol.
+    /// Lets capabilities come beside its messages, where none of these is dropped. Without, a sender that says that some do breaks
+    /// the protocol.
     #[must_use]
     pub fn with_granter(self, granter: Box<dyn Granter>) -> Self {
-        Self { granter: Some(granter), ..self }
+        let granter = Some(granter).filter(|_| !self.consumer.may_miss());
+        Self { granter, ..self }
     }
 
     /// The layer its messages travel in.
@@ -137,7 +139,7 @@ impl<T: Message, H: Home> Receiver<T, H> {
     /// was taken; a receiver that nobody has joined yet waits.
     ///
     /// # Cost
-    /// No system call and no allocation while messages are there.
+    /// No system call and no allocation while messages are there that nothing comes beside.
     #[inline]
     pub fn recv<R>(&mut self, handler: impl FnOnce(T::View<'_>) -> R) -> Result<R, RecvError> {
         self.recv_timeout(u64::MAX, handler)
@@ -164,7 +166,9 @@ impl<T: Message, H: Home> Receiver<T, H> {
     /// As for [`recv_timeout`](Self::recv_timeout); [`RecvError::Malformed`] where the message names more capabilities than came.
     ///
     /// # Cost
-    /// As for [`recv`](Self::recv) where none come; otherwise one or two system calls, and an allocation.
+    /// As for [`recv`](Self::recv) where none come. Otherwise a call for each that came, and one more where they were not heard of yet, or
+    /// where the sender says of more than it granted: then also until what the kernel said before is acted on. The timeout is for the message
+    /// to come, not for that.
     #[inline]
     pub fn recv_with<R>(
         &mut self,
@@ -237,7 +241,7 @@ impl<T: Message, H: Home> Receiver<T, H> {
     }
 
     #[inline]
-    fn attempt<R>(&mut self, handler: &mut impl Handle<T, R>) -> Result<R, RecvError> {
+    fn attempt<R>(&mut self, handler: &mut impl Handler<T, R>) -> Result<R, RecvError> {
         match &mut self.route {
             Route::Local(local) => local.attempt(handler, &mut self.statistics),
             Route::Lanes(lanes) => lanes.attempt(handler, &mut self.statistics),
@@ -245,7 +249,7 @@ impl<T: Message, H: Home> Receiver<T, H> {
     }
 
     #[inline]
-    fn wait_for<R>(&mut self, timeout_ns: u64, handler: &mut impl Handle<T, R>) -> Result<R, RecvError> {
+    fn wait_for<R>(&mut self, timeout_ns: u64, handler: &mut impl Handler<T, R>) -> Result<R, RecvError> {
         match self.attempt(handler) {
             Err(RecvError::Empty) => self.recv_waiting(timeout_ns, handler),
             result => result,
@@ -253,7 +257,7 @@ impl<T: Message, H: Home> Receiver<T, H> {
     }
 
     #[cold]
-    fn recv_waiting<R>(&mut self, timeout_ns: u64, handler: &mut impl Handle<T, R>) -> Result<R, RecvError> {
+    fn recv_waiting<R>(&mut self, timeout_ns: u64, handler: &mut impl Handler<T, R>) -> Result<R, RecvError> {
         let deadline = self.home.now_ns().saturating_add(timeout_ns);
         let mut backoff = Backoff::new(self.spins);
         loop {
@@ -284,7 +288,7 @@ impl<H: Home> Lanes<H> {
     #[inline]
     fn attempt<T: Message, R>(
         &mut self,
-        handler: &mut impl Handle<T, R>,
+        handler: &mut impl Handler<T, R>,
         statistics: &mut ReceiverStatistics,
     ) -> Result<R, RecvError> {
         if !self.arriving.is_empty() {
@@ -431,7 +435,7 @@ fn account<H: Home>(statistics: &mut ReceiverStatistics, consumer: &Consumer<H>)
 fn deliver<T: Message, H: Home, R>(
     lane: &mut LaneIn<H>,
     copy: &mut Buffer,
-    handler: &mut impl Handle<T, R>,
+    handler: &mut impl Handler<T, R>,
     statistics: &mut ReceiverStatistics,
 ) -> Result<Option<Result<R, RecvError>>, PollError> {
     #[cfg(not(loom))]
@@ -459,21 +463,36 @@ fn deliver_with<T: Message, R>(
     format: Format,
     granter: &mut Option<Box<dyn Granter>>,
     bytes: &[u8],
-    handler: &mut impl Handle<T, R>,
+    handler: &mut impl Handler<T, R>,
     statistics: &mut ReceiverStatistics,
 ) -> Result<Option<Result<R, RecvError>>, PollError> {
     let granter = granter.as_mut().ok_or(PollError::PeerMisbehaved(Lie::Gifts))?;
     let (bytes, tail) = split(bytes).map_err(PollError::PeerMisbehaved)?;
-    let slots = granter.take(tail.token(), tail.count());
-    let result = open(format, bytes, &slots, handler, statistics);
-    if result.is_err() || !handler.wants_capabilities() {
-        granter.delete(&slots);
-    }
+    let slots = granter.take(tail.token(), tail.count(), handler.wants_capabilities());
+    let mut beside = Beside { granter: &mut **granter, slots, is_handed_over: false };
+    let result = open(format, bytes, &beside.slots, handler, statistics);
+    beside.is_handed_over = result.is_ok();
+    drop(beside);
     refused(result)
 }
 
+/// What came beside a message: deleted where the message was refused, or its handler panicked.
+struct Beside<'g> {
+    granter: &'g mut dyn Granter,
+    slots: Vec<Slot>,
+    is_handed_over: bool,
+}
+
+impl Drop for Beside<'_> {
+    fn drop(&mut self) {
+        if !self.is_handed_over {
+            self.granter.delete(&self.slots);
+        }
+    }
+}
+
 /// What becomes of a message. Spent by the first that it gets.
-pub(crate) trait Handle<T: Message, R> {
+pub(crate) trait Handler<T: Message, R> {
     /// Whether it keeps what comes beside the message.
     fn wants_capabilities(&self) -> bool;
 
@@ -485,7 +504,7 @@ const SPENT: &str = "a handler is spent by the call that returns its result";
 /// A program's handler that takes the message alone.
 pub(crate) struct Unwanted<F>(pub(crate) Option<F>);
 
-impl<T: Message, R, F: FnOnce(T::View<'_>) -> R> Handle<T, R> for Unwanted<F> {
+impl<T: Message, R, F: FnOnce(T::View<'_>) -> R> Handler<T, R> for Unwanted<F> {
     #[inline]
     fn wants_capabilities(&self) -> bool {
         false
@@ -500,7 +519,7 @@ impl<T: Message, R, F: FnOnce(T::View<'_>) -> R> Handle<T, R> for Unwanted<F> {
 /// A program's handler that takes the message with what came beside it.
 struct Wanted<F>(Option<F>);
 
-impl<T: Message, R, F: FnOnce(T::View<'_>, &[Slot]) -> R> Handle<T, R> for Wanted<F> {
+impl<T: Message, R, F: FnOnce(T::View<'_>, &[Slot]) -> R> Handler<T, R> for Wanted<F> {
     #[inline]
     fn wants_capabilities(&self) -> bool {
         true
@@ -528,7 +547,7 @@ pub(crate) fn open<T: Message, R>(
     format: Format,
     bytes: &[u8],
     slots: &[Slot],
-    handler: &mut impl Handle<T, R>,
+    handler: &mut impl Handler<T, R>,
     statistics: &mut ReceiverStatistics,
 ) -> Result<R, RecvError> {
     let mut handler = |view: T::View<'_>| {

@@ -40,8 +40,11 @@ impl Granter for Kernel {
         Ok(())
     }
 
-    fn take(&mut self, token: u64, count: usize) -> Vec<Slot> {
+    fn take(&mut self, token: u64, count: usize, is_wanted: bool) -> Vec<Slot> {
         let mut slots = self.0.granted.lock().unwrap().remove(&token).unwrap_or_default();
+        if !is_wanted {
+            self.0.deleted.lock().unwrap().append(&mut slots);
+        }
         slots.resize(count, Slot::NULL);
         slots
     }
@@ -210,6 +213,36 @@ fn what_can_not_be_granted_again_is_not_delivered_without() {
     assert_eq!(sender.finish(0), Err(SendError::Ungranted(GrantError::NoCapability)));
     assert_eq!((sender.statistics().undelivered, sender.finish(0)), (1, Ok(())));
     assert_eq!(consumer.take_into(&mut [0; 120]), Ok(None));
+}
+
+/// What this side may not grant any more holds nothing up: neither a lane that is full, nor one that may still come.
+#[test]
+fn what_can_not_be_granted_again_holds_nothing_up() {
+    let terms = Terms::new(120, 4).unwrap();
+    let Ends { mut sender, receiver, outgoing, .. } = ends(terms, Trust::USER);
+    let _coming = outgoing.expect();
+    sender.send_with(&[1; 8], &[gift(1)]).unwrap();
+    drop(receiver);
+    let (producer, mut consumer) = lane(terms);
+    let next = Kernel::default();
+    *next.0.refusal.lock().unwrap() = Some(GrantError::Denied);
+    outgoing.push(LaneOut::new(producer, Trust::USER, terms).with_granter(Box::new(next)));
+    assert_eq!(sender.receivers(), 1);
+    sender.set_when_full(WhenFull::Return);
+    assert_eq!(sender.send(&[2; 8]), Ok(()));
+    assert_eq!(sender.statistics().undelivered, 1);
+    assert!(consumer.take_into(&mut [0; 120]).unwrap().is_some());
+}
+
+/// A message whose handler panics keeps nothing, and neither does one that is refused.
+#[test]
+fn what_came_beside_a_message_that_nobody_got_is_deleted() {
+    let Ends { mut sender, mut receiver, kernel, .. } = ends(Terms::new(120, 4).unwrap(), Trust::USER);
+    sender.send_with(&[1; 8], &[gift(1)]).unwrap();
+    let panicking =
+        std::panic::AssertUnwindSafe(|| receiver.recv_with(0, |_, _| -> () { panic!("handler") }));
+    assert!(std::panic::catch_unwind(panicking).is_err());
+    assert_eq!(*kernel.0.deleted.lock().unwrap(), [slot(1)]);
 }
 
 #[test]

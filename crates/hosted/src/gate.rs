@@ -6,6 +6,7 @@ use std::{
     panic::{AssertUnwindSafe, catch_unwind},
     sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError, mpsc},
     thread::{self, ThreadId},
+    time::Duration,
 };
 
 use feuerbird_abi::{Call, Class, RECORD_BYTES, Reply, Request, Status, Upcall};
@@ -153,7 +154,7 @@ impl Upcalls {
         self.changed.notify_one();
     }
 
-    /// Waits until all that are here were acted on. Does not wait on the thread that acts.
+    /// Waits until all that are here were acted on, a second at most, and not on the thread that acts.
     fn wait_until_acted_on(&self) {
         if self.acting.get() == Some(&thread::current().id()) {
             return;
@@ -164,8 +165,8 @@ impl Upcalls {
             queue.waiting.push_back(Arrived::Mark(mark));
             self.changed.notify_one();
             drop(queue);
-            // It ends with the thread that acts at the latest.
-            let _ = reached.recv();
+            // A handler of the program's may run there, and wait for this thread.
+            let _ = reached.recv_timeout(Duration::from_secs(1));
         }
     }
 

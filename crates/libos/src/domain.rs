@@ -43,8 +43,9 @@ const REPOSSESSED: usize = 256;
 /// through it, is dropped: the kernel then takes back all it held.
 ///
 /// # Locking
-/// Bindings, grants, repossessions, what came beside messages and what is owed to the kernel lie behind spin locks that are held for one edit, a few hundred nanoseconds: never
-/// across a system call, while memory is made or mapped, or while anything of the program's runs.
+/// Bindings, grants, repossessions, what came beside messages and what is owed to the kernel lie behind spin locks that are held for
+/// one edit, a few hundred nanoseconds: never across a system call, while memory is made or mapped, or while anything of the
+/// program's runs.
 pub struct Domain<G: Gate> {
     pub(crate) inner: Arc<Inner<G>>,
 }
@@ -327,6 +328,7 @@ impl<G: Gate> Domain<G> {
             Err(error) => (table.end(asking), Err(error)),
         };
         drop(table);
+        self.drop_stale(stale.iter().map(|(upcall, _)| upcall));
         drop(stale);
         let bound = made?;
         // What came early is acted on here, in order; what comes meanwhile waits behind it.

@@ -37,8 +37,14 @@ impl<G: Gate> Domain<G> {
             }
         };
         let life = handle.map(|handle| self.gate().life(handle));
-        let waiting =
-            Some(Waiting { trust, peer_wish, own, life, keeper: self.keeper(number, peer), expected });
+        let waiting = Some(Waiting {
+            trust,
+            peer_wish,
+            own,
+            life,
+            keeper: self.keeper(number, peer, common.role()),
+            expected,
+        });
         let mut pair = Some(Pair { validity, region: Some(region), waiting });
         self.with_binding(number, |binding| binding.join(peer, &mut pair));
         if pair.is_some() {

@@ -94,6 +94,9 @@ fn deaf(domain: &Domain) -> anyhow::Result<()> {
     for _ in 0..20 {
         receiver.recv_timeout(10 * SECOND, |_| ())?;
     }
+    println!("taken");
+    let end = receiver.recv_timeout(20 * SECOND, |_| ());
+    ensure!(end == Err(RecvError::Revoked), "{end:?}");
     Ok(())
 }
 

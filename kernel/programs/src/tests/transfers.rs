@@ -1,21 +1,24 @@
 //! Calls between domains, and every way in which waiting ends. The domain of the tests is the server of most.
 
+mod signals;
+
 use core::arch::asm;
 use core::sync::atomic::{AtomicU64, Ordering};
 
-use feuerbird_abi::{Call, MESSAGE_WORDS, MachineCall, Status, UpcallKind, event};
+use feuerbird_abi::{Call, MESSAGE_WORDS, MachineCall, Status, UpcallKind};
 use feuerbird_capability::{Rights, Trust};
 
 use super::float;
 use super::time::slices;
 use super::{Checked, Ground, ensure, ensure_ends, ensure_page_tables_are_right, ensure_refused};
 use crate::child::Child;
-use crate::events;
 use crate::gate::{self, Result};
 use crate::lane;
 use crate::memory::{self, OwnMemory, PAGE, PeerMemory};
 use crate::role::Role;
 use crate::transfer::{self, Incoming, Outgoing, words};
+
+pub(super) use signals::{rings, signals};
 
 /// How long a message may take that must come.
 const PATIENCE_NS: u64 = 30_000_000_000;
@@ -475,45 +478,6 @@ pub(super) fn along(ground: &Ground<'_>) -> Checked {
     Ok(give_slices_back()?)
 }
 
-/// Signals come as events, from every core, where nobody waits for them.
-pub(super) fn rings(ground: &Ground<'_>) -> Checked {
-    events::start()?;
-    events::enable(event::NOTIFICATION);
-    let rung = || events::count(event::NOTIFICATION);
-    let bell = transfer::create_notification()?;
-    transfer::notify(bell, 1)?;
-    let before = rung();
-    transfer::listen(bell, true)?;
-    ensure(rung() == before + 1)?;
-    transfer::notify(bell, 2)?;
-    ensure(rung() == before + 2 && transfer::watch(bell, 0)? == 3)?;
-    let service = Service::new()?;
-    let rights = (Rights::SEND | Rights::GRANT).bits().into();
-    let mine = gate::call(Call::Derive, &[bell, rights, 0, 0, 0, 0])?.values[0];
-    for core in 0..cores()? {
-        let server = service.server(ground, Some(core), 0)?;
-        while transfer::call(service.below, words([ECHO, 0, 0, 0]), 0).is_err() {
-            gate::give_way();
-        }
-        let before = rung();
-        for round in 1..=20 {
-            let out = Outgoing { capability: mine, ..words([SIGNAL, 4, 0, 0]) };
-            ensure(transfer::call(service.below, out, 0)?.words[0] == 0)?;
-            ensure(rung() == before + round && transfer::watch(bell, 0)? == 4)?;
-        }
-        server.destroy()?;
-    }
-    let before = rung();
-    transfer::listen(bell, false)?;
-    transfer::notify(bell, 8)?;
-    ensure(rung() == before && transfer::watch(bell, 0)? == 8)?;
-    gate::call(Call::Revoke, &[bell, 0])?;
-    gate::call(Call::Delete, &[bell])?;
-    service.end()?;
-    events::stop()?;
-    Ok(give_slices_back()?)
-}
-
 /// What is more than a message's words goes as pages, for reading, that nothing is copied of.
 pub(super) fn pages(ground: &Ground<'_>) -> Checked {
     let service = Service::new()?;
@@ -553,41 +517,6 @@ pub(super) fn sends(ground: &Ground<'_>) -> Checked {
         ensure_ends(child)?;
     }
     service.end()?;
-    report.end()?;
-    Ok(give_slices_back()?)
-}
-
-pub(super) fn signals(ground: &Ground<'_>) -> Checked {
-    let report = Service::new()?;
-    let bell = transfer::create_notification()?;
-    transfer::notify(bell, 1)?;
-    transfer::notify(bell, 4)?;
-    ensure(transfer::watch(bell, 0)? == 5 && transfer::watch(bell, 0)? == 0)?;
-    ensure_refused(transfer::watch(bell, soon(A_WHILE_NS)), Status::TimedOut)?;
-    for core in 0..cores()? {
-        for habit in 0..3 {
-            let child = placed(ground, Some(core))?;
-            child.start(ground.image, Role::Caller.argument(WATCH))?;
-            child.grant(bell, Rights::RECEIVE, Trust::USER)?;
-            child.grant(report.below, Rights::SEND, Trust::USER)?;
-            report.ready()?;
-            // It must watch when this domain finds that it does, also where the host has little time for its core.
-            gate::sleep(if habit == 2 { 10 * A_WHILE_NS } else { A_WHILE_NS })?;
-            let expected = match habit {
-                0 => transfer::notify(bell, 8).map(|()| Ok(8))?,
-                1 => transfer::notify_and_yield(bell, 16).map(|()| Ok(16))?,
-                _ => {
-                    ensure_refused(transfer::watch(bell, soon(A_WHILE_NS)), Status::Busy)?;
-                    gate::call(Call::Revoke, &[bell, 0])?;
-                    Err(Status::NoCapability)
-                }
-            };
-            ensure(report.report()? == expected)?;
-            ensure_ends(child)?;
-        }
-        ensure(transfer::watch(bell, 0)? == 0)?;
-    }
-    gate::call(Call::Delete, &[bell])?;
     report.end()?;
     Ok(give_slices_back()?)
 }

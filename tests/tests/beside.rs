@@ -4,7 +4,7 @@
 use std::{
     io::{BufRead, BufReader, Read},
     process::{Command, Stdio},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use feuerbird::{
@@ -110,6 +110,14 @@ fn who_does_not_want_them_does_not_keep_them() {
     let mut output = BufReader::new(child.process.process_mut().stdout.take().unwrap());
     output.read_line(&mut line).unwrap();
     assert_eq!(line, "taken\n");
+    // What its program had before its control thread heard of it, that one deletes.
+    let log = host.domain.audit().unwrap();
+    let deleted =
+        || log.read_all(1).unwrap().records.iter().filter(|it| it.kind == AuditKind::Deleted as u16).count();
+    let start = Instant::now();
+    while deleted() < 40 && start.elapsed() < Duration::from_secs(20) {
+        std::thread::sleep(Duration::from_millis(2));
+    }
     assert_eq!(host.inbox.revoke().unwrap().capabilities, 0, "nothing is left of them, and it lives");
     host.introductions.revoke().unwrap();
     assert!(child.wait_timeout(Duration::from_secs(20)).unwrap().unwrap().success());

@@ -50,7 +50,9 @@ pub struct Fault {
 
 /// The calls. A number once given is never given another meaning, and none is a [`Call`](crate::Call)'s.
 ///
-/// A `handle` is a number in the caller's own table: of memory, or of a domain's gate.
+/// A `handle` is a number in the caller's own table of memory. A `domain slot` has a capability for a domain, as
+/// [`CreateDomain`](crate::Call::CreateDomain) gives one, of which [`Derive`](crate::Call::Derive) and [`Grant`](crate::Call::Grant)
+/// make others: it is looked up at each call, so that who has lost it has lost what it allows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[repr(u32)]
 pub enum MachineCall {
@@ -74,11 +76,11 @@ pub enum MachineCall {
     Unmap = 0x1007,
     /// `(handle)`. Closes a handle.
     Release = 0x1008,
-    /// `(gate handle, memory handle, address, access)`. Maps memory in a domain that has not been started. [`Access::Write`] makes
+    /// `(domain slot, memory handle, address, access)`. Maps memory in a domain that has not been started. [`Access::Write`] makes
     /// that domain the one writer and closes the handle; otherwise nobody may write it from now on. Only for memory that nothing
-    /// else refers to, or that nobody may write.
+    /// else refers to, or that nobody may write. Needs `CONTROL`.
     Place = 0x1009,
-    /// `(gate handle, entry, stack, argument)`. Starts a domain, with the argument in `rdi`.
+    /// `(domain slot, entry, stack, argument)`. Starts a domain, once, with the argument in `rdi`. Needs `CONTROL`.
     Start = 0x100a,
     /// `(status)`. Ends the machine: for the first domain only. 0 is success.
     PowerOff = 0x100b,
@@ -128,8 +130,8 @@ pub enum MachineCall {
     FrameNames = 0x1031,
     /// `()` -> `(pages)` + a handle for the list of free frames, for reading: see [`free_map`](crate::free_map).
     FreeFrames = 0x1032,
-    /// `(gate handle, frames)`. That many of the caller's frames are the domain's from now on, to be used up or handed down; again
-    /// for another number. Without it, the domain uses the caller's.
+    /// `(domain slot, frames)`. That many of the caller's frames are the domain's from now on, to be used up or handed down; again
+    /// for another number. Without it, the domain uses its creator's. Needs `CONTROL`.
     HandDown = 0x1033,
     /// `()` -> `(frames, frames used)` of the account that pays for the caller.
     Quota = 0x1034,
@@ -143,10 +145,11 @@ pub enum MachineCall {
     /// `(kind, object, unit)` -> `(slot)`. The one of the caller's slots with the widest capability of that kind, for that object and
     /// with that unit in its range. The object is the core's number for time slices, and 0 for ports and interrupt lines.
     Find = 0x1037,
-    /// `(slot, gate handle)`. Has that domain, or the caller for 0, run in all slices of a capability for time slices, as long as
-    /// that is live. The slice that it was lent when it was made goes. Needs `CONTROL`. A domain that runs moves to another core by its own call only.
+    /// `(slot, domain slot)`. Has that domain, or the caller for 0, run in all slices of a capability for time slices, as long as
+    /// that is live. The slice that it was lent when it was made goes. Needs `CONTROL` on both. A domain that runs moves to another
+    /// core by its own call only.
     RunIn = 0x1038,
-    /// `(gate handle)`. Gives the rest of the slice to that domain, which must be one of the same core, and ready.
+    /// `(domain slot)`. Gives the rest of the slice to that domain, which must be one of the same core, and ready. Needs `YIELD`.
     YieldTo = 0x1039,
     /// `(slot, port, bytes)` -> `(value)`. Reads 1, 2 or 4 bytes at a port, all in the range of a capability for ports with
     /// `CONTROL`.

@@ -1,6 +1,7 @@
 //! Tests from ring 3: one line each, and nothing left behind by any.
 
 mod attack;
+mod authority;
 mod calls;
 mod devices;
 mod domains;
@@ -32,6 +33,7 @@ use crate::memory::{self, Mapping};
 use crate::role::Role;
 
 pub(crate) use attack::attack;
+pub(crate) use authority::be_deputy;
 pub(crate) use devices::drive;
 pub(crate) use events::{be_sliced, listen_without_calls};
 pub(crate) use faults::handle_badly;
@@ -95,6 +97,8 @@ const TESTS: &[Test] = &[
     ("an amount of frames goes back to where it came from", frames::steward),
     ("page tables are edited in batches", space::batches),
     ("edits that give too much are refused, and stop there", space::hostile),
+    ("a capability for a domain allows what it says, to whom it was granted", authority::of_a_domain),
+    ("a capability for a domain is derived and revoked as any other", authority::derived),
     ("faults and privileged instructions end a domain and nothing else", domains::attacks),
     ("nothing begins where a domain may have nothing", hostile::entries),
     ("a call from the last page returns to nothing", hostile::last_page),

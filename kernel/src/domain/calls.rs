@@ -5,18 +5,18 @@
 //! tables, or of a domain's that the caller may fill.
 
 use feuerbird_abi::{Call, Class, MachineCall, PAYLOAD_BYTES, Request, Status};
-use feuerbird_capability::{Object, ObjectKind, Range};
+use feuerbird_capability::{Object, ObjectKind, Range, Rights, Slot};
 use feuerbird_exokernel::{Answer, DomainId, Machine, Outcome, Plain};
 
 use crate::console::{self, Exit, exit};
 use crate::cpu::state::Registers;
 use crate::cpu::{clock, core};
-use crate::domain::resident::{FaultHandler, Handle, Resident, State};
+use crate::domain::resident::{FaultHandler, Resident, State};
 use crate::domain::run::{self, World};
 use crate::domain::{check, devices, memory_calls, monitor, time_calls, transfers};
 use crate::memory::frames;
 use crate::memory::layout::USER_END;
-use crate::memory::object;
+use crate::memory::object::{self, Memory};
 
 /// The first number of this machine's own calls.
 const MACHINE_CALLS: u64 = 0x1000;
@@ -107,22 +107,22 @@ fn wait_for_answer(world: &mut World, caller: DomainId, registers: &Registers) {
 }
 
 /// What goes along with a request: the length of the payload, which is copied, and the handle.
-fn bring(resident: &Resident, registers: &Registers, payload: &mut [u8]) -> Result<(usize, Option<Handle>)> {
+fn bring(resident: &Resident, registers: &Registers, payload: &mut [u8]) -> Result<(usize, Option<Memory>)> {
     let length = usize::try_from(registers.r12).map_err(|_| Status::BadArgument)?;
     let bytes = payload.get_mut(..length).ok_or(Status::BadArgument)?;
     resident.gate.first().read(0, bytes);
     let handle = match registers.r13 {
         0 => None,
-        number => Some(resident.handle(number)?.clone()),
+        number => Some(resident.memory(number)?.clone()),
     };
-    let gives_handle = |call| matches!(call, Call::MapRegion | Call::CreateDomain | Call::Hello);
+    let gives_handle = |call| matches!(call, Call::MapRegion | Call::Hello);
     if Call::from_number(registers.rax as u32).is_some_and(gives_handle) && !resident.has_room() {
         return Err(Status::ObjectsFull);
     }
     Ok((length, handle))
 }
 
-fn hand_over(resident: &mut Resident, answer: Answer<Handle>, registers: &mut Registers) {
+fn hand_over(resident: &mut Resident, answer: Answer<Memory>, registers: &mut Registers) {
     resident.gate.first().write(0, &answer.payload);
     let length = answer.payload.len();
     let handle = answer.handle.and_then(|handle| resident.keep(handle).ok()).unwrap_or(0);
@@ -221,6 +221,12 @@ pub(super) fn own(world: &mut World, caller: DomainId) -> Result<&mut Resident> 
     world.kernel.machine_mut().resident_mut(caller).ok_or(Status::DomainGone)
 }
 
+/// The domain that the caller's capability is for, if it has these rights now.
+pub(super) fn named(world: &World, caller: DomainId, slot: u64, needed: Rights) -> Result<DomainId> {
+    let (capability, _) = world.kernel.claim(caller, Slot::from_bits(slot), ObjectKind::Domain, needed)?;
+    Ok(DomainId::from_bits(capability.object.id))
+}
+
 fn print(resident: &Resident, length: u64) -> Result<()> {
     let mut text = [0; PAYLOAD_BYTES];
     let length = usize::try_from(length).map_err(|_| Status::BadArgument)?;
@@ -230,8 +236,8 @@ fn print(resident: &Resident, length: u64) -> Result<()> {
     Ok(())
 }
 
-fn start(world: &mut World, caller: DomainId, gate: u64, [entry, stack, argument]: [u64; 3]) -> Result<()> {
-    let Handle::Gate(child) = *own(world, caller)?.handle(gate)? else { return Err(Status::NoHandle) };
+fn start(world: &mut World, caller: DomainId, slot: u64, [entry, stack, argument]: [u64; 3]) -> Result<()> {
+    let child = named(world, caller, slot, Rights::CONTROL)?;
     if entry >= USER_END || stack >= USER_END {
         return Err(Status::BadArgument);
     }

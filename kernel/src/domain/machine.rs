@@ -10,7 +10,7 @@ use crate::cpu::{apic, clock, core, shootdown};
 use crate::domain::current::Current;
 use crate::domain::devices::{self, Line};
 use crate::domain::monitor::Monitor;
-use crate::domain::resident::{Handle, Mapped, Resident, State};
+use crate::domain::resident::{Mapped, Resident, State};
 use crate::domain::slices::Slices;
 use crate::domain::upcalls::Upcalls;
 use crate::memory::object::Memory;
@@ -188,18 +188,19 @@ impl Native {
 }
 
 impl Machine for Native {
-    type Handle = Handle;
+    type Handle = Memory;
 
     fn now_ns(&self) -> u64 {
         clock::now_ns()
     }
 
-    fn create_domain(&mut self, domain: DomainId) -> Result<Option<Handle>, Status> {
+    fn create_domain(&mut self, domain: DomainId) -> Result<Option<Memory>, Status> {
         // Domains are only made by calls, so that the core's current one is who asks.
         let creator = self.cores[core::number()].current.domain().ok_or(Status::DomainGone)?;
         quota::open(domain, creator)?;
         self.settle(domain).inspect_err(|_| quota::close(domain))?;
-        Ok(Some(Handle::Gate(domain)))
+        // Its creator fills it by the capability for it.
+        Ok(None)
     }
 
     fn destroy_domain(&mut self, domain: DomainId) {
@@ -222,11 +223,11 @@ impl Machine for Native {
         quota::close(domain);
     }
 
-    fn validity_words(&self, domain: DomainId) -> Option<Handle> {
-        Some(Handle::Memory(self.resident(domain)?.words.clone()))
+    fn validity_words(&self, domain: DomainId) -> Option<Memory> {
+        Some(self.resident(domain)?.words.clone())
     }
 
-    fn death_notice(&self, _: DomainId) -> Option<Handle> {
+    fn death_notice(&self, _: DomainId) -> Option<Memory> {
         None
     }
 
@@ -236,15 +237,12 @@ impl Machine for Native {
         }
     }
 
-    fn withdraw(&mut self, domain: DomainId, memory: &Handle) {
-        if let Handle::Memory(memory) = memory {
-            let zeroes = self.zeroes.clone();
-            self.replace(domain, memory, &zeroes);
-        }
+    fn withdraw(&mut self, domain: DomainId, memory: &Memory) {
+        let zeroes = self.zeroes.clone();
+        self.replace(domain, memory, &zeroes);
     }
 
-    fn keep(&mut self, domain: DomainId, memory: &Handle) {
-        let Handle::Memory(memory) = memory else { return };
+    fn keep(&mut self, domain: DomainId, memory: &Memory) {
         let is_queued = self.upcalls[domain.index()].has(memory);
         let Some(resident) = self.resident(domain) else { return };
         if memory.writer() == domain || !(is_queued || resident.has(memory)) {
@@ -255,12 +253,11 @@ impl Machine for Native {
     }
 
     fn withdraw_log(&mut self, domain: DomainId) {
-        let pages = Handle::Memory(self.monitor.pages());
+        let pages = self.monitor.pages();
         self.withdraw(domain, &pages);
     }
 
-    fn check_sealed(&self, domain: DomainId, memory: &Handle, bytes: u64) -> Result<(), Status> {
-        let Handle::Memory(memory) = memory else { return Err(Status::NoHandle) };
+    fn check_sealed(&self, domain: DomainId, memory: &Memory, bytes: u64) -> Result<(), Status> {
         match (memory.bytes() == bytes, memory.writer() == domain) {
             (false, _) => Err(Status::BadArgument),
             (true, false) => Err(Status::NotSealed),
@@ -268,7 +265,7 @@ impl Machine for Native {
         }
     }
 
-    fn upcall(&mut self, domain: DomainId, upcall: &Upcall, handle: Option<&Handle>) {
+    fn upcall(&mut self, domain: DomainId, upcall: &Upcall, handle: Option<&Memory>) {
         let Some(resident) = self.residents.get_mut(domain.index()).and_then(Option::as_mut) else { return };
         if resident.domain != domain {
             return;

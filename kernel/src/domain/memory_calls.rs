@@ -1,11 +1,12 @@
 //! Calls about memory: frames, what is mapped where, and who pays.
 
 use feuerbird_abi::{Access, EDIT_PAGES, Edit, EditAction, PAYLOAD_BYTES, Status};
+use feuerbird_capability::Rights;
 use feuerbird_exokernel::DomainId;
 use zerocopy::{FromZeros, IntoBytes};
 
-use crate::domain::calls::{Result, own};
-use crate::domain::resident::{self, Handle, Resident, State};
+use crate::domain::calls::{Result, named, own};
+use crate::domain::resident::{self, Resident, State};
 use crate::domain::run::{self, World};
 use crate::memory::frames::{self, Wanted};
 use crate::memory::object::{self, Memory, NOBODY};
@@ -37,7 +38,7 @@ fn allocate_wanted(resident: &mut Resident, pages: u64, wanted: Wanted) -> Resul
         return Err(Status::ObjectsFull);
     }
     let memory = Memory::new(resident.domain, pages, wanted)?;
-    Ok(([0; 6], resident.keep(Handle::Memory(memory))?))
+    Ok(([0; 6], resident.keep(memory)?))
 }
 
 /// The names go into the gate page.
@@ -54,12 +55,12 @@ pub(super) fn frame_names(resident: &Resident, handle: u64, page: u64) -> Result
 pub(super) fn free_frames(world: &mut World, caller: DomainId) -> Result {
     let memory = world.kernel.machine().free_map.clone();
     let pages = memory.pages();
-    Ok(([pages.into(), 0, 0, 0, 0, 0], own(world, caller)?.keep(Handle::Memory(memory))?))
+    Ok(([pages.into(), 0, 0, 0, 0, 0], own(world, caller)?.keep(memory)?))
 }
 
-pub(super) fn hand_down(world: &mut World, caller: DomainId, gate: u64, frames: u64) -> Result<()> {
-    let Handle::Gate(child) = *own(world, caller)?.handle(gate)? else { return Err(Status::NoHandle) };
-    let frames = u32::try_from(frames).map_err(|_| Status::BadArgument)?;
+pub(super) fn hand_down(world: &mut World, caller: DomainId, slot: u64, frames: u64) -> Result<()> {
+    let child = named(world, caller, slot, Rights::CONTROL)?;
+    let frames = u32::try_from(frames).ok().filter(|_| child != caller).ok_or(Status::BadArgument)?;
     let tables = own(world, child)?.mapped.tables().tables();
     quota::hand_down(caller, child, frames, tables)
 }
@@ -148,18 +149,17 @@ fn protect_run(resident: &mut Resident, edit: &Edit, access: Access) -> Result<(
     resident.mapped.space().protect(edit.address, edit.pages, flags, may).map_err(resident::status)
 }
 
-/// Maps memory of the caller's in a domain that it is making.
+/// Maps memory of the caller's in a domain that is being made.
 pub(super) fn place(
     world: &mut World,
     caller: DomainId,
-    (gate, handle): (u64, u64),
+    (slot, handle): (u64, u64),
     address: u64,
     access: u64,
 ) -> Result<()> {
     let access = Access::from_number(access).ok_or(Status::BadArgument)?;
-    let resident = own(world, caller)?;
-    let Handle::Gate(child) = *resident.handle(gate)? else { return Err(Status::NoHandle) };
-    let memory = resident.memory(handle)?;
+    let child = named(world, caller, slot, Rights::CONTROL)?;
+    let memory = own(world, caller)?.memory(handle)?;
     let is_own = memory.writer() == caller && memory.is_only_reference();
     let is_sealed = memory.writer() == NOBODY;
     if !(is_own || is_sealed && access != Access::Write) {

@@ -177,6 +177,13 @@ impl Memory {
         self.0 == other.0
     }
 
+    /// Has this reference be one to other memory, if it is one to that.
+    pub(crate) fn become_other(&mut self, memory: &Self, other: &Self) {
+        if self.is(memory) {
+            *self = other.clone();
+        }
+    }
+
     /// Counts pages of it that are mapped now.
     pub(crate) fn add_mapped(&self, pages: u32) {
         self.entry().references.fetch_add(pages, Ordering::Relaxed);

@@ -33,7 +33,7 @@ pub(super) fn entries(ground: &Ground<'_>) -> Checked {
     for bad in BAD {
         for arguments in [[bad, 0x1000], [0x40_0000, bad]] {
             ensure_refused(gate::machine(MachineCall::HandleFaults, &arguments), Status::BadArgument)?;
-            let start = [child.gate(), arguments[0], arguments[1], 0];
+            let start = [child.slot, arguments[0], arguments[1], 0];
             ensure_refused(gate::machine(MachineCall::Start, &start), Status::BadArgument)?;
         }
     }
@@ -47,7 +47,7 @@ pub(super) fn last_page(ground: &Ground<'_>) -> Checked {
     let syscall = 0x050f;
     Mapping::new(handle, 1, Access::Write)?.store(511, syscall << 48);
     child.place(handle, USER_END - PAGE, Access::Execute)?;
-    gate::machine(MachineCall::Start, &[child.gate(), USER_END - 2, 0x1000, 0])?;
+    gate::machine(MachineCall::Start, &[child.slot, USER_END - 2, 0x1000, 0])?;
     ensure_ends(child)
 }
 

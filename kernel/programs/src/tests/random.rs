@@ -94,7 +94,7 @@ pub(super) fn calls(ground: &Ground<'_>) -> Checked {
 struct Real {
     made: u64,
     report: u64,
-    numbers: [u64; 8],
+    numbers: [u64; 7],
 }
 
 impl Real {
@@ -107,9 +107,9 @@ impl Real {
         let endpoint = gate::call(Call::CreateEndpoint, &[0])?;
         let bell = transfer::create_notification()?;
         let bound = gate::call(Call::Bind, &[endpoint.values[0], 0, 0])?;
-        let [made, gate] = [made.values[0], made.handle];
-        let [region, own, endpoint, bound] = [region, hello, endpoint, bound].map(|it| it.values[0]);
-        Ok(Self { made, report, numbers: [made, gate, memory, region, own, endpoint, bell, bound] })
+        let [made, region, own, endpoint, bound] =
+            [made, region, hello, endpoint, bound].map(|it| it.values[0]);
+        Ok(Self { made, report, numbers: [made, memory, region, own, endpoint, bell, bound] })
     }
 
     /// The capabilities for the domain that was made, and for saying how it went, stay where they are.

@@ -204,7 +204,7 @@ fn placed(ground: &Ground<'_>, core: Option<u64>) -> Result<Child> {
     if let Some(core) = core {
         let next = NEXT_SLICE[core as usize].fetch_add(2, Ordering::Relaxed);
         let some = slices(core, FIRST_SLICE + next, 2)?;
-        gate::machine(MachineCall::RunIn, &[some, child.gate()])?;
+        gate::machine(MachineCall::RunIn, &[some, child.slot])?;
     }
     Ok(child)
 }

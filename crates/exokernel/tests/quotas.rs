@@ -23,6 +23,7 @@ const LIMITS: Limits = Limits {
     audit_records: 64,
     refusals_per_turn: 16,
     steps_per_call: 64,
+    memory_objects: 0,
 };
 
 /// Calls until it is refused; returns what it got and why it ended.

@@ -11,6 +11,7 @@ mod float;
 mod frames;
 mod hostile;
 mod monitor;
+mod ownership;
 mod pages;
 mod policies;
 mod random;
@@ -41,6 +42,7 @@ pub(crate) use float::keep_patterns;
 pub(crate) use frames::{hand_on, hoard};
 pub(crate) use hostile::call_without_gate;
 pub(crate) use monitor::be_refused;
+pub(crate) use ownership::obey;
 pub(crate) use policies::be_libos;
 pub(crate) use random::call_at_random;
 pub(crate) use talk::{flood, produce, read_until_withdrawn};
@@ -149,6 +151,13 @@ const TESTS: &[Test] = &[
     ("a call has a deadline", transfers::late),
     ("a capability goes along with a call, if it may", transfers::along),
     ("pages go along with a call, for reading", transfers::pages),
+    ("pages change hands along with a call and its reply", ownership::by_call),
+    ("who writes what it has handed over ends, and others go on with it", ownership::former_owner),
+    ("pages that are revoked come back from who writes them", ownership::revoked),
+    ("pages of who ends go back to who lent them", ownership::borrower_ends),
+    ("pages that are lent stay where they can be taken back from", ownership::borrower_is_held),
+    ("pages that others use are not handed over", ownership::in_use),
+    ("pages are handed over whole, or nothing changes", ownership::refused),
     ("what is sent without reply arrives in order", transfers::sends),
     ("signals add up, wake and are revoked", transfers::signals),
     ("pages that were given up come back as they were", policies::contents),

@@ -85,9 +85,7 @@ fn exokernel_call(world: &mut World, caller: DomainId, registers: &mut Registers
         arguments: registers.arguments(),
     };
     let mut payload = [0; PAYLOAD_BYTES];
-    let brought = world.kernel.machine().resident(caller).ok_or(Status::DomainGone);
-    let brought = brought.and_then(|resident| bring(resident, registers, &mut payload));
-    let outcome = match brought {
+    let outcome = match bring(world, caller, registers, &mut payload) {
         Ok((length, handle)) => world.kernel.dispatch(caller, &request, &payload[..length], handle),
         Err(status) => world.kernel.refuse(caller, &request, status),
     };
@@ -106,15 +104,21 @@ fn wait_for_answer(world: &mut World, caller: DomainId, registers: &Registers) {
     }
 }
 
-/// What goes along with a request: the length of the payload, which is copied, and the handle.
-fn bring(resident: &Resident, registers: &Registers, payload: &mut [u8]) -> Result<(usize, Option<Memory>)> {
+/// What goes along with a request: the length of the payload, which is copied, and memory, which nobody can take back from the caller.
+fn bring(
+    world: &mut World,
+    caller: DomainId,
+    registers: &Registers,
+    payload: &mut [u8],
+) -> Result<(usize, Option<Memory>)> {
     let length = usize::try_from(registers.r12).map_err(|_| Status::BadArgument)?;
     let bytes = payload.get_mut(..length).ok_or(Status::BadArgument)?;
-    resident.gate.first().read(0, bytes);
+    own(world, caller)?.gate.first().read(0, bytes);
     let handle = match registers.r13 {
         0 => None,
-        number => Some(resident.memory(number)?.clone()),
+        number => Some(memory_calls::own_memory(world, caller, number, Rights::MAP_READ)?),
     };
+    let resident = own(world, caller)?;
     let gives_handle = |call| matches!(call, Call::MapRegion | Call::Hello);
     if Call::from_number(registers.rax as u32).is_some_and(gives_handle) && !resident.has_room() {
         return Err(Status::ObjectsFull);
@@ -147,9 +151,8 @@ fn wait(world: &mut World, caller: DomainId, registers: &Registers) {
 
 /// The answer has a payload.
 fn frame_names(world: &mut World, caller: DomainId, registers: &mut Registers) {
-    let [handle, page, ..] = registers.arguments();
-    let names = own(world, caller).and_then(|resident| memory_calls::frame_names(resident, handle, page));
-    match names {
+    let [memory, page, ..] = registers.arguments();
+    match memory_calls::frame_names(world, caller, memory, page) {
         Ok(count) => {
             registers.answer(Status::Ok as u32, [count as u64, 0, 0, 0, 0, 0], count * size_of::<u32>(), 0)
         }
@@ -165,12 +168,12 @@ fn machine_call(world: &mut World, caller: DomainId, call: MachineCall, register
         MachineCall::Clock => {
             Ok(([clock::now_ns(), core::number() as u64, core::count() as u64, 0, 0, 0], 0))
         }
-        MachineCall::Allocate => memory_calls::allocate(own(world, caller)?, first, second),
-        MachineCall::AllocateNamed => memory_calls::allocate_named(own(world, caller)?, first, second),
+        MachineCall::Allocate => memory_calls::allocate(world, caller, first, second),
+        MachineCall::AllocateNamed => memory_calls::allocate_named(world, caller, first, second),
         MachineCall::FreeFrames => memory_calls::free_frames(world, caller),
         MachineCall::HandDown => memory_calls::hand_down(world, caller, first, second).map(done),
         MachineCall::Quota => memory_calls::quota(caller),
-        MachineCall::EditSpace => memory_calls::edit_space(own(world, caller)?, registers.r12),
+        MachineCall::EditSpace => memory_calls::edit_space(world, caller, registers.r12),
         MachineCall::Monitor => monitor::open(world, caller, first),
         MachineCall::Find => find(world, caller, [first, second, third]),
         MachineCall::ReadPort => {
@@ -185,7 +188,7 @@ fn machine_call(world: &mut World, caller: DomainId, call: MachineCall, register
         }
         MachineCall::CheckFrames if caller == world.root => Ok((check::all(world.kernel.machine()), 0)),
         MachineCall::CheckFrames => Err(Status::MissingRight),
-        MachineCall::Map => memory_calls::map(own(world, caller)?, first, second, third).map(done),
+        MachineCall::Map => memory_calls::map(world, caller, first, second, third).map(done),
         MachineCall::Unmap => memory_calls::unmap(own(world, caller)?, first).map(done),
         MachineCall::Release => own(world, caller)?.release(first).map(|_| done(())),
         MachineCall::Place => memory_calls::place(world, caller, (first, second), third, fourth).map(done),

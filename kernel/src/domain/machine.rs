@@ -13,7 +13,7 @@ use crate::domain::monitor::Monitor;
 use crate::domain::resident::{Mapped, Resident, State};
 use crate::domain::slices::Slices;
 use crate::domain::upcalls::Upcalls;
-use crate::memory::object::Memory;
+use crate::memory::object::{LENT, Memory, NOBODY};
 use crate::memory::paging::KernelSpace;
 use crate::memory::{frames, quota};
 
@@ -153,11 +153,13 @@ impl Native {
         true
     }
 
-    /// Has all that a domain has of memory that it does not write be other memory, on every processor before this returns.
+    /// How many handles a domain has or will be given for memory, and pages of it that it has mapped.
+    fn uses(&self, domain: DomainId, memory: &Memory) -> u32 {
+        self.resident(domain).map_or(0, |it| it.count(memory) + self.upcalls[domain.index()].count(memory))
+    }
+
+    /// Has all that a domain has of memory be other memory for reading, on every processor before this returns.
     fn replace(&mut self, domain: DomainId, memory: &Memory, other: &Memory) {
-        if memory.writer() == domain {
-            return;
-        }
         self.upcalls[domain.index()].replace(memory, other);
         let Some(resident) = self.resident_mut(domain) else { return };
         resident.replace(memory, other);
@@ -238,14 +240,14 @@ impl Machine for Native {
     }
 
     fn withdraw(&mut self, domain: DomainId, memory: &Memory) {
-        let zeroes = self.zeroes.clone();
-        self.replace(domain, memory, &zeroes);
+        if memory.writer() != domain {
+            let zeroes = self.zeroes.clone();
+            self.replace(domain, memory, &zeroes);
+        }
     }
 
     fn keep(&mut self, domain: DomainId, memory: &Memory) {
-        let is_queued = self.upcalls[domain.index()].has(memory);
-        let Some(resident) = self.resident(domain) else { return };
-        if memory.writer() == domain || !(is_queued || resident.has(memory)) {
+        if memory.writer() == domain || self.uses(domain, memory) == 0 {
             return;
         }
         let left = memory.copy_for(domain).unwrap_or_else(|_| self.zeroes.clone());
@@ -255,6 +257,22 @@ impl Machine for Native {
     fn withdraw_log(&mut self, domain: DomainId) {
         let pages = self.monitor.pages();
         self.withdraw(domain, &pages);
+    }
+
+    fn is_shared(&self, holder: DomainId, memory: &Memory) -> bool {
+        let others = memory.references() - 1;
+        others > 0 && self.uses(holder, memory) != others
+    }
+
+    fn hand_over(&mut self, memory: &Memory, from: DomainId, to: DomainId, is_writable: bool) {
+        // Where there is only what the table has, nobody has it mapped.
+        if memory.references() > 1 && (from != to || !is_writable) && self.resident(from).is_some() {
+            let left = if from == to { memory.clone() } else { self.zeroes.clone() };
+            self.replace(from, memory, &left);
+        }
+        if memory.writer() != NOBODY {
+            memory.set_writer(if is_writable { to } else { LENT });
+        }
     }
 
     fn check_sealed(&self, domain: DomainId, memory: &Memory, bytes: u64) -> Result<(), Status> {

@@ -158,9 +158,10 @@ impl Resident {
         self.handles.iter_mut().flatten().for_each(|handle| handle.become_other(memory, other));
     }
 
-    /// Whether it has a handle for memory, or has mapped it.
-    pub(crate) fn has(&self, memory: &Memory) -> bool {
-        self.handles.iter().flatten().any(|handle| handle.is(memory)) || self.mapped.tables().has(memory)
+    /// How many handles it has for memory, and pages of it that it has mapped.
+    pub(crate) fn count(&self, memory: &Memory) -> u32 {
+        let handles = self.handles.iter().flatten().filter(|handle| handle.is(memory)).count();
+        handles as u32 + self.mapped.tables().count(memory)
     }
 
     /// Keeps a handle for the domain; the number is never 0.

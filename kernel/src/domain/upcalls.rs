@@ -51,10 +51,10 @@ impl Upcalls {
         handles.for_each(|handle| handle.become_other(memory, other));
     }
 
-    /// Whether a handle for that memory waits.
-    pub(crate) fn has(&self, memory: &Memory) -> bool {
-        let mut handles = self.waiting.iter().filter_map(|(_, handle)| handle.as_ref());
-        handles.any(|handle| handle.is(memory))
+    /// How many handles for that memory wait.
+    pub(crate) fn count(&self, memory: &Memory) -> u32 {
+        let handles = self.waiting.iter().filter_map(|(_, handle)| handle.as_ref());
+        handles.filter(|handle| handle.is(memory)).count() as u32
     }
 
     /// The oldest one.

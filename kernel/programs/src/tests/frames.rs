@@ -65,7 +65,7 @@ fn names(handle: HandleNumber, page: u64) -> Result<([u32; 240], usize)> {
 }
 
 fn allocate_named(frame: u64, pages: u64) -> Result<HandleNumber> {
-    Ok(gate::machine(MachineCall::AllocateNamed, &[frame, pages])?.handle)
+    Ok(gate::machine(MachineCall::AllocateNamed, &[frame, pages])?.values[0])
 }
 
 pub(super) fn named(_: &Ground<'_>) -> Checked {
@@ -103,7 +103,7 @@ pub(super) fn free_list(_: &Ground<'_>) -> Checked {
     for node in 0..free_map::NODES {
         let before = free.count_on(node);
         let handle = match gate::machine(MachineCall::Allocate, &[5, node as u64]) {
-            Ok(answer) => answer.handle,
+            Ok(answer) => answer.values[0],
             Err(status) => {
                 ensure(status == Status::ObjectsFull && before < 5)?;
                 continue;
@@ -172,7 +172,7 @@ fn try_hand_on() -> Result<bool> {
     Ok(is_less && amount == 2 * HOARD && account()? == (amount, used))
 }
 
-fn account() -> Result<(u64, u64)> {
+pub(super) fn account() -> Result<(u64, u64)> {
     gate::machine(MachineCall::Quota, &[]).map(|answer| (answer.values[0], answer.values[1]))
 }
 

@@ -60,10 +60,10 @@ pub(crate) fn call_without_gate(habit: u64) {
     let handle = memory::allocate(1).unwrap_or(0);
     let edit = |action: EditAction| Edit {
         address: GATE_ADDRESS,
-        memory: if action == EditAction::MapWrite { handle as u32 } else { 0 },
+        memory: if action == EditAction::MapWrite { handle } else { 0 },
         first: 0,
         pages: 1,
-        action: action as u32,
+        action: action as u16,
     };
     let is_done = match habit {
         0 => memory::edit(&[edit(EditAction::ProtectRead)]),

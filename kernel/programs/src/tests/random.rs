@@ -90,11 +90,13 @@ pub(super) fn calls(ground: &Ground<'_>) -> Checked {
     Ok(())
 }
 
-/// What is real: numbers of capabilities and handles that this domain has, among them those of a domain that it has made.
+/// What is real: capabilities that this domain has, among them one for a domain that it has made, and one for pages that can be handed
+/// over to that.
 struct Real {
     made: u64,
     report: u64,
-    numbers: [u64; 7],
+    lent: u64,
+    numbers: [u64; 9],
 }
 
 impl Real {
@@ -103,26 +105,33 @@ impl Real {
         let made = gate::call(Call::CreateDomain, &[0])?;
         let memory = memory::allocate(1)?;
         let region = gate::call_with(Call::RegisterRegion, &[4096], &[], memory)?;
+        let lent = memory::allocate(2)?;
         let hello = gate::call(Call::Hello, &[])?;
         let endpoint = gate::call(Call::CreateEndpoint, &[0])?;
         let bell = transfer::create_notification()?;
         let bound = gate::call(Call::Bind, &[endpoint.values[0], 0, 0])?;
         let [made, region, own, endpoint, bound] =
             [made, region, hello, endpoint, bound].map(|it| it.values[0]);
-        Ok(Self { made, report, numbers: [made, memory, region, own, endpoint, bell, bound] })
+        let numbers = [made, memory, region, own, endpoint, bell, bound, lent, lent];
+        Ok(Self { made, report, lent, numbers })
     }
 
-    /// The capabilities for the domain that was made, and for saying how it went, stay where they are.
+    /// The capabilities for the domain that was made, for what is lent to it, and for saying how it went, stay where they are.
     fn spares(&self, number: u64, arguments: &[u64; 6]) -> bool {
         let is_taken_away = number == Call::Delete as u64 || number == Call::Move as u64;
-        SPARED.contains(&number) || is_taken_away && [self.made, self.report].contains(&arguments[0])
+        SPARED.contains(&number)
+            || is_taken_away && [self.made, self.report, self.lent].contains(&arguments[0])
     }
 }
 
 /// Makes random calls, says how many were carried out, and ends.
 pub(crate) fn call_at_random(seed: u64) {
     let mut random = Random(seed | 1);
-    let kept = memory::allocate(1).and_then(|handle| Mapping::new(handle, 1, Access::Write));
+    // Nothing that could be given away names it any more.
+    let kept = memory::allocate(1).and_then(|slot| {
+        let mapping = Mapping::new(slot, 1, Access::Write)?;
+        memory::release(slot).map(|()| mapping)
+    });
     let real = Real::new().expect("a domain with nothing has room for a little");
     let (mut calls, mut done) = (0, 0);
     while calls < CALLS {
@@ -131,6 +140,14 @@ pub(crate) fn call_at_random(seed: u64) {
         if number == Call::Revoke as u64 {
             // Nobody waits until a random deadline.
             arguments[1] = 0;
+        }
+        // Pages go to the domain that was made, and are used or taken back meanwhile.
+        if random.below(4) == 0 && [Call::Grant as u64, MachineCall::Map as u64].contains(&number) {
+            arguments[0] = real.lent;
+            arguments[2] = random.below(3);
+            if number == Call::Grant as u64 {
+                arguments = [real.lent, real.made, 4 << random.below(5), 0, 0, 0];
+            }
         }
         if real.spares(number, &arguments) {
             continue;

@@ -379,8 +379,11 @@ fn clear_run(table: Frame, entries: Range<usize>) -> (Option<Mapped>, u32, usize
     (found, count, entries.end)
 }
 
-/// The frame of one memory in the place that `frame` has in another; its last one, where it is shorter.
+/// The frame of other memory in the place that `frame` has in one; its last one, where it is shorter. It may be the same memory.
 fn counterpart(chains: &Chains, memory: &Memory, other: &Memory, frame: Frame) -> Frame {
+    if memory.is(other) {
+        return frame;
+    }
     let (mut here, mut there) = (memory.first(), other.first());
     while here != frame
         && let (Some(next), Some(across)) = (chains.next(here), chains.next(there))

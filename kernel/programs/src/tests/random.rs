@@ -74,15 +74,15 @@ pub(super) fn calls(ground: &Ground<'_>) -> Checked {
     }
     let deadline = gate::now_ns() + 3 * super::PATIENCE_NS;
     for _ in 0..2 {
-        let done = loop {
+        let [_, _, done, handed_over] = loop {
             match transfer::receive(report, deadline) {
-                Ok(came) if came.words[..2] == [DONE, CALLS] => break came.words[2],
+                Ok(came) if came.words[..2] == [DONE, CALLS] => break came.words,
                 Ok(_) | Err(Status::Interrupted) => (),
                 Err(status) => return Err(status.into()),
             }
         };
         // What is always refused at the door proves little.
-        ensure(done > CALLS / 50)?;
+        ensure(done > CALLS / 50 && handed_over > 3)?;
     }
     children.into_iter().flatten().try_for_each(ensure_ends)?;
     gate::call(Call::Delete, &[report])?;
@@ -118,8 +118,11 @@ impl Real {
 
     /// The capabilities for the domain that was made, for what is lent to it, and for saying how it went, stay where they are.
     fn spares(&self, number: u64, arguments: &[u64; 6]) -> bool {
+        // Nor does that domain run, and end by the first thing that it does.
+        let is_started = number == MachineCall::Start as u64 && arguments[0] == self.made;
         let is_taken_away = number == Call::Delete as u64 || number == Call::Move as u64;
         SPARED.contains(&number)
+            || is_started
             || is_taken_away && [self.made, self.report, self.lent].contains(&arguments[0])
     }
 }
@@ -133,7 +136,7 @@ pub(crate) fn call_at_random(seed: u64) {
         memory::release(slot).map(|()| mapping)
     });
     let real = Real::new().expect("a domain with nothing has room for a little");
-    let (mut calls, mut done) = (0, 0);
+    let (mut calls, mut done, mut handed_over) = (0, 0, 0);
     while calls < CALLS {
         let number = random.number();
         let mut arguments = core::array::from_fn(|_| random.argument(&real.numbers));
@@ -160,6 +163,7 @@ pub(crate) fn call_at_random(seed: u64) {
         };
         calls += 1;
         done += u64::from(status == 0);
+        handed_over += u64::from(status == 0 && number == Call::Grant as u64 && arguments[0] == real.lent);
         if let Ok(kept) = &kept {
             // What this domain has written is its own, whatever it asked the kernel.
             kept.store(calls as usize % 512, calls);
@@ -168,7 +172,7 @@ pub(crate) fn call_at_random(seed: u64) {
         while calls % 64 == 0 && matches!(gate::wait(0), Ok(Some(_))) {}
     }
     let _ = gate::call(Call::DestroyDomain, &[real.made]);
-    let _ = transfer::send(real.report, words([DONE, calls, done, 0]), 0);
+    let _ = transfer::send(real.report, words([DONE, calls, done, handed_over]), 0);
 }
 
 /// With a deadline that is over, so that nothing waits; and never for a notification, whose second argument is the deadline.

@@ -30,6 +30,7 @@ use crate::memory::{frames, heap};
 const LIMITS: Limits = Limits {
     slots_per_domain: 256,
     memory_objects: 256 * Limits::SMALL.domains,
+    along_per_domain: 64,
     endpoints_per_domain: 32,
     regions_per_domain: 64,
     region_bytes_per_domain: 64 << 20,

@@ -67,6 +67,14 @@ pub enum Call {
     /// `(binding, peer)`. Ends one pair of a binding, and not the binding: the peer gets
     /// [`UpcallKind::PeerLeft`](crate::UpcallKind::PeerLeft), as if the caller had unbound. For a peer that the caller has no room for.
     Part = 19,
+    /// `(binding, peer, token)` + one to [`GRANTS_ALONG`](crate::GRANTS_ALONG) [`Along`](crate::Along) as payload. Derives the
+    /// caller's capabilities into the space of a peer's domain, all or none; that domain gets
+    /// [`UpcallKind::GrantedAlong`](crate::UpcallKind::GrantedAlong) for each, before this call returns. `token` is an opaque word that
+    /// says which message they go beside. For senders only; needs `GRANT` on each. So many may lie where they came for each pair,
+    /// and for each domain as many as the kernel sets: beyond, it is [`Status::QuotaExceeded`](crate::Status::QuotaExceeded) until the
+    /// receiver has [moved](Self::Move) some that it keeps, or deleted some. So senders, however many and whether they stay or not, cannot fill a
+    /// domain's space.
+    GrantAlong = 20,
 }
 
 /// Which way a binding faces.
@@ -81,7 +89,7 @@ pub enum Role {
 
 impl Call {
     /// Every call, in the order of its number.
-    pub const ALL: [Self; 20] = [
+    pub const ALL: [Self; 21] = [
         Self::Null,
         Self::Inspect,
         Self::Derive,
@@ -102,6 +110,7 @@ impl Call {
         Self::DestroyDomain,
         Self::Hello,
         Self::Part,
+        Self::GrantAlong,
     ];
 
     /// The call with this number, if there is one.

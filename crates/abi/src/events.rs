@@ -39,8 +39,8 @@ pub mod event {
     pub const TIMER: u64 = 1;
     /// There are [`Upcall`](crate::Upcall)s to be had by [`MachineCall::Wait`](crate::MachineCall::Wait): a revocation, a peer.
     pub const UPCALL: u64 = 1 << 1;
-    /// A notification's bits have changed. Nobody posts it yet: who waits for bits does so by
-    /// [`MachineCall::Watch`](crate::MachineCall::Watch).
+    /// Bits have come to a notification that the domain [listens](crate::MachineCall::Listen) to; they stay there until they are taken
+    /// by [`MachineCall::Watch`](crate::MachineCall::Watch).
     pub const NOTIFICATION: u64 = 1 << 2;
     /// The domain was given a core again.
     pub const SLICE_BEGINS: u64 = 1 << 3;

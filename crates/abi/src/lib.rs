@@ -40,6 +40,8 @@ pub use machine::{
     REGISTER_WORDS,
 };
 pub use memory::{EDIT_PAGES, Edit, EditAction, free_map};
-pub use record::{CONTRACT_BYTES, Class, PAYLOAD_BYTES, RECORD_BYTES, Reply, Request, Upcall};
+pub use record::{
+    Along, CONTRACT_BYTES, Class, GRANTS_ALONG, PAYLOAD_BYTES, RECORD_BYTES, Reply, Request, Upcall,
+};
 pub use status::Status;
 pub use upcall::{Reason, UNHEARD_OF, Undone, UpcallKind};

@@ -179,6 +179,10 @@ pub enum MachineCall {
     Monitor = 0x103e,
     /// `()` -> `(1, byte)`, or `(0)` where nothing has come. Takes what was typed on the serial line. For the first domain only.
     ReadSerial = 0x103f,
+    /// `(slot, 1 or 0)`. From now on, or not any more, the caller hears [`event::NOTIFICATION`](crate::event::NOTIFICATION) when bits
+    /// come to a notification for which nobody waits; at once where some are there. Needs `RECEIVE`, for as long as it is to last: it ends
+    /// with that slot. One domain for each notification: another one is refused with [`Status::Busy`](crate::Status::Busy).
+    Listen = 0x1040,
 }
 
 /// What may be done with a mapping. Reading always may.
@@ -233,6 +237,7 @@ impl MachineCall {
         Self::NextInterrupt,
         Self::Monitor,
         Self::ReadSerial,
+        Self::Listen,
     ];
 
     /// The call with this number, if there is one. Numbers may have gaps: each family of calls has sixteen of its own.
@@ -254,7 +259,7 @@ impl Access {
 
 /// The first number, and how many from there on can be given.
 const FIRST: u64 = 0x1000;
-const NUMBERS: usize = 0x40;
+const NUMBERS: usize = 0x41;
 
 /// Where in [`MachineCall::ALL`] each number's call is; beyond its end for a number that is none's.
 const INDICES: [u8; NUMBERS] = {

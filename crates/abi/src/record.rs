@@ -13,6 +13,23 @@ pub const PAYLOAD_BYTES: usize = 960;
 /// The largest contract that an endpoint can have, in bytes.
 pub const CONTRACT_BYTES: usize = 256;
 
+/// The most capabilities that came along a pair and lie where they came: one message's, or several messages' together.
+pub const GRANTS_ALONG: usize = 4;
+
+/// One capability that goes beside a message, in the payload of [`Call::GrantAlong`].
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[repr(C)]
+pub struct Along {
+    /// Where it is in the caller's space.
+    pub slot: u64,
+    /// The badge of what the peer gets.
+    pub badge: u64,
+    /// Its rights: never more than the caller's has.
+    pub rights: u32,
+    /// Its trust: never higher than the caller's.
+    pub trust: u32,
+}
+
 /// What a record is, in its first word, so that one stream can carry all three.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u32)]
@@ -75,6 +92,8 @@ const _: () = {
     assert!(core::mem::offset_of!(Request, arguments) == 16);
     assert!(core::mem::offset_of!(Reply, values) == 16);
     assert!(core::mem::offset_of!(Upcall, values) == 16);
+    assert!(size_of::<Along>() == 24);
+    assert!(GRANTS_ALONG * size_of::<Along>() <= PAYLOAD_BYTES);
 };
 
 impl Request {

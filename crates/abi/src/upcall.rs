@@ -30,6 +30,9 @@ pub enum UpcallKind {
     /// `(binding, slot, kind, object)`: taken by force; the repossession vector, one upcall each. `binding` is all ones
     /// for a revoked capability that no binding was made with.
     Repossessed = 6,
+    /// `(binding, peer, token, place, slot, kind)`: a peer put a capability into this domain's space, beside the message with that token
+    /// and as the one that the message knows by that place, from 0.
+    GrantedAlong = 7,
 }
 
 /// What a newer upcall leaves of an older one.
@@ -67,6 +70,7 @@ impl UpcallKind {
             4 => Self::PeerLeft,
             5 => Self::RevocationRequested,
             6 => Self::Repossessed,
+            7 => Self::GrantedAlong,
             _ => return None,
         })
     }
@@ -85,11 +89,22 @@ impl Reason {
 }
 
 impl Upcall {
+    /// The slot of the capability that it says was granted.
+    fn granted(&self) -> Option<u64> {
+        match UpcallKind::from_number(self.kind)? {
+            UpcallKind::Granted => Some(self.values[0]),
+            UpcallKind::GrantedAlong => Some(self.values[4]),
+            _ => None,
+        }
+    }
+
     /// What this one leaves of an older one that its domain has not heard. Whoever keeps upcalls that wait leaves out what is undone,
     /// and so keeps at most two for each capability that the domain can have, two for each binding and three for each peer, however
     /// many come.
     pub fn undoes(&self, older: &Self) -> Undone {
-        use UpcallKind::{Granted, PeerJoined, PeerLeft, Repossessed, RevocationRequested, Shared};
+        use UpcallKind::{
+            Granted, GrantedAlong, PeerJoined, PeerLeft, Repossessed, RevocationRequested, Shared,
+        };
         let kinds = (UpcallKind::from_number(self.kind), UpcallKind::from_number(older.kind));
         let (Some(newer_kind), Some(older_kind)) = kinds else { return Undone::Not };
         let is_same_binding = self.values[0] == older.values[0];
@@ -103,13 +118,8 @@ impl Upcall {
             (Repossessed, PeerJoined | Shared | PeerLeft | RevocationRequested) if is_same_binding => {
                 Undone::InPart
             }
-            // A grant has its slot where a repossession has its binding.
-            (Repossessed, Granted) if self.values[1] == older.values[0] => {
-                if self.values[0] == NO_BINDING {
-                    Undone::Wholly
-                } else {
-                    Undone::InPart
-                }
+            (Repossessed, Granted | GrantedAlong) if Some(self.values[1]) == older.granted() => {
+                if self.values[0] == NO_BINDING { Undone::Wholly } else { Undone::InPart }
             }
             _ => Undone::Not,
         }

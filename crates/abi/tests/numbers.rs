@@ -35,12 +35,13 @@ fn calls() {
         (17, Call::DestroyDomain),
         (18, Call::Hello),
         (19, Call::Part),
+        (20, Call::GrantAlong),
     ];
     assert_eq!(fixed.len(), Call::ALL.len());
     for (number, call) in fixed {
         assert_eq!((call as u32, Call::from_number(number)), (number, Some(call)));
     }
-    assert_eq!(Call::from_number(20), None);
+    assert_eq!(Call::from_number(21), None);
     assert_eq!(Call::from_number(u32::MAX), None);
 }
 
@@ -85,6 +86,7 @@ fn calls_of_the_machine() {
         (0x103d, MachineCall::NextInterrupt),
         (0x103e, MachineCall::Monitor),
         (0x103f, MachineCall::ReadSerial),
+        (0x1040, MachineCall::Listen),
     ];
     assert_eq!(fixed.len(), MachineCall::ALL.len());
     for (number, call) in fixed {
@@ -141,6 +143,7 @@ fn upcalls_reasons_roles_and_classes() {
         (4, UpcallKind::PeerLeft),
         (5, UpcallKind::RevocationRequested),
         (6, UpcallKind::Repossessed),
+        (7, UpcallKind::GrantedAlong),
     ];
     for (number, kind) in upcalls {
         assert_eq!((kind as u32, UpcallKind::from_number(number)), (number, Some(kind)));
@@ -152,7 +155,7 @@ fn upcalls_reasons_roles_and_classes() {
         assert_eq!((role as u64, Role::from_number(number)), (number, Some(role)));
     }
     assert_eq!([Class::Request as u32, Class::Reply as u32, Class::Upcall as u32], [1, 2, 3]);
-    for none in [0, 7, u32::MAX] {
+    for none in [0, 8, u32::MAX] {
         assert_eq!(UpcallKind::from_number(none), None);
     }
     assert_eq!((Reason::from_number(0), Reason::from_number(4), Role::from_number(2)), (None, None, None));
@@ -282,7 +285,7 @@ fn published_words() {
 /// What a later upcall leaves of an older one: homes and LibOSes keep queues by this.
 #[test]
 fn upcalls_that_undo_others() {
-    use UpcallKind::{Granted, PeerJoined, PeerLeft, Repossessed, RevocationRequested, Shared};
+    use UpcallKind::{Granted, GrantedAlong, PeerJoined, PeerLeft, Repossessed, RevocationRequested, Shared};
     let undoes = |newer: (UpcallKind, [u64; 3]), older: (UpcallKind, [u64; 3])| {
         let [newer, older] = [newer, older].map(|(kind, values)| Upcall::new(kind, 0, &values));
         newer.undoes(&older)
@@ -294,6 +297,11 @@ fn upcalls_that_undo_others() {
     assert_eq!(undoes((PeerLeft, [1, 2, revoked]), (Shared, [1, 2, 64])), Undone::InPart);
     assert_eq!(undoes((Repossessed, [u64::MAX, 7, 0]), (Granted, [7, 0, 0])), Undone::Wholly);
     assert_eq!(undoes((Repossessed, [1, 7, 0]), (Granted, [7, 0, 0])), Undone::InPart);
+    let along = Upcall::new(GrantedAlong, 0, &[1, 2, 3, 0, 7, 4]);
+    let taken = |binding, slot| Upcall::new(Repossessed, 0, &[binding, slot, 0]);
+    assert_eq!(taken(u64::MAX, 7).undoes(&along), Undone::Wholly);
+    assert_eq!(taken(5, 7).undoes(&along), Undone::InPart, "a binding was made with it");
+    assert_eq!(taken(u64::MAX, 1).undoes(&along), Undone::Not);
     assert_eq!(undoes((Repossessed, [1, 7, 0]), (RevocationRequested, [1, 0, 0])), Undone::InPart);
     assert_eq!(undoes((RevocationRequested, [1, 0, 0]), (PeerJoined, [1, 2, 0])), Undone::Not);
 }

@@ -53,6 +53,30 @@ struct Place {
     buffer: Option<BufferId>,
 }
 
+/// A message that was copied out and taken: its length, and in the last bit whether capabilities go beside it, which its last bytes
+/// name. One word, because it is handed through with every message.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Taken(usize);
+
+impl Taken {
+    const GIFTS: usize = 1 << (usize::BITS - 1);
+
+    #[inline]
+    fn new(bytes: usize, has_gifts: bool) -> Self {
+        Self(if has_gifts { bytes | Self::GIFTS } else { bytes })
+    }
+
+    #[inline]
+    pub(crate) fn bytes(self) -> usize {
+        self.0 & !Self::GIFTS
+    }
+
+    #[inline]
+    pub(crate) fn has_gifts(self) -> bool {
+        self.0 & Self::GIFTS != 0
+    }
+}
+
 impl<H: Home> Consumer<H> {
     /// Attaches to a producer. `own` was prepared and is fresh otherwise; `peer` is the producer's half. Messages may be read in
     /// place where whoever mapped `peer` vouches for its writer ([`Region::is_vouched_for`]).
@@ -71,7 +95,7 @@ impl<H: Home> Consumer<H> {
         if own.len() < layout.consumer_bytes() {
             return Err(AttachError::RegionTooSmall);
         }
-        check_header(&peer, &layout, Half::Producer)?;
+        check_header(&peer, &layout, Half::Producer, &validity)?;
         let (offset, places) = layout.returns();
         // SAFETY: both regions go into the same struct, and no part of it leaves it.
         let own_words = unsafe { View::new(&own, layout.consumer_bytes()) };
@@ -128,43 +152,42 @@ impl<H: Home> Consumer<H> {
     /// When `into` is shorter than the terms' largest message.
     #[inline]
     pub fn take_into(&mut self, into: &mut [u8]) -> Result<Option<usize>, PollError> {
+        Ok(self.take(into)?.map(Taken::bytes))
+    }
+
+    /// As [`take_into`](Self::take_into).
+    #[inline(always)] // the one way that every message takes
+    pub(crate) fn take(&mut self, into: &mut [u8]) -> Result<Option<Taken>, PollError> {
         assert!(into.len() >= self.layout.message_bytes(), "room for the largest message");
         // The common case in one run: a message in its slot, from a producer that waits for room.
         let stamp = self.stamp();
         let bytes = stamp.bytes();
-        if stamp.turn() == Stamp::turn_of(self.head) && !stamp.is_pooled() && bytes <= self.slot_bytes {
+        if stamp.turn() == Stamp::turn_of(self.head) && stamp.is_plain() && bytes <= self.slot_bytes {
             // SAFETY: `slot_bytes` bounds what was read to the slot, all of which is in the layout.
             unsafe { self.peer_words.copy_out(self.layout.slot_bytes(self.head) / 8, &mut into[..bytes]) };
             // Looked at last, so that a copy that a revocation overtook is not taken: its message goes to another one.
             if self.validity.is_valid() {
                 self.advance(None);
-                return Ok(Some(bytes));
+                return Ok(Some(Taken::new(bytes, false)));
             }
         }
         self.take_slowly(into)
     }
 
-    fn take_slowly(&mut self, into: &mut [u8]) -> Result<Option<usize>, PollError> {
+    fn take_slowly(&mut self, into: &mut [u8]) -> Result<Option<Taken>, PollError> {
         // Each round of a ring that drops its oldest, the message was overwritten once more: bounded, so that a producer
         // that only ever overwrites cannot hold the consumer here.
         for _ in 0..64 {
             let Some(place) = self.poll()? else { return Ok(None) };
             self.peer.copy_out(place.start, &mut into[..place.bytes]);
             // Looked at again, as above, with what `poll` says about it.
-            if self.is_overwritten(place) || self.is_barred() {
+            if self.is_overwritten(place) || self.validity.is_barred() {
                 continue;
             }
             self.advance(place.buffer);
-            return Ok(Some(place.bytes));
+            return Ok(Some(Taken::new(place.bytes, place.stamp.has_gifts())));
         }
         Ok(None)
-    }
-
-    /// Whether nothing may be taken, even of what was published before the lane ended.
-    #[inline]
-    fn is_barred(&self) -> bool {
-        !self.validity.is_valid()
-            && matches!(self.validity.standing(), Standing::Ending | Standing::Over(Ended::Revoked))
     }
 
     /// The next message in place, taken when the value is dropped; `None` where there is none now.
@@ -181,13 +204,18 @@ impl<H: Home> Consumer<H> {
         if self.validity.is_valid() {
             let stamp = self.stamp();
             let bytes = stamp.bytes();
-            if stamp.turn() == Stamp::turn_of(self.head) && !stamp.is_pooled() && bytes <= self.slot_bytes {
+            if stamp.turn() == Stamp::turn_of(self.head) && stamp.is_plain() && bytes <= self.slot_bytes {
                 let start = self.layout.slot_bytes(self.head);
                 let place = Place { stamp, start, bytes, buffer: None };
                 return Ok(Some(Borrowed { consumer: self, place }));
             }
         }
         Ok(self.poll()?.map(|place| Borrowed { consumer: self, place }))
+    }
+
+    /// Whether messages may be overwritten before they are taken.
+    pub(crate) fn may_miss(&self) -> bool {
+        self.layout.terms().policy() == Overflow::DropOldest
     }
 
     /// How many messages were taken.
@@ -281,10 +309,10 @@ impl<H: Home> Consumer<H> {
     fn poll(&mut self) -> Result<Option<Place>, PollError> {
         // What was overwritten is skipped, to what its producer may be overwriting already: bounded.
         for _ in 0..8 {
-            let barred = self.is_barred();
+            let barred = self.validity.is_barred();
             let stamp = self.stamp();
             if !barred && stamp.turn() == Stamp::turn_of(self.head) {
-                return self.place(stamp).map(Some);
+                return self.judged(stamp);
             }
             if barred || !self.skips(stamp) {
                 return self.nothing(stamp);
@@ -293,21 +321,31 @@ impl<H: Home> Consumer<H> {
         Ok(None)
     }
 
+    /// Where the next message lies, by its stamp; nothing where what was read may have been withdrawn.
+    #[inline]
+    fn judged(&mut self, stamp: Stamp) -> Result<Option<Place>, PollError> {
+        match self.place(stamp).map_err(|lie| self.validity.judge(lie)) {
+            Ok(place) => Ok(Some(place)),
+            Err(error @ PollError::PeerMisbehaved(_)) => Err(error),
+            Err(_) => self.ended(),
+        }
+    }
+
     /// Checks what a stamp says, against private constants only.
     #[inline]
-    fn place(&self, stamp: Stamp) -> Result<Place, PollError> {
+    fn place(&self, stamp: Stamp) -> Result<Place, Lie> {
         let bytes = stamp.bytes();
         let slot = self.layout.slot_bytes(self.head);
         if bytes > self.layout.message_bytes() {
-            return Err(PollError::PeerMisbehaved(Lie::Length));
+            return Err(Lie::Length);
         }
         if stamp.is_pooled() {
             let id = BufferId(self.peer.words().load(slot / 8) as u32);
-            let start = self.layout.pooled(id, bytes).ok_or(PollError::PeerMisbehaved(Lie::Buffer))?;
+            let start = self.layout.pooled(id, bytes).ok_or(Lie::Buffer)?;
             return Ok(Place { stamp, start, bytes, buffer: Some(id) });
         }
         if bytes > self.layout.inline_bytes() {
-            return Err(PollError::PeerMisbehaved(Lie::Length));
+            return Err(Lie::Length);
         }
         Ok(Place { stamp, start: slot, bytes, buffer: None })
     }
@@ -315,7 +353,7 @@ impl<H: Home> Consumer<H> {
     /// What a stamp means that is not the next message's, nor that of one by which it was overwritten.
     #[inline]
     fn nothing(&mut self, stamp: Stamp) -> Result<Option<Place>, PollError> {
-        if self.is_barred() {
+        if self.validity.is_barred() {
             return self.ended();
         }
         if stamp.turn() == self.lap_before() && self.full_at.0 != 0 {
@@ -359,10 +397,10 @@ impl<H: Home> Consumer<H> {
         // The last message may have come between the two looks.
         fence(Ordering::Acquire);
         let stamp = self.stamp();
-        if self.is_barred() || !self.is_news(stamp) {
+        if self.validity.is_barred() || !self.is_news(stamp) {
             return self.ended();
         }
-        if stamp.turn() == Stamp::turn_of(self.head) { self.place(stamp).map(Some) } else { Ok(None) }
+        if stamp.turn() == Stamp::turn_of(self.head) { self.judged(stamp) } else { Ok(None) }
     }
 
     /// A lane that is over, and all that may be taken was taken.
@@ -459,6 +497,13 @@ pub struct Borrowed<'c, H: Home> {
 }
 
 impl<H: Home> Borrowed<'_, H> {
+    /// Whether capabilities go beside it, which its last bytes name.
+    #[cfg(not(loom))]
+    #[inline]
+    pub(crate) fn has_gifts(&self) -> bool {
+        self.place.stamp.has_gifts()
+    }
+
     /// The message's bytes, eight-byte aligned.
     #[cfg(not(loom))]
     #[inline]

@@ -4,6 +4,8 @@ use core::fmt;
 
 use feuerbird_serialization::{DecodeError, EncodeError};
 
+use crate::GrantError;
+
 /// What a peer wrote that no peer writes. The lane ends; others go on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Lie {
@@ -21,6 +23,8 @@ pub enum Lie {
     Return,
     /// A message whose header names another format than the binding has.
     Format,
+    /// A message beside which capabilities go, and that does not say which.
+    Gifts,
 }
 
 /// Why a lane could not be attached.
@@ -30,6 +34,8 @@ pub enum AttachError {
     RegionTooSmall,
     /// The peer's region is not what the terms demand.
     PeerMisbehaved(Lie),
+    /// The pair has ended meanwhile, and the peer's region may have been withdrawn.
+    Ended,
 }
 
 /// Why one lane gave or took nothing, now and for ever after.
@@ -73,6 +79,8 @@ pub enum SendError {
     Revoked,
     /// The last receiver broke the protocol.
     PeerMisbehaved(Lie),
+    /// What goes beside it was not granted.
+    Ungranted(GrantError),
 }
 
 /// Why a batch ended early.
@@ -143,6 +151,7 @@ impl fmt::Display for Lie {
             Self::Head => "a position that cannot be",
             Self::Return => "a buffer returned that it does not hold",
             Self::Format => "a header of another format than the binding's",
+            Self::Gifts => "capabilities beside a message that does not say which",
         })
     }
 }
@@ -152,6 +161,7 @@ impl fmt::Display for AttachError {
         match self {
             Self::RegionTooSmall => f.write_str("the region is too small for the terms"),
             Self::PeerMisbehaved(lie) => write!(f, "the peer misbehaved: {lie}"),
+            Self::Ended => f.write_str("the pair ended before its lane was there"),
         }
     }
 }
@@ -187,6 +197,7 @@ impl fmt::Display for SendError {
             Self::Disconnected => f.write_str("every receiver is gone"),
             Self::Revoked => f.write_str("the capability to send was revoked"),
             Self::PeerMisbehaved(lie) => write!(f, "the receiver misbehaved: {lie}"),
+            Self::Ungranted(error) => write!(f, "what goes beside the message was not granted: {error}"),
         }
     }
 }

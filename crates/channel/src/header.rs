@@ -4,7 +4,7 @@ use feuerbird_zero_copy::{Region, WriteRegion};
 use zerocopy::{FromBytes, IntoBytes};
 
 use crate::{
-    AttachError, Lie,
+    AttachError, Lie, PollError, Validity,
     layout::{Half, LaneHeader, LaneLayout},
 };
 
@@ -28,22 +28,36 @@ pub fn prepare(region: &impl WriteRegion, layout: &LaneLayout, half: Half) -> Re
 }
 
 /// Compares the constants of the peer's half with what the terms demand. Once; nothing is taken from them.
-pub(crate) fn check_header(region: &impl Region, layout: &LaneLayout, half: Half) -> Result<(), AttachError> {
-    let lie = AttachError::PeerMisbehaved(Lie::Header);
+pub(crate) fn check_header<R: Region>(
+    region: &R,
+    layout: &LaneLayout,
+    half: Half,
+    validity: &Validity<R>,
+) -> Result<(), AttachError> {
+    if is_as_agreed(region, layout, half) {
+        return Ok(());
+    }
+    match validity.judge(Lie::Header) {
+        PollError::PeerMisbehaved(lie) => Err(AttachError::PeerMisbehaved(lie)),
+        _ => Err(AttachError::Ended),
+    }
+}
+
+fn is_as_agreed(region: &impl Region, layout: &LaneLayout, half: Half) -> bool {
     let needed = match half {
         Half::Producer => layout.producer_bytes(),
         Half::Consumer => layout.consumer_bytes(),
     };
     if region.len() < needed {
-        return Err(lie);
+        return false;
     }
     let mut seen = [0; size_of::<LaneHeader>()];
     region.copy_out(0, &mut seen);
     if LaneHeader::read_from_bytes(&seen) != Ok(layout.header(half)) {
-        return Err(lie);
+        return false;
     }
     match (half, layout.pool()) {
-        (Half::Producer, Some(pool)) => pool.check(region).map_err(|_| lie),
-        _ => Ok(()),
+        (Half::Producer, Some(pool)) => pool.check(region).is_ok(),
+        _ => true,
     }
 }

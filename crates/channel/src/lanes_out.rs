@@ -1,14 +1,18 @@
 //! The lanes of a sending endpoint: which is next, what those that ended left behind.
 
-use alloc::{collections::VecDeque, sync::Arc, vec::Vec};
+use alloc::{boxed::Box, collections::VecDeque, sync::Arc, vec::Vec};
 
 use crossbeam_queue::ArrayQueue;
 use feuerbird_capability::Trust;
 use feuerbird_serialization::{Encode, EncodeError, Format, Layer, Message, Stable};
+use zerocopy::IntoBytes;
 
 use crate::{
-    Arriving, ClaimError, Ended, Home, PollError, Producer, SendError, SenderStatistics, Standing, Terms,
-    Validity, Watched, buffer::Buffer, wait::MAX_WATCHED,
+    Arriving, ClaimError, Ended, GrantError, Granter, Home, MAX_GIFTS, PollError, Producer, SendError,
+    SenderStatistics, Standing, Terms, Validity, Watched,
+    along::{Gift, TAIL_BYTES, Tail},
+    buffer::Buffer,
+    wait::MAX_WATCHED,
 };
 
 /// A lane to one receiver, with the layer that its binding calls for.
@@ -17,13 +21,38 @@ pub struct LaneOut<H: Home> {
     producer: Producer<H>,
     layer: Layer,
     format: Format,
+    granter: Option<Box<dyn Granter>>,
+    /// Of the last message beside which capabilities went, or were to.
+    token: u64,
+    /// By message: what was granted beside those that may not have been taken, oldest first.
+    granted: VecDeque<(u64, Box<[Gift]>)>,
 }
 
 impl<H: Home> LaneOut<H> {
     /// A lane whose receiver's binding trusts this domain so far. Trust decides the layer; `terms` may ask for a stricter one.
     pub fn new(producer: Producer<H>, trust: Trust, terms: Terms) -> Self {
         let layer = Layer::for_trust(trust).stricter(terms.layer());
-        Self { producer, layer, format: layer.format().with_checksum(terms.checksum()) }
+        let format = layer.format().with_checksum(terms.checksum());
+        Self { producer, layer, format, granter: None, token: 0, granted: VecDeque::new() }
+    }
+
+    /// Lets capabilities go beside its messages, where none of these is dropped.
+    #[must_use]
+    pub fn with_granter(self, granter: Box<dyn Granter>) -> Self {
+        // Where the oldest message may be dropped, nobody knows who got what.
+        let granter = Some(granter).filter(|_| !self.producer.copies_in());
+        Self { granter, ..self }
+    }
+
+    /// Whether the receiver may have so many capabilities more on their way to it.
+    fn has_room_for(&mut self, gifts: usize) -> Result<bool, PollError> {
+        self.producer.untaken()?;
+        let oldest = self.producer.oldest();
+        while self.granted.front().is_some_and(|(index, _)| *index < oldest) {
+            self.granted.pop_front();
+        }
+        let under_way: usize = self.granted.iter().map(|(_, gifts)| gifts.len()).sum();
+        Ok(under_way + gifts <= MAX_GIFTS)
     }
 
     /// The layer its messages travel in.
@@ -44,8 +73,8 @@ pub(crate) struct LanesOut<H: Home> {
     failures: Option<Arc<ArrayQueue<PollError>>>,
     lanes: Vec<LaneOut<H>>,
     next: usize,
-    /// Encoded messages that ended lanes left behind, oldest first.
-    backlog: VecDeque<(Format, Vec<u8>)>,
+    /// Messages that ended lanes left behind, oldest first.
+    backlog: VecDeque<Left>,
     /// Why the last lane went, once there was one.
     last: Option<PollError>,
     /// Why a message that an ended lane left behind fits no other, once there was one.
@@ -108,6 +137,26 @@ impl<H: Home> LanesOut<H> {
         message: &impl Encode<T>,
         statistics: &mut SenderStatistics,
     ) -> Result<usize, SendError> {
+        self.try_each::<T>(statistics, |lane| publish::<T, H>(lane, message, Announce::Now))
+    }
+
+    /// Sends a message beside which capabilities go.
+    pub(crate) fn try_send_with<T: Message>(
+        &mut self,
+        message: &impl Encode<T>,
+        gifts: &[Gift],
+        statistics: &mut SenderStatistics,
+    ) -> Result<usize, SendError> {
+        self.try_each::<T>(statistics, |lane| publish_with::<T, H>(lane, message, gifts))
+    }
+
+    /// Has the lanes publish a message, the one whose turn it is first, until one does.
+    #[inline(always)] // part of `try_send`
+    fn try_each<T: Message>(
+        &mut self,
+        statistics: &mut SenderStatistics,
+        mut publish: impl FnMut(&mut LaneOut<H>) -> Result<usize, Refusal>,
+    ) -> Result<usize, SendError> {
         if !self.arriving.is_empty() {
             self.accept();
         }
@@ -118,7 +167,7 @@ impl<H: Home> LanesOut<H> {
         while tried < self.lanes.len() {
             let index = if self.next < self.lanes.len() { self.next } else { 0 };
             self.next = index + 1;
-            match publish::<T, H>(&mut self.lanes[index], message, Announce::Now) {
+            match publish(&mut self.lanes[index]) {
                 Ok(bytes) => return Ok(bytes),
                 Err(Refusal::Full) => tried += 1,
                 Err(Refusal::Ended(error)) => {
@@ -200,8 +249,13 @@ impl<H: Home> LanesOut<H> {
     fn remove(&mut self, index: usize, error: PollError, statistics: &mut SenderStatistics) {
         let mut lane = self.lanes.swap_remove(index);
         // Whyever the receiver went: what it had not taken goes to another one.
-        let format = lane.format;
-        lane.producer.recover(|bytes| self.backlog.push_back((format, bytes.to_vec())));
+        let (format, mut granted) = (lane.format, lane.granted.into_iter().peekable());
+        lane.producer.recover_each(|index, bytes| {
+            while granted.next_if(|(of, _)| *of < index).is_some() {}
+            let gifts = granted.next_if(|(of, _)| *of == index).map(|(_, gifts)| gifts).unwrap_or_default();
+            let tail = if gifts.is_empty() { 0 } else { TAIL_BYTES };
+            self.backlog.push_back(Left { format, bytes: bytes[..bytes.len() - tail].to_vec(), gifts });
+        });
         self.buffers_lost += u64::from(lane.producer.reclaim());
         statistics.account(&lane.producer);
         statistics.misbehaved += u64::from(matches!(error, PollError::PeerMisbehaved(_)));
@@ -211,9 +265,9 @@ impl<H: Home> LanesOut<H> {
     /// Publishes the backlog to whoever has room.
     #[cold]
     fn flush<T: Message>(&mut self, statistics: &mut SenderStatistics) -> Result<(), SendError> {
-        while let Some((format, bytes)) = self.backlog.pop_front() {
-            if !self.place::<T>(format, &bytes, statistics) {
-                self.backlog.push_front((format, bytes));
+        while let Some(left) = self.backlog.pop_front() {
+            if !self.place::<T>(&left, statistics) {
+                self.backlog.push_front(left);
                 return Err(self.no_room(statistics));
             }
         }
@@ -221,12 +275,12 @@ impl<H: Home> LanesOut<H> {
     }
 
     /// Publishes one message again: whether it is off our hands. One that none of the lanes can ever carry is, too.
-    fn place<T: Message>(&mut self, format: Format, bytes: &[u8], statistics: &mut SenderStatistics) -> bool {
+    fn place<T: Message>(&mut self, left: &Left, statistics: &mut SenderStatistics) -> bool {
         let mut index = 0;
         let mut refused = None;
         let mut is_full = false;
         while index < self.lanes.len() {
-            match republish::<T, H>(&mut self.lanes[index], format, bytes) {
+            match republish::<T, H>(&mut self.lanes[index], left) {
                 Ok(_) => {
                     statistics.redelivered += 1;
                     return true;
@@ -242,7 +296,10 @@ impl<H: Home> LanesOut<H> {
                 }
             }
         }
-        if refused.is_none() || is_full || !self.arriving.is_over() {
+        // What this side may not grant any more, no other lane makes up for.
+        let is_final =
+            matches!(refused, Some(SendError::Ungranted(GrantError::NoCapability | GrantError::Denied)));
+        if !is_final && (refused.is_none() || is_full || !self.arriving.is_over()) {
             return false;
         }
         statistics.undelivered += 1;
@@ -267,7 +324,7 @@ impl<H: Home> LanesOut<H> {
         while index < self.lanes.len() {
             match self.lanes[index].producer.untaken() {
                 Ok(0) => index += 1,
-                Ok(_) => return Ok(false),
+                Ok(_) | Err(PollError::Ending) => return Ok(false),
                 Err(error) => self.remove(index, error, statistics),
             }
         }
@@ -301,13 +358,14 @@ impl<H: Home> LanesOut<H> {
         }
     }
 
-    pub(crate) fn sleep(&mut self, home: &H, timeout_ns: u64) {
+    /// Sleeps until a lane has ended, one has come, or one is ready, or a while.
+    pub(crate) fn sleep(&mut self, home: &H, timeout_ns: u64, is_ready: impl Fn(&mut Producer<H>) -> bool) {
         self.lanes.iter_mut().for_each(|lane| lane.producer.begin_sleep());
         home.heavy_barrier();
         // A lane that is ending takes nothing, and why is told soon: no reason to stay awake.
         // One that has ended is something to look at, full or not.
         let ready = |lane: &mut LaneOut<H>| match lane.producer.check_open() {
-            Ok(()) => lane.producer.has_room() != Ok(false),
+            Ok(()) => is_ready(&mut lane.producer),
             Err(error) => error != PollError::Ending,
         };
         if !self.lanes.iter_mut().any(ready) && self.arriving.is_empty() {
@@ -320,6 +378,15 @@ impl<H: Home> LanesOut<H> {
         }
         self.lanes.iter_mut().for_each(|lane| lane.producer.end_sleep());
     }
+}
+
+/// A message that an ended lane left behind.
+#[derive(Debug)]
+struct Left {
+    format: Format,
+    bytes: Vec<u8>,
+    /// What went beside it. It was granted to who is gone, and is granted again.
+    gifts: Box<[Gift]>,
 }
 
 /// Announces what a batch has put off, also where the caller's iterator panics.
@@ -397,20 +464,65 @@ fn publish<T: Message, H: Home>(
     Ok(bytes)
 }
 
-/// Publishes encoded bytes again, translated where the lane speaks another layer.
-fn republish<T: Message, H: Home>(
+/// Encodes a message beside which capabilities go, and has these granted before it is seen.
+fn publish_with<T: Message, H: Home>(
     lane: &mut LaneOut<H>,
-    format: Format,
-    bytes: &[u8],
+    message: &impl Encode<T>,
+    gifts: &[Gift],
 ) -> Result<usize, Refusal> {
-    if lane.format == format {
+    let format = lane.format.with_capabilities(gifts.len() as u32);
+    fill_with(lane, message.encoded_bound(format), gifts, |into| message.encode(format, into))
+}
+
+/// Writes a message of at most `bound` bytes with its tail, has what goes beside it granted, and publishes it.
+fn fill_with<H: Home>(
+    lane: &mut LaneOut<H>,
+    bound: usize,
+    gifts: &[Gift],
+    encode: impl FnOnce(&mut [u8]) -> Result<usize, EncodeError>,
+) -> Result<usize, Refusal> {
+    if !lane.has_room_for(gifts.len()).map_err(ClaimError::Ended)? {
+        return Err(Refusal::Full);
+    }
+    let index = lane.producer.next();
+    let LaneOut { producer, granter: Some(granter), token, .. } = &mut *lane else {
+        return Err(Refusal::Caller(SendError::Ungranted(GrantError::Elsewhere)));
+    };
+    let claim = producer.claim(bound.saturating_add(TAIL_BYTES))?;
+    let mut buffer = Buffer::with_capacity(bound + TAIL_BYTES);
+    let into = buffer.bytes_mut();
+    let bytes = encode(&mut into[..bound]).map_err(|error| Refusal::Caller(SendError::Unencodable(error)))?;
+    *token += 1;
+    into[bytes..bytes + TAIL_BYTES].copy_from_slice(Tail::new(*token, gifts).as_bytes());
+    granter.grant(*token, gifts).map_err(|error| match error {
+        GrantError::NoRoom | GrantError::Over => Refusal::Full,
+        error => Refusal::Caller(SendError::Ungranted(error)),
+    })?;
+    claim.publish_with_gifts(&buffer.bytes()[..bytes + TAIL_BYTES]);
+    lane.granted.push_back((index, Box::from(gifts)));
+    Ok(bytes)
+}
+
+/// Publishes a message again, translated where the lane speaks another layer.
+fn republish<T: Message, H: Home>(lane: &mut LaneOut<H>, left: &Left) -> Result<usize, Refusal> {
+    let Left { format, bytes, gifts } = left;
+    if lane.format == *format {
+        if !gifts.is_empty() {
+            return fill_with(lane, bytes.len(), gifts, |into| {
+                into.copy_from_slice(bytes);
+                Ok(bytes.len())
+            });
+        }
         lane.producer.claim(bytes.len())?.publish_copy(bytes).map_err(ClaimError::Ended)?;
         return Ok(bytes.len());
     }
     let mut aligned = Buffer::with_capacity(bytes.len());
     aligned.bytes_mut()[..bytes.len()].copy_from_slice(bytes);
-    match Stable::new(&aligned.bytes()[..bytes.len()]).and_then(|bytes| T::decode(bytes, format)) {
-        Ok(message) => publish::<T, H>(lane, &message, Announce::Now),
+    let stable = Stable::new(&aligned.bytes()[..bytes.len()]);
+    let stable = stable.map(|bytes| bytes.with_capabilities(gifts.len() as u32));
+    match stable.and_then(|bytes| T::decode(bytes, *format)) {
+        Ok(message) if gifts.is_empty() => publish::<T, H>(lane, &message, Announce::Now),
+        Ok(message) => publish_with::<T, H>(lane, &message, gifts),
         // It is what this side wrote, so nobody lied: its type has no way to another layer.
         Err(_) => Err(Refusal::Caller(SendError::Unencodable(EncodeError::Refused))),
     }

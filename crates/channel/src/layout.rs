@@ -9,7 +9,7 @@ use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 use crate::{Overflow, Terms};
 
 /// "FBlane" and the layout's version, in one word.
-const MAGIC: u64 = u64::from_le_bytes(*b"FBlane\x00\x01");
+const MAGIC: u64 = u64::from_le_bytes(*b"FBlane\x00\x02");
 
 /// Distance between words that different sides read and write, in bytes.
 const APART: usize = 128;
@@ -61,7 +61,8 @@ const SLOTS: usize = 2 * APART;
 const RETURNS: usize = 3 * APART;
 
 /// A stamp: the first word of a slot. Low half: the turn, which says whose lap the slot is in. High half: how many bytes
-/// follow, and in the last bit whether they follow in a pool buffer, whose number is then the slot's second word.
+/// follow, and in the last two bits whether they follow in a pool buffer, whose number is then the slot's second word, and whether
+/// capabilities go beside the message, which its last 16 bytes then name.
 ///
 /// Written by the producer with a release store, after the bytes. The turn of message `i` is `i + 1` truncated to 32 bits,
 /// so that fresh memory (0) is the lap before the first.
@@ -70,12 +71,19 @@ pub struct Stamp(pub u64);
 
 impl Stamp {
     const POOLED: u64 = 1 << 63;
+    const GIFTS: u64 = 1 << 62;
 
     /// A message's stamp.
     #[inline]
     pub fn new(index: u64, bytes: usize, pooled: bool) -> Self {
         let flag = if pooled { Self::POOLED } else { 0 };
         Self(u64::from(Self::turn_of(index)) | (bytes as u64) << 32 | flag)
+    }
+
+    /// The same, of a message beside which capabilities go.
+    #[must_use]
+    pub fn with_gifts(self) -> Self {
+        Self(self.0 | Self::GIFTS)
     }
 
     /// A slot whose bytes are being replaced: its turn is that of no message near.
@@ -96,10 +104,22 @@ impl Stamp {
         self.0 as u32
     }
 
-    /// How many bytes follow, 0 to 2^31 - 1.
+    /// How many bytes follow, 0 to 2^30 - 1.
     #[inline]
     pub fn bytes(self) -> usize {
-        (self.0 >> 32) as usize & 0x7fff_ffff
+        (self.0 >> 32) as usize & 0x3fff_ffff
+    }
+
+    /// Whether the message is its bytes in its slot and nothing else.
+    #[inline]
+    pub fn is_plain(self) -> bool {
+        self.0 & (Self::POOLED | Self::GIFTS) == 0
+    }
+
+    /// Whether capabilities go beside it.
+    #[inline]
+    pub fn has_gifts(self) -> bool {
+        self.0 & Self::GIFTS != 0
     }
 
     /// Whether they follow in a pool buffer.

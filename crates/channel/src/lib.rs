@@ -17,7 +17,8 @@
 //!
 //! # Invariants
 //! 1. Each side writes only its own region, and goes only by its own private copy of positions and geometry.
-//! 2. A word of the peer's is read once; what is outside the protocol is [`Lie`], ends that lane, and nothing else.
+//! 2. A word of the peer's is read once; what is outside the protocol is [`Lie`], ends that lane, and nothing else. Of a pair whose
+//!    authority has gone it is none: the memory may have been withdrawn, and reads as zeroes.
 //! 3. Sending and receiving make no system call, take no lock and do not allocate while both sides keep up; the one
 //!    exception is a wake, at most one for each time that the peer went to sleep.
 //! 4. No wait is without end: sleeps are cut into slices of [`SLICE_NS`], after each of which validity and the peer's life
@@ -38,6 +39,7 @@
 
 extern crate alloc;
 
+mod along;
 mod arriving;
 mod buffer;
 mod consumer;
@@ -58,6 +60,7 @@ mod validity;
 mod view;
 mod wait;
 
+pub use along::{Gift, GrantError, Granter, MAX_GIFTS};
 pub use arriving::{Arriving, Expected};
 pub use consumer::{Borrowed, Consumer};
 pub use error::{AttachError, BatchError, ClaimError, Lie, PollError, RecvError, SendError};

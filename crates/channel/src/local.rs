@@ -13,7 +13,9 @@ use zerocopy::IntoBytes;
 
 use crate::{
     Home, Overflow, Receiver, ReceiverStatistics, RecvError, SendError, Sender, SenderStatistics,
-    buffer::Buffer, receiver::open, sleepers::Sleepers,
+    buffer::Buffer,
+    receiver::{Handler, open},
+    sleepers::Sleepers,
 };
 
 /// The largest message that travels in the queue itself.
@@ -251,9 +253,9 @@ impl<T: Message, H: Home> LocalSender<T, H> {
 
 impl<T: Message, H: Home> LocalReceiver<T, H> {
     #[inline]
-    pub(crate) fn attempt<R, F: FnOnce(T::View<'_>) -> R>(
+    pub(crate) fn attempt<R>(
         &mut self,
-        handler: &mut Option<F>,
+        handler: &mut impl Handler<T, R>,
         statistics: &mut ReceiverStatistics,
     ) -> Result<R, RecvError> {
         match &self.queue.store {
@@ -262,13 +264,13 @@ impl<T: Message, H: Home> LocalReceiver<T, H> {
                 self.queue.made_room(&self.home);
                 statistics.copies_made += 1;
                 let bytes = &small.words.as_bytes()[..small.bytes];
-                open::<T, R, F>(Layer::Raw.format(), bytes, handler, statistics)
+                open(Layer::Raw.format(), bytes, &[], handler, statistics)
             }
             Store::Pooled { full, spare } => {
                 let Some((bytes, buffer)) = full.pop() else { return Err(self.nothing()) };
                 statistics.copies_avoided += 1;
                 let taken = Returning { queue: &self.queue, spare, home: &self.home, buffer };
-                open::<T, R, F>(Layer::Raw.format(), &taken.buffer.bytes()[..bytes], handler, statistics)
+                open(Layer::Raw.format(), &taken.buffer.bytes()[..bytes], &[], handler, statistics)
             }
         }
     }
@@ -324,7 +326,7 @@ mod tests {
     use feuerbird_serialization::Plain;
 
     use super::*;
-    use crate::HeapHome;
+    use crate::{HeapHome, receiver::Unwanted};
 
     /// Buffers in the queue, and spare ones.
     fn buffers(store: &Store) -> (usize, usize) {
@@ -353,7 +355,7 @@ mod tests {
                 sender.try_send(&value, &mut SenderStatistics::default()).unwrap();
             });
             assert_eq!(buffers(&queue.store), (4, 1), "one is left to make the next message in");
-            while receiver.attempt(&mut Some(|_| ()), &mut ReceiverStatistics::default()).is_ok() {}
+            while receiver.attempt(&mut Unwanted(Some(|_| ())), &mut ReceiverStatistics::default()).is_ok() {}
             assert_eq!(buffers(&queue.store), (0, 5), "all are kept");
         }
     }

@@ -97,7 +97,7 @@ impl<H: Home> Producer<H> {
         if own.len() < layout.producer_bytes() {
             return Err(AttachError::RegionTooSmall);
         }
-        check_header(&peer, &layout, Half::Consumer)?;
+        check_header(&peer, &layout, Half::Consumer, &validity)?;
         let memory = match layout.pool() {
             None => Memory::Slots(own),
             Some(pool) => {
@@ -166,7 +166,7 @@ impl<H: Home> Producer<H> {
     /// Whether there is room for a message now.
     ///
     /// # Errors
-    /// [`PollError::PeerMisbehaved`] where the peer's position cannot be.
+    /// [`PollError::PeerMisbehaved`] where the peer's position cannot be, or why the lane ended meanwhile.
     #[inline(always)]
     pub fn has_room(&mut self) -> Result<bool, PollError> {
         if self.next() - self.head < self.layout.depth() {
@@ -179,7 +179,7 @@ impl<H: Home> Producer<H> {
     /// How many messages were published and not yet taken, as last seen after looking again.
     ///
     /// # Errors
-    /// [`PollError::PeerMisbehaved`] where the peer's position cannot be.
+    /// As for [`has_room`](Self::has_room).
     pub fn untaken(&mut self) -> Result<u64, PollError> {
         self.look_at_head()?;
         Ok(self.next() - self.head)
@@ -187,7 +187,7 @@ impl<H: Home> Producer<H> {
 
     /// The index of the next message to be written.
     #[inline]
-    fn next(&self) -> u64 {
+    pub(crate) fn next(&self) -> u64 {
         self.tail + self.deferred as u64
     }
 
@@ -199,6 +199,11 @@ impl<H: Home> Producer<H> {
     /// How many messages were overwritten before they were taken, as far as is known.
     pub fn dropped(&self) -> u64 {
         self.dropped
+    }
+
+    /// The index of the oldest message that may not have been taken, as last seen.
+    pub(crate) fn oldest(&self) -> u64 {
+        self.head
     }
 
     /// Whether messages are written aside and copied into their slots, which a reader may be in.
@@ -239,6 +244,11 @@ impl<H: Home> Producer<H> {
     /// just after it was looked at here: such a message, one at most, arrives at both. Copied out, the look and the step are
     /// neighboring instructions; read in place, the reading lies between them. Nothing is ever lost here.
     pub fn recover(&mut self, mut take: impl FnMut(&[u8])) -> u64 {
+        self.recover_each(|_, bytes| take(bytes))
+    }
+
+    /// As [`recover`](Self::recover), with the index of each.
+    pub(crate) fn recover_each(&mut self, mut take: impl FnMut(u64, &[u8])) -> u64 {
         self.memory.region().writable()[CLOSED_WORD].store(1, Ordering::Release);
         self.validity.end(Ended::Unbound);
         // What the consumer's processor has executed is seen now, and whatever told that the lane is over was written after
@@ -264,7 +274,7 @@ impl<H: Home> Producer<H> {
             };
             let start = start.expect("only this producer writes its stamps");
             region.copy_out(start, &mut bytes.bytes_mut()[..stamp.bytes()]);
-            take(&bytes.bytes()[..stamp.bytes()]);
+            take(index, &bytes.bytes()[..stamp.bytes()]);
         }
         let recovered = self.next() - oldest;
         self.tail = self.next();
@@ -287,13 +297,16 @@ impl<H: Home> Producer<H> {
     /// Takes back the buffers that the peer returned and whose messages it has taken; how many it has still.
     ///
     /// # Errors
-    /// [`PollError::PeerMisbehaved`] where it returned what it does not hold.
+    /// [`PollError::PeerMisbehaved`] where it returned what it does not hold, or why the lane ended meanwhile.
     pub fn take_returns(&mut self) -> Result<u32, PollError> {
+        self.believe_returns().map_err(|lie| self.validity.judge(lie))
+    }
+
+    fn believe_returns(&mut self) -> Result<u32, Lie> {
         let Memory::Pooled { pool, reader, returns } = &mut self.memory else { return Ok(0) };
-        let lie = PollError::PeerMisbehaved(Lie::Return);
         // As many as there can be: a peer that returns without end holds nobody up.
         for _ in 0..self.layout.depth() {
-            let Some((id, message)) = returns.next(&self.peer).map_err(|_| lie)? else { break };
+            let Some((id, message)) = returns.next(&self.peer).map_err(|_| Lie::Return)? else { break };
             if message >= self.head {
                 self.head = position(&self.peer, &self.layout, self.head..self.tail)?;
             }
@@ -301,7 +314,7 @@ impl<H: Home> Producer<H> {
                 returns.put_back(id);
                 break;
             }
-            pool.release(*reader, id).map_err(|_| lie)?;
+            pool.release(*reader, id).map_err(|_| Lie::Return)?;
         }
         Ok(pool.in_flight())
     }
@@ -351,7 +364,8 @@ impl<H: Home> Producer<H> {
 
     #[cold]
     fn look_at_head(&mut self) -> Result<(), PollError> {
-        self.head = position(&self.peer, &self.layout, self.head..self.tail)?;
+        let position = position(&self.peer, &self.layout, self.head..self.tail);
+        self.head = position.map_err(|lie| self.validity.judge(lie))?;
         Ok(())
     }
 
@@ -378,8 +392,8 @@ impl<H: Home> Producer<H> {
             Ok(loan) => Ok(loan.keep()),
             Err(LoanError::TooLarge) => Err(ClaimError::TooLarge),
             // There are as many buffers as places, a consumer returns a buffer before it gives up its place, and there is a
-            // free place: a buffer was kept back.
-            Err(_) => Err(ClaimError::Ended(PollError::PeerMisbehaved(Lie::Return))),
+            // free place: a buffer was kept back, or its return withdrawn.
+            Err(_) => Err(ClaimError::Ended(self.validity.judge(Lie::Return))),
         }
     }
 
@@ -485,14 +499,14 @@ impl<H: Home> Producer<H> {
 /// Where the consumer is: from where it was last seen to what was published.
 ///
 /// # Errors
-/// [`PollError::PeerMisbehaved`] where it cannot be.
-fn position(peer: &impl Region, layout: &LaneLayout, between: Range<u64>) -> Result<u64, PollError> {
+/// [`Lie::Head`] where it cannot be.
+fn position(peer: &impl Region, layout: &LaneLayout, between: Range<u64>) -> Result<u64, Lie> {
     // Pairs with the release store in `Consumer::advance`: the slots below it were read before.
     let head = peer.words().load_acquire(HEAD_WORD);
     // A slow consumer of a ring that drops its oldest stands behind what was dropped; nobody stands ahead of the tail.
     let backwards = head < between.start && layout.terms().policy() == Overflow::Wait;
     if backwards || head > between.end {
-        return Err(PollError::PeerMisbehaved(Lie::Head));
+        return Err(Lie::Head);
     }
     Ok(head.max(between.start))
 }

@@ -1,15 +1,16 @@
 //! The typed receiving endpoint: many lanes, one API.
 
-use alloc::{sync::Arc, vec::Vec};
+use alloc::{boxed::Box, sync::Arc, vec::Vec};
 use core::marker::PhantomData;
 
 use crossbeam_queue::ArrayQueue;
-use feuerbird_capability::Trust;
+use feuerbird_capability::{Slot, Trust};
 use feuerbird_serialization::{DecodeError, Format, Layer, Message, Stable};
 
 use crate::{
-    Arriving, BatchError, Consumer, Ended, Home, Lie, PollError, ReceiverStatistics, RecvError, SLICE_NS,
-    Standing, Terms, Validity, Watched,
+    Arriving, BatchError, Consumer, Ended, Granter, Home, Lie, PollError, ReceiverStatistics, RecvError,
+    SLICE_NS, Standing, Terms, Validity, Watched,
+    along::split,
     buffer::Buffer,
     local::LocalReceiver,
     wait::{Backoff, MAX_WATCHED},
@@ -24,6 +25,7 @@ pub struct LaneIn<H: Home> {
     consumer: Consumer<H>,
     layer: Layer,
     format: Format,
+    granter: Option<Box<dyn Granter>>,
 }
 
 impl<H: Home> LaneIn<H> {
@@ -33,7 +35,16 @@ impl<H: Home> LaneIn<H> {
     /// [`Consumer::reads_in_place`]). Trust alone, which any caller can state, does not do it; all else is copied in.
     pub fn new(consumer: Consumer<H>, trust: Trust, terms: Terms) -> Self {
         let layer = Layer::for_trust(trust).stricter(terms.layer());
-        Self { consumer, layer, format: layer.format().with_checksum(terms.checksum()) }
+        let format = layer.format().with_checksum(terms.checksum());
+        Self { consumer, layer, format, granter: None }
+    }
+
+    /// Lets capabilities come beside its messages, where none of these is dropped. Without, a sender that says that some do breaks
+    /// the protocol.
+    #[must_use]
+    pub fn with_granter(self, granter: Box<dyn Granter>) -> Self {
+        let granter = Some(granter).filter(|_| !self.consumer.may_miss());
+        Self { granter, ..self }
     }
 
     /// The layer its messages travel in.
@@ -121,14 +132,14 @@ impl<T: Message, H: Home> Receiver<T, H> {
         self.spins = spins;
     }
 
-    /// Waits for a message and hands it to `handler`.
+    /// Waits for a message and hands it to `handler`. Capabilities that come beside it are deleted: see [`recv_with`](Self::recv_with).
     ///
     /// # Errors
     /// [`RecvError`]. [`RecvError::Disconnected`] only after every sender that ever joined has gone and all that they left
     /// was taken; a receiver that nobody has joined yet waits.
     ///
     /// # Cost
-    /// No system call and no allocation while messages are there.
+    /// No system call and no allocation while messages are there that nothing comes beside.
     #[inline]
     pub fn recv<R>(&mut self, handler: impl FnOnce(T::View<'_>) -> R) -> Result<R, RecvError> {
         self.recv_timeout(u64::MAX, handler)
@@ -144,11 +155,27 @@ impl<T: Message, H: Home> Receiver<T, H> {
         timeout_ns: u64,
         handler: impl FnOnce(T::View<'_>) -> R,
     ) -> Result<R, RecvError> {
-        let mut handler = Some(handler);
-        match self.attempt(&mut handler) {
-            Err(RecvError::Empty) => self.recv_waiting(timeout_ns, handler),
-            result => result,
-        }
+        self.wait_for(timeout_ns, &mut Unwanted(Some(handler)))
+    }
+
+    /// Waits for a message, but not longer than `timeout_ns` nanoseconds, and hands it to `handler` with the capabilities that came
+    /// beside it, in the order of the places that the message knows them by. They are this domain's from then on.
+    /// [`Slot::NULL`] is one that was taken back before it was looked for, or never granted.
+    ///
+    /// # Errors
+    /// As for [`recv_timeout`](Self::recv_timeout); [`RecvError::Malformed`] where the message names more capabilities than came.
+    ///
+    /// # Cost
+    /// As for [`recv`](Self::recv) where none come. Otherwise a call for each that came, and one more where they were not heard of yet, or
+    /// where the sender says of more than it granted: then also until what the kernel said before is acted on. The timeout is for the message
+    /// to come, not for that.
+    #[inline]
+    pub fn recv_with<R>(
+        &mut self,
+        timeout_ns: u64,
+        handler: impl FnOnce(T::View<'_>, &[Slot]) -> R,
+    ) -> Result<R, RecvError> {
+        self.wait_for(timeout_ns, &mut Wanted(Some(handler)))
     }
 
     /// Hands a message to `handler` if one is there.
@@ -157,7 +184,7 @@ impl<T: Message, H: Home> Receiver<T, H> {
     /// [`RecvError::Empty`], and as for [`recv`](Self::recv).
     #[inline]
     pub fn try_recv<R>(&mut self, handler: impl FnOnce(T::View<'_>) -> R) -> Result<R, RecvError> {
-        self.attempt(&mut Some(handler))
+        self.attempt(&mut Unwanted(Some(handler)))
     }
 
     /// Waits for a message, but not longer than `timeout_ns` nanoseconds, and hands it and those behind it, at most `most` in all, to
@@ -214,19 +241,23 @@ impl<T: Message, H: Home> Receiver<T, H> {
     }
 
     #[inline]
-    fn attempt<R, F: FnOnce(T::View<'_>) -> R>(&mut self, handler: &mut Option<F>) -> Result<R, RecvError> {
+    fn attempt<R>(&mut self, handler: &mut impl Handler<T, R>) -> Result<R, RecvError> {
         match &mut self.route {
             Route::Local(local) => local.attempt(handler, &mut self.statistics),
-            Route::Lanes(lanes) => lanes.attempt::<T, R, F>(handler, &mut self.statistics),
+            Route::Lanes(lanes) => lanes.attempt(handler, &mut self.statistics),
+        }
+    }
+
+    #[inline]
+    fn wait_for<R>(&mut self, timeout_ns: u64, handler: &mut impl Handler<T, R>) -> Result<R, RecvError> {
+        match self.attempt(handler) {
+            Err(RecvError::Empty) => self.recv_waiting(timeout_ns, handler),
+            result => result,
         }
     }
 
     #[cold]
-    fn recv_waiting<R, F: FnOnce(T::View<'_>) -> R>(
-        &mut self,
-        timeout_ns: u64,
-        mut handler: Option<F>,
-    ) -> Result<R, RecvError> {
+    fn recv_waiting<R>(&mut self, timeout_ns: u64, handler: &mut impl Handler<T, R>) -> Result<R, RecvError> {
         let deadline = self.home.now_ns().saturating_add(timeout_ns);
         let mut backoff = Backoff::new(self.spins);
         loop {
@@ -237,7 +268,7 @@ impl<T: Message, H: Home> Receiver<T, H> {
                 }
                 self.sleep((deadline - now).min(SLICE_NS));
             }
-            match self.attempt(&mut handler) {
+            match self.attempt(handler) {
                 Err(RecvError::Empty) => {}
                 result => return result,
             }
@@ -255,9 +286,9 @@ impl<T: Message, H: Home> Receiver<T, H> {
 
 impl<H: Home> Lanes<H> {
     #[inline]
-    fn attempt<T: Message, R, F: FnOnce(T::View<'_>) -> R>(
+    fn attempt<T: Message, R>(
         &mut self,
-        handler: &mut Option<F>,
+        handler: &mut impl Handler<T, R>,
         statistics: &mut ReceiverStatistics,
     ) -> Result<R, RecvError> {
         if !self.arriving.is_empty() {
@@ -272,7 +303,7 @@ impl<H: Home> Lanes<H> {
                 self.turn();
             }
             let lane = &mut self.lanes[self.at];
-            match deliver::<T, H, R, F>(lane, &mut self.copy, handler, statistics) {
+            match deliver(lane, &mut self.copy, handler, statistics) {
                 Ok(Some(result)) => {
                     self.burst -= 1;
                     return result;
@@ -292,12 +323,7 @@ impl<H: Home> Lanes<H> {
     #[inline]
     fn hear_failure(&mut self, statistics: &mut ReceiverStatistics) -> Result<(), RecvError> {
         let Some(error) = self.failures.as_ref().and_then(|failures| failures.pop()) else { return Ok(()) };
-        self.last = Some(PollError::Disconnected);
-        if let PollError::PeerMisbehaved(_) = error {
-            statistics.misbehaved += 1;
-            return Err(error.into());
-        }
-        Ok(())
+        self.part(error, statistics)
     }
 
     /// The receiver's own authority: without it, nothing is taken from anybody, whatever lies in the lanes. What was sent
@@ -353,7 +379,7 @@ impl<H: Home> Lanes<H> {
         }
     }
 
-    /// Ends a lane. That its peer lied is told at once, and once.
+    /// Ends a lane.
     #[cold]
     fn remove(
         &mut self,
@@ -363,6 +389,12 @@ impl<H: Home> Lanes<H> {
     ) -> Result<(), RecvError> {
         let lane = self.lanes.swap_remove(index);
         account(statistics, &lane.consumer);
+        self.part(error, statistics)
+    }
+
+    /// A sender is gone, with a lane or without. That it lied is told at once, and once.
+    #[cold]
+    fn part(&mut self, error: PollError, statistics: &mut ReceiverStatistics) -> Result<(), RecvError> {
         if let PollError::PeerMisbehaved(_) = error {
             statistics.misbehaved += 1;
             self.last = Some(PollError::Disconnected);
@@ -400,21 +432,103 @@ fn account<H: Home>(statistics: &mut ReceiverStatistics, consumer: &Consumer<H>)
 /// Hands the next message of a lane to the handler: in place where the sender is trusted, else from a private copy.
 #[inline]
 #[allow(clippy::type_complexity)] // the outer result is the lane's, the inner one the message's
-fn deliver<T: Message, H: Home, R, F: FnOnce(T::View<'_>) -> R>(
+fn deliver<T: Message, H: Home, R>(
     lane: &mut LaneIn<H>,
     copy: &mut Buffer,
-    handler: &mut Option<F>,
+    handler: &mut impl Handler<T, R>,
     statistics: &mut ReceiverStatistics,
 ) -> Result<Option<Result<R, RecvError>>, PollError> {
     #[cfg(not(loom))]
     if lane.layer == Layer::Raw && lane.consumer.reads_in_place() {
         let Some(borrowed) = lane.consumer.borrow()? else { return Ok(None) };
         statistics.copies_avoided += 1;
-        return refused(open::<T, R, F>(lane.format, borrowed.bytes(), handler, statistics));
+        if borrowed.has_gifts() {
+            return deliver_with(lane.format, &mut lane.granter, borrowed.bytes(), handler, statistics);
+        }
+        return refused(open(lane.format, borrowed.bytes(), &[], handler, statistics));
     }
-    let Some(bytes) = lane.consumer.take_into(copy.bytes_mut())? else { return Ok(None) };
+    let Some(taken) = lane.consumer.take(copy.bytes_mut())? else { return Ok(None) };
     statistics.copies_made += 1;
-    refused(open::<T, R, F>(lane.format, &copy.bytes()[..bytes], handler, statistics))
+    let bytes = &copy.bytes()[..taken.bytes()];
+    if taken.has_gifts() {
+        return deliver_with(lane.format, &mut lane.granter, bytes, handler, statistics);
+    }
+    refused(open(lane.format, bytes, &[], handler, statistics))
+}
+
+/// As [`deliver`], for a message with capabilities beside it, which nobody keeps that does not get the message.
+#[cold]
+#[allow(clippy::type_complexity)] // as above
+fn deliver_with<T: Message, R>(
+    format: Format,
+    granter: &mut Option<Box<dyn Granter>>,
+    bytes: &[u8],
+    handler: &mut impl Handler<T, R>,
+    statistics: &mut ReceiverStatistics,
+) -> Result<Option<Result<R, RecvError>>, PollError> {
+    let granter = granter.as_mut().ok_or(PollError::PeerMisbehaved(Lie::Gifts))?;
+    let (bytes, tail) = split(bytes).map_err(PollError::PeerMisbehaved)?;
+    let slots = granter.take(tail.token(), tail.count(), handler.wants_capabilities());
+    let mut beside = Beside { granter: &mut **granter, slots, is_handed_over: false };
+    let result = open(format, bytes, &beside.slots, handler, statistics);
+    beside.is_handed_over = result.is_ok();
+    drop(beside);
+    refused(result)
+}
+
+/// What came beside a message: deleted where the message was refused, or its handler panicked.
+struct Beside<'g> {
+    granter: &'g mut dyn Granter,
+    slots: Vec<Slot>,
+    is_handed_over: bool,
+}
+
+impl Drop for Beside<'_> {
+    fn drop(&mut self) {
+        if !self.is_handed_over {
+            self.granter.delete(&self.slots);
+        }
+    }
+}
+
+/// What becomes of a message. Spent by the first that it gets.
+pub(crate) trait Handler<T: Message, R> {
+    /// Whether it keeps what comes beside the message.
+    fn wants_capabilities(&self) -> bool;
+
+    fn handle(&mut self, view: T::View<'_>, slots: &[Slot]) -> R;
+}
+
+const SPENT: &str = "a handler is spent by the call that returns its result";
+
+/// A program's handler that takes the message alone.
+pub(crate) struct Unwanted<F>(pub(crate) Option<F>);
+
+impl<T: Message, R, F: FnOnce(T::View<'_>) -> R> Handler<T, R> for Unwanted<F> {
+    #[inline]
+    fn wants_capabilities(&self) -> bool {
+        false
+    }
+
+    #[inline]
+    fn handle(&mut self, view: T::View<'_>, _: &[Slot]) -> R {
+        self.0.take().expect(SPENT)(view)
+    }
+}
+
+/// A program's handler that takes the message with what came beside it.
+struct Wanted<F>(Option<F>);
+
+impl<T: Message, R, F: FnOnce(T::View<'_>, &[Slot]) -> R> Handler<T, R> for Wanted<F> {
+    #[inline]
+    fn wants_capabilities(&self) -> bool {
+        true
+    }
+
+    #[inline]
+    fn handle(&mut self, view: T::View<'_>, slots: &[Slot]) -> R {
+        self.0.take().expect(SPENT)(view, slots)
+    }
 }
 
 /// A header of another format than the binding's is no malformed message but a breach of what was agreed: it ends the lane.
@@ -428,20 +542,22 @@ fn refused<R>(result: Result<R, RecvError>) -> Result<Option<Result<R, RecvError
 }
 
 /// Checks stable bytes as their layer demands and hands the message over.
-#[inline]
-pub(crate) fn open<T: Message, R, F: FnOnce(T::View<'_>) -> R>(
+#[inline(always)] // where nothing comes beside a message, nothing of that is left
+pub(crate) fn open<T: Message, R>(
     format: Format,
     bytes: &[u8],
-    handler: &mut Option<F>,
+    slots: &[Slot],
+    handler: &mut impl Handler<T, R>,
     statistics: &mut ReceiverStatistics,
 ) -> Result<R, RecvError> {
     let mut handler = |view: T::View<'_>| {
         statistics.messages += 1;
         statistics.bytes += bytes.len() as u64;
-        handler.take().expect("a handler is spent by the call that returns its result")(view)
+        handler.handle(view, slots)
     };
     let read = format.known(|format| {
-        let view = Stable::new(bytes).and_then(|bytes| T::decode(bytes, format))?;
+        let stable = Stable::new(bytes)?.with_capabilities(slots.len() as u32);
+        let view = T::decode(stable, format)?;
         Ok(handler(view))
     });
     read.map_err(|error| {

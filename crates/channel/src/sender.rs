@@ -7,8 +7,8 @@ use crossbeam_queue::ArrayQueue;
 use feuerbird_serialization::{Encode, Layer, Message};
 
 use crate::{
-    Arriving, BatchError, Home, LaneOut, PollError, SLICE_NS, SendError, SenderStatistics, Validity,
-    lanes_out::LanesOut, local::LocalSender, wait::Backoff,
+    Arriving, BatchError, Gift, GrantError, Home, LaneOut, MAX_GIFTS, PollError, Producer, SLICE_NS,
+    SendError, SenderStatistics, Validity, lanes_out::LanesOut, local::LocalSender, wait::Backoff,
 };
 
 /// What [`Sender::send`] does when every lane is full. Lanes that drop their oldest are never full.
@@ -104,10 +104,49 @@ impl<T: Message, H: Home> Sender<T, H> {
     pub fn send(&mut self, message: &impl Encode<T>) -> Result<(), SendError> {
         match self.try_send(message) {
             Err(SendError::Full) if matches!(self.when_full, WhenFull::Block { .. }) => {
-                self.send_waiting(message)
+                let spins = self.spins;
+                self.wait_to(spins, |producer| producer.has_room() != Ok(false), |it| it.try_send(message))
             }
             result => result,
         }
+    }
+
+    /// Sends one message and has capabilities granted beside it, to the receiver whose lane it takes. The message stands for them by
+    /// their places in `gifts`. Waits as [`send`](Self::send) does, also while the receiver has no room for more capabilities.
+    ///
+    /// What was granted stays granted: a receiver that ends before it took the message has it nevertheless, and whoever takes the
+    /// message then has it as well. To take it back, derive first, and revoke what was derived from.
+    ///
+    /// # Errors
+    /// [`SendError::Ungranted`], where nothing was granted to anybody; otherwise as for [`send`](Self::send).
+    ///
+    /// # Cost
+    /// A system call and a few allocations; while the receiver has no room for more capabilities, a call for every 4 ms of waiting. The
+    /// message takes 16 bytes more.
+    pub fn send_with(&mut self, message: &impl Encode<T>, gifts: &[Gift]) -> Result<(), SendError> {
+        if gifts.is_empty() {
+            return self.send(message);
+        }
+        if gifts.len() > MAX_GIFTS {
+            return Err(SendError::Ungranted(GrantError::TooMany));
+        }
+        match self.try_send_with(message, gifts) {
+            Err(SendError::Full) if matches!(self.when_full, WhenFull::Block { .. }) => {
+                // Room for a message is not what is waited for, and each try may be a call: once a slice.
+                self.wait_to(0, |_| false, |it| it.try_send_with(message, gifts))
+            }
+            result => result,
+        }
+    }
+
+    fn try_send_with(&mut self, message: &impl Encode<T>, gifts: &[Gift]) -> Result<(), SendError> {
+        let Route::Lanes(lanes) = &mut self.route else {
+            return Err(SendError::Ungranted(GrantError::Elsewhere));
+        };
+        let bytes = lanes.try_send_with::<T>(message, gifts, &mut self.statistics)?;
+        self.statistics.messages += 1;
+        self.statistics.bytes += bytes as u64;
+        Ok(())
     }
 
     /// Sends one message if a lane has room now.
@@ -252,11 +291,17 @@ impl<T: Message, H: Home> Sender<T, H> {
         statistics
     }
 
+    /// Tries again until it is done, fails for another reason than want of room, or the time is over.
     #[cold]
-    fn send_waiting(&mut self, message: &impl Encode<T>) -> Result<(), SendError> {
+    fn wait_to(
+        &mut self,
+        spins: u32,
+        is_ready: impl Fn(&mut Producer<H>) -> bool,
+        mut attempt: impl FnMut(&mut Self) -> Result<(), SendError>,
+    ) -> Result<(), SendError> {
         let WhenFull::Block { timeout_ns } = self.when_full else { return Err(SendError::Full) };
         let deadline = self.home.now_ns().saturating_add(timeout_ns);
-        let mut backoff = Backoff::new(self.spins);
+        let mut backoff = Backoff::new(spins);
         self.statistics.waits += 1;
         loop {
             if !backoff.spin(&self.home) {
@@ -264,20 +309,20 @@ impl<T: Message, H: Home> Sender<T, H> {
                 if now >= deadline {
                     return Err(SendError::DeadlinePassed);
                 }
-                self.sleep((deadline - now).min(SLICE_NS));
+                self.sleep((deadline - now).min(SLICE_NS), &is_ready);
             }
-            match self.try_send(message) {
+            match attempt(self) {
                 Err(SendError::Full) => {}
                 result => return result,
             }
         }
     }
 
-    fn sleep(&mut self, timeout_ns: u64) {
+    fn sleep(&mut self, timeout_ns: u64, is_ready: impl Fn(&mut Producer<H>) -> bool) {
         match &mut self.route {
             Route::Local(local) => local.sleep(timeout_ns),
             Route::Lanes(lanes) => {
-                lanes.sleep(&self.home, timeout_ns);
+                lanes.sleep(&self.home, timeout_ns, is_ready);
                 lanes.check_alive(&mut self.statistics);
             }
         }

@@ -4,10 +4,10 @@ use alloc::sync::Arc;
 
 use feuerbird_zero_copy::{
     Region,
-    sync::{AtomicU64, Ordering},
+    sync::{AtomicU64, Ordering, fence},
 };
 
-use crate::{PollError, view::View};
+use crate::{Lie, PollError, view::View};
 
 /// Why a pair ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -113,5 +113,23 @@ impl<R: Region> Validity<R> {
             2 => Standing::Over(Ended::Died),
             _ => Standing::Over(Ended::Revoked),
         }
+    }
+
+    /// Whether nothing of the pair's may be taken any more, even of what was published before it ended.
+    #[inline]
+    pub(crate) fn is_barred(&self) -> bool {
+        !self.is_valid() && matches!(self.standing(), Standing::Ending | Standing::Over(Ended::Revoked))
+    }
+
+    /// What is said of a peer whose memory holds what no peer writes: that it lied, or how the pair stands where its memory may have
+    /// been withdrawn.
+    ///
+    /// Withdrawn memory reads as zeroes, from any moment between a look at the word and the look at the memory: so the word is asked
+    /// again once the memory was read. It changes before memory is withdrawn.
+    #[cold]
+    pub(crate) fn judge(&self, lie: Lie) -> PollError {
+        // The look at the word is not to come before that at the memory.
+        fence(Ordering::Acquire);
+        if self.is_barred() { self.standing().into() } else { PollError::PeerMisbehaved(lie) }
     }
 }

@@ -3,8 +3,13 @@
 
 mod support;
 
-use feuerbird_channel::{ClaimError, Ended, HeapHome, Home, Overflow, Terms, Validity};
-use support::lane;
+use std::sync::Arc;
+
+use feuerbird_channel::{
+    ClaimError, Ended, HeapHome, Home, Overflow, PollError, Producer, Terms, Validity, layout::HEAD_WORD,
+};
+use feuerbird_zero_copy::{WriteRegion, heap_region, sync::Ordering};
+use support::{Halves, lane};
 
 /// Messages arrive whole and in order, in slots that are used again.
 #[test]
@@ -291,5 +296,34 @@ fn what_was_put_off_is_handed_over_too() {
         producer.recover(|bytes| recovered.push(bytes[0]));
         taking.join().unwrap();
         assert_eq!(recovered, [2]);
+    });
+}
+
+/// A revocation at any moment, after which what the peer wrote reads as zeroes: nobody is accused of those.
+#[test]
+fn withdrawn_memory_is_not_held_against_its_writer() {
+    let mut model = loom::model::Builder::new();
+    model.preemption_bound = Some(3);
+    model.check(|| {
+        let terms = Terms::new(8, 2).unwrap();
+        // SAFETY: the word is an atomic, and nothing else is in there.
+        let (word, word_view) = unsafe { heap_region(64) };
+        word.writable()[0].store(1, Ordering::Relaxed);
+        let validity = Validity::new(Arc::new(word_view), 0, 1).unwrap();
+        let Halves { out, back, back_view, .. } = support::halves(terms);
+        let mut producer = Producer::attach(HeapHome, terms, out, back_view, validity, None).unwrap();
+        for taken in 1..=2 {
+            producer.claim(8).unwrap().publish_copy(&[1; 8]).unwrap();
+            back.writable()[HEAD_WORD].store(taken, Ordering::Release);
+        }
+        assert_eq!(producer.untaken(), Ok(0));
+        let kernel = loom::thread::spawn(move || {
+            word.writable()[0].store(2, Ordering::Release);
+            back.writable()[HEAD_WORD].store(0, Ordering::Release);
+            (word, back)
+        });
+        let untaken = producer.untaken();
+        assert!(matches!(untaken, Ok(0) | Err(PollError::Ending)), "{untaken:?}");
+        let _kept = kernel.join().unwrap();
     });
 }

@@ -10,8 +10,8 @@
 //!                                        └──> (nothing)
 //! ```
 
-use feuerbird_abi::{Reason, Role};
-use feuerbird_capability::{Object, Ticket, Trust};
+use feuerbird_abi::{GRANTS_ALONG, Reason, Role};
+use feuerbird_capability::{Object, Slot, Ticket, Trust};
 
 use crate::DomainId;
 use crate::table::{Id, Linked, Links, List};
@@ -111,6 +111,8 @@ impl Linked<Chain> for Binding {
 pub(crate) struct Pair<H> {
     /// By role.
     pub(crate) sides: [Side<H>; 2],
+    /// The last capabilities that came along, in the receiver's space. What is not there any more has made room.
+    pub(crate) along: [Slot; GRANTS_ALONG],
 }
 
 /// One half of a pair.

@@ -66,6 +66,8 @@ pub(crate) struct Charges {
     pub(crate) region_bytes: u64,
     pub(crate) bindings: u32,
     pub(crate) revocations: u32,
+    /// Capabilities that came along and lie where they came.
+    pub(crate) along: u32,
     /// Domains below it, at any depth.
     pub(crate) children: u32,
 }

@@ -28,6 +28,8 @@ pub struct Kernel<M: Machine> {
     pub(crate) capabilities: Capabilities<Vec<Node>, Vec<Space>>,
     /// By the index of a slot: the bindings made with the capability in it.
     pub(crate) made_with: Vec<List>,
+    /// By the index of a slot: whether the capability came along with a message, and lies where it came.
+    pub(crate) came_along: Vec<bool>,
     pub(crate) domains: Table<Domain>,
     /// By the index of a space: whose it is.
     pub(crate) space_holders: Vec<DomainId>,
@@ -63,6 +65,7 @@ impl<M: Machine> Kernel<M> {
             limits,
             capabilities: Capabilities::new(nodes, spaces),
             made_with: alloc::vec![List::EMPTY; slots],
+            came_along: alloc::vec![false; slots],
             domains: Table::new(limits.domains),
             space_holders: alloc::vec![DomainId(0); limits.domains as usize],
             words: Words::new(limits.domains, limits.words_per_domain),

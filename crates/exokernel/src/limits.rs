@@ -12,6 +12,9 @@ pub struct Limits {
     pub domains: u32,
     /// Capabilities in one domain's space.
     pub slots_per_domain: u32,
+    /// Capabilities in one domain's space that came along with messages and lie where they came, of all its peers, also of those that
+    /// are gone: less than a space has, so that who sends cannot fill it.
+    pub along_per_domain: u32,
     /// Endpoints that one domain has created and that are still in use.
     pub endpoints_per_domain: u32,
     /// Regions that one domain has registered.
@@ -50,6 +53,7 @@ impl Limits {
     pub const SMALL: Self = Self {
         domains: 64,
         slots_per_domain: 512,
+        along_per_domain: 128,
         endpoints_per_domain: 64,
         regions_per_domain: 256,
         region_bytes_per_domain: 1 << 32,

@@ -182,6 +182,7 @@ impl<M: Machine> Kernel<M> {
         let Finalised { space, slot, capability, cause } = *finalised;
         let holder = self.space_holders[space.index() as usize];
         self.end_waiting_by(holder, slot);
+        self.taken_from_where_it_came(space, slot);
         let had_bindings = !self.made_with[slot.index as usize].is_empty();
         while let Some(binding) = self.made_with[slot.index as usize].head() {
             match cause {

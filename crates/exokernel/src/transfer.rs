@@ -156,6 +156,9 @@ pub(crate) struct Bell {
     bits: u64,
     /// Who waits for it.
     watcher: Whose,
+    /// Who is told when some come and nobody waits for them, and the capability by which it is.
+    listener: Whose,
+    ear: u64,
 }
 
 /// A domain or nobody, as one word.
@@ -228,7 +231,7 @@ impl Point {
 }
 
 impl Bell {
-    const NEW: Self = Self { bits: 0, watcher: Whose::NOBODY };
+    const NEW: Self = Self { bits: 0, watcher: Whose::NOBODY, listener: Whose::NOBODY, ear: 0 };
 }
 
 impl Transfers {

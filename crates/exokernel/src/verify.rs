@@ -67,6 +67,8 @@ impl<M: Machine> Kernel<M> {
             children: count(
                 self.domains.iter().filter(|(_, it)| self.creators(it.parent).any(|above| above == id)),
             ),
+            // What the sweep has not reached is counted and not held: see `verify_references`.
+            along: domain.charges.along,
         };
         check(charges == domain.charges, Damage::Charges)?;
         let current = || bindings().filter(|(_, it)| !matches!(it.state, State::Doomed { .. }));
@@ -96,6 +98,10 @@ impl<M: Machine> Kernel<M> {
             let all = self.domains.iter().flat_map(|(domain, _)| self.held(DomainId(domain.0)));
             count(all.filter(|(_, it)| it.object.kind == kind && it.object.id == id.0))
         };
+        self.domains.iter().filter(|(_, it)| !it.is_ending).try_for_each(|(id, it)| {
+            let along = self.held(DomainId(id.0)).filter(|(slot, _)| self.came_along[slot.index as usize]);
+            check(it.charges.along == count(along), Damage::Charges)
+        })?;
         self.endpoints.iter().try_for_each(|(id, it)| {
             let bindings = count(self.bindings.iter().filter(|(_, binding)| binding.endpoint.id == id.0));
             let is_right = it.references == held(ObjectKind::Endpoint, id) && it.bindings == bindings;

@@ -3,11 +3,14 @@
 
 mod world;
 
-use feuerbird_abi::{CONTRACT_BYTES, Call, Reason, Role, Status, UNHEARD_OF, UpcallKind};
-use feuerbird_capability::{Rights, Trust};
+use feuerbird_abi::{
+    Along, AuditKind, CONTRACT_BYTES, Call, GRANTS_ALONG, Reason, Role, Status, UNHEARD_OF, UpcallKind,
+};
+use feuerbird_capability::{ObjectKind, Rights, Trust};
 use feuerbird_exokernel::Limits;
 use feuerbird_exokernel::fake::FakeHandle;
 use world::{CONTRACT, Meeting, World, values};
+use zerocopy::IntoBytes;
 
 #[test]
 fn both_sides_are_told_of_each_other() {
@@ -269,4 +272,151 @@ fn sharing_is_refused_where_anything_is_anothers() {
         assert_eq!(world.call(caller, Call::Share, &arguments), Err(status), "{arguments:x?}");
     }
     assert!(world.upcalls().is_empty());
+}
+
+/// What a sender puts beside a message.
+fn along(slot: u64, rights: Rights) -> Along {
+    Along { slot, badge: 0, rights: rights.bits(), trust: 0 }
+}
+
+fn grant_along(meeting: &mut Meeting, list: &[Along]) -> Result<[u64; 6], Status> {
+    let arguments = [meeting.at_sender.binding, meeting.at_sender.peer, 7];
+    let sender = meeting.sender.id;
+    values(&meeting.world.answer(sender, Call::GrantAlong, &arguments, list.as_bytes(), None).reply)
+}
+
+/// A region of the sender's, which it may grant.
+fn gift(meeting: &mut Meeting) -> u64 {
+    meeting.world.region(meeting.sender.id, 4096).unwrap()[0]
+}
+
+#[test]
+fn capabilities_go_along_a_pair_in_order() {
+    let mut meeting = Meeting::new();
+    let (sender, receiver) = (meeting.sender.id, meeting.receiver.id);
+    let gifts = [gift(&mut meeting), gift(&mut meeting)];
+    meeting.world.upcalls();
+    grant_along(&mut meeting, &gifts.map(|slot| along(slot, Rights::MAP_READ))).unwrap();
+    let told = meeting.world.upcalls();
+    assert_eq!(told.len(), 2);
+    for (place, (to, upcall, handle)) in told.into_iter().enumerate() {
+        assert_eq!((to, upcall.kind, handle), (receiver, UpcallKind::GrantedAlong as u32, None));
+        let [binding, peer, token, at, slot, kind] = upcall.values;
+        assert_eq!((binding, peer), (meeting.receiving.number, meeting.at_receiver.peer));
+        assert_eq!((token, at, kind), (7, place as u64, ObjectKind::Region.number()));
+        assert_eq!(meeting.world.ok(receiver, Call::MapRegion, &[slot])[0], 4096, "it can be used");
+        meeting.world.ok(sender, Call::Revoke, &[gifts[place], 0]);
+        assert_eq!(meeting.world.call(receiver, Call::MapRegion, &[slot]), Err(Status::NoCapability));
+    }
+    let granted = meeting.world.kernel.audit().since(0).filter(|it| it.kind == AuditKind::Granted as u16);
+    let by_sender = granted.filter(|it| (it.subject, it.target) == (sender.to_bits(), receiver.to_bits()));
+    assert_eq!(by_sender.count(), 2, "each is in the log");
+}
+
+#[test]
+fn all_that_goes_along_is_granted_or_nothing_is() {
+    let mut meeting = Meeting::new();
+    let good = along(gift(&mut meeting), Rights::MAP_READ);
+    let (send, more) = (meeting.sender_slot, Rights::MAP_READ | Rights::MAP_WRITE);
+    let before = meeting.world.kernel.held(meeting.receiver.id).count();
+    let records = meeting.world.kernel.audit().next_sequence();
+    let bad = [
+        (along(0, Rights::SEND), Status::NoCapability),
+        (along(send, Rights::SEND), Status::MissingRight),
+        (along(good.slot, more), Status::Escalation),
+        (Along { rights: u32::MAX, ..good }, Status::BadArgument),
+        (Along { trust: 16, ..good }, Status::BadArgument),
+    ];
+    meeting.world.upcalls();
+    for (bad, status) in bad {
+        assert_eq!(grant_along(&mut meeting, &[good, bad]), Err(status));
+    }
+    assert_eq!(grant_along(&mut meeting, &[]), Err(Status::BadArgument));
+    assert_eq!(grant_along(&mut meeting, &[good; GRANTS_ALONG + 1]), Err(Status::BadArgument));
+    let arguments = [meeting.at_sender.binding, meeting.at_sender.peer, 7];
+    let ragged = &[good].as_bytes().to_vec()[..23];
+    let refused = meeting.world.answer(meeting.sender.id, Call::GrantAlong, &arguments, ragged, None);
+    assert_eq!(values(&refused.reply), Err(Status::BadArgument));
+    assert!(meeting.world.upcalls().is_empty(), "nobody heard of anything");
+    assert_eq!(meeting.world.kernel.held(meeting.receiver.id).count(), before);
+    let logged = meeting.world.kernel.audit().since(records).all(|it| it.kind == AuditKind::Refused as u16);
+    assert!(logged && meeting.world.kernel.verify().is_ok());
+}
+
+#[test]
+fn a_sender_puts_no_more_into_a_space_than_its_holder_takes() {
+    let mut meeting = Meeting::new();
+    let good = along(gift(&mut meeting), Rights::MAP_READ | Rights::INSPECT);
+    let receiver = meeting.receiver.id;
+    let mut came = Vec::new();
+    let mut give = |meeting: &mut Meeting, count| {
+        let result = grant_along(meeting, &vec![good; count]);
+        came.extend(meeting.world.told(receiver, UpcallKind::GrantedAlong).iter().map(|it| it.values[4]));
+        (result.map(drop), came.clone())
+    };
+    meeting.world.upcalls();
+    for _ in 0..GRANTS_ALONG / 2 {
+        give(&mut meeting, 2).0.unwrap();
+    }
+    let (refused, came) = give(&mut meeting, 1);
+    assert_eq!(refused, Err(Status::QuotaExceeded));
+    // Kept elsewhere, deleted, revoked: each makes room for one.
+    let moved = meeting.world.ok(receiver, Call::Move, &[came[0]])[0];
+    assert_eq!(give(&mut meeting, 2).0, Err(Status::QuotaExceeded));
+    give(&mut meeting, 1).0.unwrap();
+    assert_eq!(give(&mut meeting, 1).0, Err(Status::QuotaExceeded));
+    meeting.world.ok(receiver, Call::Delete, &[came[1]]);
+    give(&mut meeting, 1).0.unwrap();
+    assert_eq!(give(&mut meeting, 1).0, Err(Status::QuotaExceeded));
+    meeting.world.ok(receiver, Call::Inspect, &[moved]);
+    meeting.world.ok(meeting.sender.id, Call::Revoke, &[good.slot, 0]);
+    give(&mut meeting, GRANTS_ALONG).0.unwrap();
+    assert_eq!(give(&mut meeting, 1).0, Err(Status::QuotaExceeded), "never more at one time");
+}
+
+#[test]
+fn senders_that_come_and_go_do_not_fill_a_space() {
+    let limits = Limits { along_per_domain: 6, ..Limits::SMALL };
+    let mut meeting = Meeting::of(World::with(limits), Trust::USER, Trust::USER);
+    let good = along(gift(&mut meeting), Rights::MAP_READ);
+    let (sender, receiver) = (meeting.sender.id, meeting.receiver.id);
+    meeting.world.upcalls();
+    let mut came = Vec::new();
+    let mut refused = 0;
+    for _ in 0..10 {
+        let result = grant_along(&mut meeting, &[good; 2]);
+        refused += u32::from(result == Err(Status::QuotaExceeded));
+        came.extend(meeting.world.told(receiver, UpcallKind::GrantedAlong).iter().map(|it| it.values[4]));
+        meeting.world.ok(sender, Call::Unbind, &[meeting.at_sender.binding]);
+        meeting.world.bind(sender, meeting.sender_slot, Role::Sender, 1).unwrap();
+        meeting.at_sender = meeting.world.joined().into_iter().find(|(to, _)| *to == sender).unwrap().1;
+    }
+    assert_eq!((came.len(), refused), (6, 7));
+    meeting.world.ok(receiver, Call::Delete, &[came[0]]);
+    meeting.world.ok(receiver, Call::Move, &[came[1]]);
+    grant_along(&mut meeting, &[good; 2]).unwrap();
+    assert_eq!(grant_along(&mut meeting, &[good]), Err(Status::QuotaExceeded));
+    // What died is out of the count as well, and the next domain of its place begins with none.
+    meeting.world.ok(sender, Call::Revoke, &[good.slot, 0]);
+    grant_along(&mut meeting, &[good; 4]).unwrap();
+    meeting.world.ok(meeting.world.root, Call::DestroyDomain, &[meeting.receiver.slot]);
+    assert_eq!(meeting.world.kernel.verify(), Ok(()));
+}
+
+#[test]
+fn capabilities_go_along_pairs_of_the_caller_only_and_from_senders() {
+    let mut meeting = Meeting::new();
+    let (sender, receiver) = (meeting.sender.id, meeting.receiver.id);
+    let list = [along(gift(&mut meeting), Rights::MAP_READ)];
+    let theirs = [along(meeting.world.region(receiver, 4096).unwrap()[0], Rights::MAP_READ)];
+    let (at_sender, at_receiver) = (meeting.at_sender, meeting.at_receiver);
+    let mut refused = |who, binding, peer, list: &[Along]| {
+        values(&meeting.world.answer(who, Call::GrantAlong, &[binding, peer, 1], list.as_bytes(), None).reply)
+            .unwrap_err()
+    };
+    assert_eq!(refused(sender, at_receiver.binding, at_sender.peer, &list), Status::NoBinding);
+    assert_eq!(refused(sender, at_sender.binding, u64::MAX, &list), Status::NoPeer);
+    assert_eq!(refused(receiver, at_receiver.binding, at_receiver.peer, &theirs), Status::BadArgument);
+    meeting.revoke_later(meeting.endpoint, 1_000_000);
+    assert_eq!(grant_along(&mut meeting, &list), Err(Status::NoBinding), "also before the deadline");
 }

@@ -176,7 +176,7 @@ fn a_caller_or_call_that_does_not_exist_is_refused() {
     }
     let valid = Request::new(Call::Null, 1, &[]);
     let wrong = [
-        (Request { number: 20, ..valid }, Status::NoSuchCall),
+        (Request { number: 21, ..valid }, Status::NoSuchCall),
         (Request { number: u32::MAX, ..valid }, Status::NoSuchCall),
         (Request { class: Class::Reply as u32, ..valid }, Status::BadArgument),
     ];

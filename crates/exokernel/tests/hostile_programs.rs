@@ -10,7 +10,7 @@ use oracle::Oracle;
 /// Calls of one run. All seeds together are well over 100,000.
 const STEPS: u32 = 20_000;
 
-fn run(seed: u64, steps_per_call: u32) -> ([u32; Call::ALL.len()], [u32; 6]) {
+fn run(seed: u64, steps_per_call: u32) -> ([u32; Call::ALL.len()], [u32; 7]) {
     let mut oracle = Oracle::new(seed, steps_per_call);
     for step in 0..STEPS {
         oracle.step();
@@ -23,7 +23,7 @@ fn run(seed: u64, steps_per_call: u32) -> ([u32; Call::ALL.len()], [u32; 6]) {
 
 /// A program in which little happens proves little.
 fn run_all(seeds: core::ops::RangeInclusive<u64>, steps_per_call: u32) {
-    let (mut calls, mut upcalls) = ([0; Call::ALL.len()], [0; 6]);
+    let (mut calls, mut upcalls) = ([0; Call::ALL.len()], [0; 7]);
     for seed in seeds {
         let (accepted, made) = run(seed, steps_per_call);
         calls.iter_mut().zip(accepted).for_each(|(sum, count)| *sum += count);

@@ -21,6 +21,7 @@ const LIMITS: Limits = Limits {
     revocations_per_domain: 2,
     children_per_domain: 2,
     audit_records: 64,
+    along_per_domain: 6,
     refusals_per_turn: 16,
     steps_per_call: 64,
     memory_objects: 0,

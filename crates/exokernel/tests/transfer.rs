@@ -355,6 +355,43 @@ fn a_capability_in_a_queued_message_is_revoked_with_it() {
 }
 
 #[test]
+fn who_listens_is_told_of_signals_that_nobody_waits_for() {
+    let mut world = World::new();
+    let root = world.root;
+    let all = world.kernel.create_notification(root).unwrap();
+    let (listener, other) = (world.child(Trust::USER), world.child(Trust::USER));
+    let ear = world.grant(all, listener, Rights::RECEIVE, Trust::USER);
+    let signalling = grant_badged(&mut world, all, other, Rights::SEND, 0b110);
+    let kernel = &mut world.kernel;
+    assert_eq!(kernel.listen(other.id, signalling, true), Err(Status::MissingRight));
+    assert_eq!(kernel.notify(root, all, 1), Ok(Signalled::Kept), "nobody listens yet");
+    assert_eq!(kernel.listen(listener.id, ear, true), Ok(true), "some are there");
+    assert_eq!(kernel.notify(other.id, signalling, 0b1010), Ok(Signalled::Rang(listener.id)));
+    assert_eq!(kernel.notify(other.id, signalling, 0b1001), Ok(Signalled::Kept), "none of its bits");
+    assert_eq!(kernel.poll(listener.id, ear), Ok(Some(0b11)));
+    assert_eq!(kernel.listen(root, all, true), Err(Status::Busy));
+    assert_eq!(kernel.listen(root, all, false), Err(Status::Busy));
+    // Who waits has them, and is told of them by that.
+    assert_eq!(kernel.watch(root, all), Ok(None));
+    assert_eq!(kernel.notify(other.id, signalling, 0b10), Ok(Signalled::Woke(root, 0b10)));
+    assert_eq!(kernel.listen(listener.id, ear, false), Ok(false));
+    assert_eq!(kernel.notify(root, all, 1), Ok(Signalled::Kept));
+    // Moved, revoked, gone: each ends it, and another one can have it.
+    assert_eq!(kernel.listen(listener.id, ear, true), Ok(true));
+    let moved = world.ok(listener.id, Call::Move, &[ear])[0];
+    assert_eq!(world.kernel.notify(root, all, 1), Ok(Signalled::Kept));
+    assert_eq!(world.kernel.listen(listener.id, moved, true), Ok(true));
+    world.ok(root, Call::Revoke, &[all, 0]);
+    assert_eq!(world.kernel.notify(root, all, 1), Ok(Signalled::Kept));
+    let ear = world.grant(all, listener, Rights::RECEIVE, Trust::USER);
+    assert_eq!(world.kernel.listen(listener.id, ear, true), Ok(true));
+    world.ok(root, Call::DestroyDomain, &[listener.slot]);
+    assert_eq!(world.kernel.listen(root, all, true), Ok(true));
+    assert_eq!(world.kernel.notify(root, all, 1), Ok(Signalled::Rang(root)));
+    assert_eq!(world.kernel.verify(), Ok(()));
+}
+
+#[test]
 fn signals_add_up_and_wake_who_waits() {
     let mut world = World::new();
     let root = world.root;

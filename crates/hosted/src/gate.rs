@@ -4,8 +4,9 @@ use std::{
     collections::{HashMap, VecDeque},
     os::fd::{AsFd, OwnedFd},
     panic::{AssertUnwindSafe, catch_unwind},
-    sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, mpsc},
-    thread,
+    sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError, mpsc},
+    thread::{self, ThreadId},
+    time::Duration,
 };
 
 use feuerbird_abi::{Call, Class, RECORD_BYTES, Reply, Request, Status, Upcall};
@@ -52,6 +53,7 @@ struct Shared {
     waiting: Mutex<Option<HashMap<u64, mpsc::Sender<Message>>>>,
     /// Whose memory may be read in place.
     vouched: Vouched,
+    upcalls: Upcalls,
 }
 
 impl SocketGate {
@@ -63,19 +65,19 @@ impl SocketGate {
     /// that could not be started, too.
     pub(crate) fn enter(socket: Socket, name: &str) -> Result<Domain<Self>, feuerbird_libos::Error> {
         let waiting = Mutex::new(Some(HashMap::new()));
-        let shared =
-            Arc::new(Shared { socket, home: LinuxHome::new(), waiting, vouched: Vouched::default() });
+        let shared = Arc::new(Shared {
+            socket,
+            home: LinuxHome::new(),
+            waiting,
+            vouched: Vouched::default(),
+            upcalls: Upcalls::default(),
+        });
         let gate = Self { open: Arc::new(Open { shared }) };
-        let upcalls = Arc::new(Upcalls::default());
-        let arriving = Arc::clone(&upcalls);
-        let listener = Arc::clone(&gate.open.shared);
-        spawn_thread("feuerbird-gate", move || {
-            listener.listen(&upcalls);
-            upcalls.end();
-        })?;
+        let [listener, acting] = [&gate.open.shared; 2].map(Arc::clone);
+        spawn_thread("feuerbird-gate", move || listener.listen())?;
         let domain = Domain::enter(gate, name)?;
-        let acting = domain.downgrade();
-        spawn_thread("feuerbird-upcall", move || act(&acting, &arriving))?;
+        let weak = domain.downgrade();
+        spawn_thread("feuerbird-upcall", move || act(&weak, &acting.upcalls))?;
         Ok(domain)
     }
 }
@@ -85,10 +87,19 @@ fn spawn_thread(name: &str, body: impl FnOnce() + Send + 'static) -> Result<(), 
     spawned.map(drop).map_err(|_| feuerbird_libos::Error::OutOfMemory)
 }
 
-/// Acts on upcalls, one after the other. A thread of its own, because acting makes system calls; and one that does not keep
+/// Acts on what arrives, one after the other. A thread of its own, because acting makes system calls; and one that does not keep
 /// the domain alive between two upcalls.
 fn act(domain: &WeakDomain<SocketGate>, arriving: &Upcalls) {
-    while let Some((upcall, handle)) = arriving.next() {
+    arriving.acting.get_or_init(|| thread::current().id());
+    while let Some(arrived) = arriving.next() {
+        let (upcall, handle) = match arrived {
+            Arrived::Upcall(upcall, handle) => (upcall, handle),
+            Arrived::Mark(reached) => {
+                // Who waits may have given up.
+                let _ = reached.send(());
+                continue;
+            }
+        };
         let Some(domain) = domain.upgrade() else { return };
         // A revocation handler of the program's runs here where there was no thread for it. If it panics, the panic has been
         // reported, and the domain must go on to hear: nothing of it is left half-changed, for handlers run under no lock.
@@ -107,29 +118,63 @@ fn act(domain: &WeakDomain<SocketGate>, arriving: &Upcalls) {
 /// Upcalls that arrived and were not acted on. Bounded as an outbox is, however long acting on one takes.
 #[derive(Debug, Default)]
 struct Upcalls {
-    arrived: Mutex<Arrived>,
+    queue: Mutex<Queue>,
     changed: Condvar,
+    /// The thread that acts on them.
+    acting: OnceLock<ThreadId>,
 }
 
 #[derive(Debug, Default)]
-struct Arrived {
-    upcalls: VecDeque<(Upcall, Option<OwnedFd>)>,
+struct Queue {
+    waiting: VecDeque<Arrived>,
     is_over: bool,
+}
+
+#[derive(Debug)]
+enum Arrived {
+    Upcall(Upcall, Option<OwnedFd>),
+    /// Somebody waits until all before it were acted on.
+    Mark(mpsc::Sender<()>),
+}
+
+impl Arrived {
+    fn upcall(&self) -> Option<Upcall> {
+        match self {
+            Self::Upcall(upcall, _) => Some(*upcall),
+            Self::Mark(_) => None,
+        }
+    }
 }
 
 impl Upcalls {
     fn push(&self, upcall: Upcall, handle: Option<OwnedFd>) {
-        let mut arrived = self.lock();
-        let annulled = annul(&mut arrived.upcalls, &upcall, |(older, _)| Some(*older));
-        arrived.upcalls.extend(annulled.newer.map(|newer| (newer, handle)));
+        let mut queue = self.lock();
+        let annulled = annul(&mut queue.waiting, &upcall, Arrived::upcall);
+        queue.waiting.extend(annulled.newer.map(|newer| Arrived::Upcall(newer, handle)));
         self.changed.notify_one();
     }
 
-    /// The next upcall; `None` when the supervisor is gone and all were acted on.
-    fn next(&self) -> Option<(Upcall, Option<OwnedFd>)> {
-        let arrived = self.lock();
-        let waited = self.changed.wait_while(arrived, |it| it.upcalls.is_empty() && !it.is_over);
-        waited.unwrap_or_else(PoisonError::into_inner).upcalls.pop_front()
+    /// Waits until all that are here were acted on, a second at most, and not on the thread that acts.
+    fn wait_until_acted_on(&self) {
+        if self.acting.get() == Some(&thread::current().id()) {
+            return;
+        }
+        let (mark, reached) = mpsc::channel();
+        let mut queue = self.lock();
+        if !queue.is_over {
+            queue.waiting.push_back(Arrived::Mark(mark));
+            self.changed.notify_one();
+            drop(queue);
+            // A handler of the program's may run there, and wait for this thread.
+            let _ = reached.recv_timeout(Duration::from_secs(1));
+        }
+    }
+
+    /// What is next; `None` when the supervisor is gone and all was acted on.
+    fn next(&self) -> Option<Arrived> {
+        let queue = self.lock();
+        let waited = self.changed.wait_while(queue, |it| it.waiting.is_empty() && !it.is_over);
+        waited.unwrap_or_else(PoisonError::into_inner).waiting.pop_front()
     }
 
     fn end(&self) {
@@ -137,16 +182,16 @@ impl Upcalls {
         self.changed.notify_one();
     }
 
-    fn lock(&self) -> MutexGuard<'_, Arrived> {
-        self.arrived.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, Queue> {
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Shared {
-    fn listen(&self, upcalls: &Upcalls) {
+    fn listen(&self) {
         loop {
             match self.socket.receive() {
-                Ok(message) => self.sort(message, upcalls),
+                Ok(message) => self.sort(message),
                 Err(ReceiveError::Closed | ReceiveError::Os(_)) => break,
                 // The supervisor is trusted, and sends nothing of the kind.
                 Err(_) => {}
@@ -154,14 +199,15 @@ impl Shared {
         }
         // Every caller's channel closes with the table.
         *self.waiting.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        self.upcalls.end();
     }
 
-    fn sort(&self, mut message: Message, upcalls: &Upcalls) {
+    fn sort(&self, mut message: Message) {
         let upcall = Upcall::read_from_bytes(message.record()).ok();
         if let Some(upcall) = upcall.filter(|upcall| upcall.class == Class::Upcall as u32) {
             let handle = message.fds[0].take();
             self.vouched.hear(&upcall, handle.as_ref().map(AsFd::as_fd));
-            upcalls.push(upcall, handle);
+            self.upcalls.push(upcall, handle);
             return;
         }
         let sequence = u64::from_ne_bytes(message.record()[8..16].try_into().expect("a record has 64 bytes"));
@@ -223,6 +269,10 @@ impl Gate for SocketGate {
             Some(status) => Err(GateError::Refused(status, bytes)),
             None => Err(GateError::Garbled),
         }
+    }
+
+    fn catch_up(&self) {
+        self.open.shared.upcalls.wait_until_acted_on();
     }
 
     fn home(&self) -> LinuxHome {

@@ -35,6 +35,7 @@ const TICK: Duration = Duration::from_millis(100);
 const LIMITS: Limits = Limits {
     domains: 256,
     slots_per_domain: 1024,
+    along_per_domain: 256,
     endpoints_per_domain: 128,
     regions_per_domain: 512,
     bindings_per_domain: 128,

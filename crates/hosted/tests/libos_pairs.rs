@@ -7,11 +7,12 @@ mod made_up;
 use std::{sync::atomic::Ordering::SeqCst, thread, time::Duration};
 
 use feuerbird_abi::{Call, Reason, Status, UNHEARD_OF, Upcall, UpcallKind};
-use feuerbird_channel::{Lie, RecvError, SendError, layout::Half};
+use feuerbird_channel::{AttachError, Lie, RecvError, SendError, layout::Half};
 use feuerbird_hosted::os::memory::WriterMemory;
 use feuerbird_libos::Error;
 use feuerbird_numa::{NodeId, Placement};
 use feuerbird_serialization::Plain;
+use feuerbird_zero_copy::WriteRegion;
 
 use made_up::*;
 
@@ -210,6 +211,36 @@ fn only_memory_that_is_waited_for_and_of_the_exact_size_is_mapped() {
 }
 
 #[test]
+fn memory_that_was_withdrawn_before_a_lane_was_made_of_it_is_held_against_nobody() {
+    let (domain, gate) = domain();
+    let endpoint = domain.endpoint(terms()).unwrap();
+    let number = next_number(&gate);
+    let mut receiver = domain.receiver::<Plain<u64>>(&endpoint).unwrap();
+    domain.upcall(&joined(number, 1), None).unwrap();
+    let (_, _, bytes) = peer_half(Half::Producer, 0);
+    let withdrawn = WriterMemory::create("zeroes", bytes as usize).unwrap();
+    gate.words.0.writable().iter().for_each(|word| word.store(2, SeqCst));
+    let shared = domain.upcall(&upcall(UpcallKind::Shared, &[number, 1, bytes]), Some(withdrawn.1));
+    assert_eq!(shared, Err(Error::Attach(AttachError::Ended)));
+    assert_eq!(receiver.try_recv(|value| value), Err(RecvError::Empty), "why is not known yet");
+    domain.upcall(&upcall(UpcallKind::Repossessed, &[number, 0]), None).unwrap();
+    assert_eq!(receiver.try_recv(|value| value), Err(RecvError::Revoked));
+    assert_eq!(receiver.statistics().misbehaved, 0);
+}
+
+#[test]
+fn a_sender_that_was_revoked_before_it_became_a_lane_is_told_to_the_receiver_as_that() {
+    let (domain, gate) = domain();
+    let endpoint = domain.endpoint(terms()).unwrap();
+    let number = next_number(&gate);
+    let mut receiver = domain.receiver::<Plain<u64>>(&endpoint).unwrap();
+    domain.upcall(&joined(number, 1), None).unwrap();
+    let left = upcall(UpcallKind::PeerLeft, &[number, 1, Reason::Revoked as u64]);
+    domain.upcall(&left, None).unwrap();
+    assert_eq!(receiver.try_recv(|value| value), Err(RecvError::Revoked));
+}
+
+#[test]
 fn a_sender_that_never_became_a_lane_is_told_to_the_receiver() {
     let (domain, gate) = domain();
     let endpoint = domain.endpoint(terms()).unwrap();
@@ -250,4 +281,50 @@ fn a_lane_lies_near_the_thread_that_bound_and_not_near_the_one_that_makes_lanes(
     .join()
     .unwrap();
     assert_eq!(*gate.placed.lock().unwrap(), [near(1), near(2)]);
+}
+
+/// A receiver goes while something comes along for it, and another one is being bound: nobody else would ever delete it.
+#[test]
+fn what_came_along_for_a_binding_that_is_gone_is_deleted() {
+    let (domain, gate) = domain();
+    let endpoint = domain.endpoint(terms()).unwrap();
+    let along = |binding, slot| upcall(UpcallKind::GrantedAlong, &[binding, 1, 1, 0, slot, 4]);
+    domain.upcall(&along(70, 0x1_0000_0007), None).unwrap();
+    let deleted = || gate.arguments(Call::Delete).into_iter().map(|it| it[0]).collect::<Vec<_>>();
+    assert_eq!(deleted(), [0x1_0000_0007], "no binding is being made");
+    gate.hold(Some(Call::Bind));
+    thread::scope(|scope| {
+        let binding = scope.spawn(|| domain.receiver::<Plain<u64>>(&endpoint).map(drop));
+        gate.until_called(Call::Bind, 1);
+        domain.upcall(&along(70, 0x1_0000_0008), None).unwrap();
+        assert_eq!(deleted().len(), 1, "it may be the new one's");
+        gate.hold(None);
+        binding.join().unwrap().unwrap();
+    });
+    assert_eq!(deleted(), [0x1_0000_0007, 0x1_0000_0008]);
+}
+
+/// What comes along for a peer's messages goes with the lane, and with a peer that came to none.
+#[test]
+fn what_came_along_and_was_not_read_goes_with_the_pair() {
+    let (domain, gate) = domain();
+    let endpoint = domain.endpoint(terms()).unwrap();
+    let number = next_number(&gate);
+    let receiver = domain.receiver::<Plain<u64>>(&endpoint).unwrap();
+    let along = |peer, slot| upcall(UpcallKind::GrantedAlong, &[number, peer, 1, 0, slot, 4]);
+    let deleted = |slot| gate.arguments(Call::Delete).iter().any(|it| it[0] == slot);
+    for peer in [1, 2] {
+        domain.upcall(&joined(number, peer), None).unwrap();
+        domain.upcall(&along(peer, 0x1_0000_0040 + peer), None).unwrap();
+    }
+    let (_theirs, fd, bytes) = peer_half(Half::Producer, 0);
+    domain.upcall(&upcall(UpcallKind::Shared, &[number, 1, bytes]), Some(fd)).unwrap();
+    assert!(!deleted(0x1_0000_0041) && !deleted(0x1_0000_0042));
+    for peer in [1, 2] {
+        domain.upcall(&upcall(UpcallKind::PeerLeft, &[number, peer, Reason::Unbound as u64]), None).unwrap();
+    }
+    assert!(!deleted(0x1_0000_0041), "a message of its may still be read");
+    assert!(deleted(0x1_0000_0042), "it never came to a lane");
+    drop(receiver);
+    assert!(deleted(0x1_0000_0041));
 }

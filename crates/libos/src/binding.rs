@@ -1,6 +1,7 @@
 //! What this domain knows of its bindings, and how lanes grow on them.
 
 use alloc::{
+    boxed::Box,
     collections::{BTreeMap, VecDeque},
     sync::Arc,
     vec::Vec,
@@ -17,7 +18,7 @@ use feuerbird_channel::{
 use feuerbird_numa::Placement;
 use feuerbird_serialization::Layer;
 
-use crate::{Gate, table::Told};
+use crate::{Gate, along::Keeper, table::Told};
 
 /// Memory objects are whole pages.
 pub(crate) const PAGE_BYTES: usize = 4096;
@@ -205,6 +206,7 @@ pub(crate) struct Waiting<G: Gate> {
     pub(crate) peer_wish: Wish,
     pub(crate) own: Writer<G>,
     pub(crate) life: Option<Life<G>>,
+    pub(crate) keeper: Keeper<G>,
     /// Kept until the lane is there, or comes to nothing.
     pub(crate) expected: Expected,
 }
@@ -285,17 +287,17 @@ pub(crate) fn attach<G: Gate>(
     (waiting, validity): (Waiting<G>, Validity<Reader<G>>),
     theirs: Reader<G>,
 ) -> Result<(), AttachError> {
-    let Waiting { trust, peer_wish, own, life, expected: _kept } = waiting;
+    let Waiting { trust, peer_wish, own, life, keeper, expected: _kept } = waiting;
     // Both sides reckon the layer from what the kernel told both: trust, and what each asked for beyond it.
     let terms = common.terms.at_least(common.wish.with(peer_wish));
     match &common.lanes {
         Lanes::Out(queue) => {
             let producer = Producer::attach(gate.home(), common.terms, own, theirs, validity, life)?;
-            queue.push(LaneOut::new(producer, trust, terms));
+            queue.push(LaneOut::new(producer, trust, terms).with_granter(Box::new(keeper)));
         }
         Lanes::In(queue) => {
             let consumer = Consumer::attach(gate.home(), common.terms, own, theirs, validity, life)?;
-            queue.push(LaneIn::new(consumer, trust, terms));
+            queue.push(LaneIn::new(consumer, trust, terms).with_granter(Box::new(keeper)));
         }
     }
     Ok(())

@@ -17,6 +17,7 @@ use zerocopy::{FromBytes, IntoBytes};
 use crate::{
     Answer, AuditLog, DomainHandle, Error, Gate, GateError, Granted, Handle, Missed, Receiver, Repossession,
     Sender, SharedRegion,
+    along::Pocket,
     binding::{self, Binding, Common, Failures, Lanes, PAGE_BYTES, Wish},
     owed::Owed,
     recent::Recent,
@@ -42,8 +43,9 @@ const REPOSSESSED: usize = 256;
 /// through it, is dropped: the kernel then takes back all it held.
 ///
 /// # Locking
-/// Bindings, grants, repossessions and what is owed to the kernel lie behind spin locks that are held for one edit, a few hundred nanoseconds: never
-/// across a system call, while memory is made or mapped, or while anything of the program's runs.
+/// Bindings, grants, repossessions, what came beside messages and what is owed to the kernel lie behind spin locks that are held for
+/// one edit, a few hundred nanoseconds: never across a system call, while memory is made or mapped, or while anything of the
+/// program's runs.
 pub struct Domain<G: Gate> {
     pub(crate) inner: Arc<Inner<G>>,
 }
@@ -61,6 +63,7 @@ pub(crate) struct Inner<G: Gate> {
     pub(crate) granted: Mutex<Recent<Granted>>,
     pub(crate) repossessed: Mutex<Recent<Repossession>>,
     pub(crate) revocations: Mutex<Revocations>,
+    pub(crate) pocket: Mutex<Pocket>,
     pub(crate) owed: Mutex<Owed>,
     /// The kernel is gone, and everything that it said before was acted on.
     is_alone: AtomicBool,
@@ -107,6 +110,7 @@ impl<G: Gate> Domain<G> {
             granted: Mutex::new(Recent::new(GRANTED)),
             repossessed: Mutex::new(Recent::new(REPOSSESSED)),
             revocations: Mutex::new(Revocations::default()),
+            pocket: Mutex::new(Pocket::default()),
             owed: Mutex::new(Owed::default()),
             is_alone: AtomicBool::new(false),
             sequence: AtomicU64::new(1),
@@ -305,7 +309,7 @@ impl<G: Gate> Domain<G> {
             self.forget_revocation(number);
             self.forget_parting(number, None);
             self.give_back(Call::Unbind, [number, 0]);
-            self.drop_regions(remains.regions());
+            self.delete_all(remains.regions());
         }
     }
 
@@ -324,6 +328,7 @@ impl<G: Gate> Domain<G> {
             Err(error) => (table.end(asking), Err(error)),
         };
         drop(table);
+        self.drop_stale(stale.iter().map(|(upcall, _)| upcall));
         drop(stale);
         let bound = made?;
         // What came early is acted on here, in order; what comes meanwhile waits behind it.

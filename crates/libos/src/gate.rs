@@ -64,6 +64,10 @@ pub trait Gate: Send + Sync + 'static {
         payload_out: &mut [u8],
     ) -> Result<Answer<Self::Handle>, GateError>;
 
+    /// Waits until all upcalls that came before the last reply were acted on ([`Domain::upcall`](crate::Domain::upcall)), but not for ever:
+    /// not on the thread that acts, and a second at most where that does something else.
+    fn catch_up(&self);
+
     /// How channels of this domain run.
     fn home(&self) -> Self::Home;
 

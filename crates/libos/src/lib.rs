@@ -22,6 +22,7 @@
 
 extern crate alloc;
 
+mod along;
 mod annul;
 mod audit;
 mod binding;

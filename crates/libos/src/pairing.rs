@@ -37,12 +37,19 @@ impl<G: Gate> Domain<G> {
             }
         };
         let life = handle.map(|handle| self.gate().life(handle));
-        let waiting = Some(Waiting { trust, peer_wish, own, life, expected });
+        let waiting = Some(Waiting {
+            trust,
+            peer_wish,
+            own,
+            life,
+            keeper: self.keeper(number, peer, common.role()),
+            expected,
+        });
         let mut pair = Some(Pair { validity, region: Some(region), waiting });
         self.with_binding(number, |binding| binding.join(peer, &mut pair));
         if pair.is_some() {
             // Its owner dropped the binding while this went on: nobody would ever delete the region.
-            self.drop_regions([region]);
+            self.delete_all([region]);
             return Ok(());
         }
         let shared = self.call(Call::Share, &[number, peer, region.to_bits()], None);
@@ -84,7 +91,7 @@ impl<G: Gate> Domain<G> {
         attach(self.gate(), &common, ready, theirs).map_err(|error| {
             let told = match error {
                 AttachError::PeerMisbehaved(lie) => PollError::PeerMisbehaved(lie),
-                AttachError::RegionTooSmall => PollError::Disconnected,
+                AttachError::RegionTooSmall | AttachError::Ended => PollError::Disconnected,
             };
             self.fail(number, peer, told);
             Error::Attach(error)
@@ -111,6 +118,6 @@ impl<G: Gate> Domain<G> {
         // Unknown when its owner dropped it, which tells every peer.
         let Some(pair) = failed else { return };
         self.give_back(Call::Part, [number, peer]);
-        self.drop_regions(pair.and_then(|pair| pair.region));
+        self.delete_all(pair.and_then(|pair| pair.region));
     }
 }

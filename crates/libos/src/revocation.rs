@@ -79,7 +79,7 @@ impl<G: Gate> Domain<G> {
 
     fn let_go(&self, asked: Asked) {
         let remains = self.with_binding(asked.binding, |binding| binding.end(Ended::Revoked));
-        self.drop_regions(remains.iter().flat_map(|remains| remains.regions()));
+        self.delete_all(remains.iter().flat_map(|remains| remains.regions()));
         self.give_back(Call::Acknowledge, [asked.sequence, 0]);
     }
 

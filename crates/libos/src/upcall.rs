@@ -56,6 +56,7 @@ impl<G: Gate> Domain<G> {
             UpcallKind::Granted => return self.on_granted(upcall.values),
             UpcallKind::Repossessed => {
                 let [binding, slot, ..] = upcall.values;
+                self.inner.pocket.lock().forget(Slot::from_bits(slot));
                 let taken = Repossession { binding, slot: Slot::from_bits(slot) };
                 self.inner.repossessed.lock().push(taken);
             }
@@ -76,17 +77,18 @@ impl<G: Gate> Domain<G> {
             UpcallKind::Granted => {}
             UpcallKind::PeerJoined => self.on_peer_joined(values, handle)?,
             UpcallKind::Shared => self.on_shared(values, handle)?,
+            UpcallKind::GrantedAlong => self.on_granted_along(values),
             UpcallKind::PeerLeft => {
                 let reason = Reason::from_number(values[2]).ok_or(Error::Garbled)?;
                 self.forget_parting(values[0], Some(values[1]));
                 let left = self.with_binding(values[0], |binding| binding.leave(values[1], ended(reason)));
-                self.drop_regions(left.flatten().and_then(|pair| pair.region));
+                self.delete_all(left.flatten().and_then(|pair| pair.region));
             }
             UpcallKind::RevocationRequested => self.on_revocation_requested(upcall.sequence, values)?,
             UpcallKind::Repossessed => {
                 self.forget_parting(values[0], None);
                 let remains = self.with_binding(values[0], |binding| binding.end(Ended::Revoked));
-                self.drop_regions(remains.iter().flat_map(|remains| remains.regions()));
+                self.delete_all(remains.iter().flat_map(|remains| remains.regions()));
             }
         }
         Ok(())
@@ -104,8 +106,8 @@ impl<G: Gate> Domain<G> {
         Ok(())
     }
 
-    /// Deletes capabilities of lanes that ended, so that their memory counts no more.
-    pub(crate) fn drop_regions(&self, slots: impl IntoIterator<Item = Slot>) {
+    /// Deletes capabilities: of lanes that ended, so that their memory counts no more, or that nobody wants.
+    pub(crate) fn delete_all(&self, slots: impl IntoIterator<Item = Slot>) {
         for slot in slots {
             self.give_back(Call::Delete, [slot.to_bits(), 0]);
         }

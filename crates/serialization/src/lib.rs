@@ -71,8 +71,9 @@
 //!
 //! # Capabilities
 //! An index in a message ([`wire::CapabilityIndex`]) stands for a capability that goes beside it, and grants nothing: how many go is
-//! [said](Format::capabilities) by whoever writes, how many came by [whoever reads](Stable::with_capabilities). Channels carry none yet:
-//! between domains a capability is granted by a call to the supervisor, and a message that names one is refused where it is sent.
+//! [said](Format::capabilities) by whoever writes, how many came by [whoever reads](Stable::with_capabilities). Channels between domains
+//! have the supervisor grant them (`send_with` and `recv_with` of `feuerbird-channel`); without, a message that names one is refused
+//! where it is sent.
 #![no_std]
 #![forbid(unsafe_code)]
 

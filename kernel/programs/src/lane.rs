@@ -175,6 +175,10 @@ impl Lane {
             return Ok(None);
         }
         let message = core::array::from_fn(|word| self.theirs.load(place + word));
+        // A copy that a revocation overtook is in part of what was withdrawn, and is not taken.
+        if !self.is_valid() {
+            return Err(Ended::Revoked);
+        }
         self.count += 1;
         self.own.store(0, self.count);
         Ok(Some(message))

@@ -135,6 +135,10 @@ impl Gate for Ring {
         }
     }
 
+    fn catch_up(&self) {
+        hear();
+    }
+
     fn home(&self) -> Self {
         *self
     }

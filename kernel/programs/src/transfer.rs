@@ -115,6 +115,11 @@ pub(crate) fn watch(slot: u64, deadline: u64) -> Result<u64> {
     }
 }
 
+/// Has a notification come as an event, or not any more.
+pub(crate) fn listen(slot: u64, wants: bool) -> Result<()> {
+    gate::machine(MachineCall::Listen, &[slot, wants.into()]).map(|_| ())
+}
+
 /// A new notification.
 pub(crate) fn create_notification() -> Result<u64> {
     Ok(gate::machine(MachineCall::CreateNotification, &[])?.values[0])

@@ -295,6 +295,8 @@ short_notify:
     add r9, [rip + short_tables + {t_bells}]
     cmp qword ptr [r9 + {bell_watcher}], 0
     jne notify_long_unlock
+    cmp qword ptr [r9 + {bell_listener}], 0
+    jne notify_long_unlock
     mov r10, [r8 + rax * 8 + {known_badge}]
     test r10, r10
     cmovz r10, rsi
@@ -458,6 +460,7 @@ fault_long:
     bell_bytes = const records::BELL_BYTES,
     bell_bits = const records::BELL_BITS,
     bell_watcher = const records::BELL_WATCHER,
+    bell_listener = const records::BELL_LISTENER,
     token_step = const records::TOKEN_STEP,
     use_send = const records::USE_SEND,
     use_receive = const records::USE_RECEIVE,

@@ -4,7 +4,7 @@
 //! its frame; handles are numbers in the caller's own table; an address only ever becomes an entry of the caller's own page
 //! tables, or of a domain's that the caller may fill.
 
-use feuerbird_abi::{Call, Class, MachineCall, PAYLOAD_BYTES, Request, Status};
+use feuerbird_abi::{Call, Class, MachineCall, PAYLOAD_BYTES, Request, Status, event};
 use feuerbird_capability::{Object, ObjectKind, Range, Rights, Slot};
 use feuerbird_exokernel::{Answer, DomainId, Machine, Outcome, Plain};
 
@@ -204,6 +204,13 @@ fn machine_call(world: &mut World, caller: DomainId, call: MachineCall, register
         MachineCall::HandleFaults => handle_faults(own(world, caller)?, first, second).map(done),
         MachineCall::CreateNotification => {
             world.kernel.create_notification(caller).map(|slot| ([slot, 0, 0, 0, 0, 0], 0))
+        }
+        MachineCall::Listen => {
+            let are_there = world.kernel.listen(caller, first, second != 0)?;
+            if are_there {
+                world.kernel.machine_mut().post_event(caller, event::NOTIFICATION);
+            }
+            Ok(([0; 6], 0))
         }
         MachineCall::Call
         | MachineCall::Send

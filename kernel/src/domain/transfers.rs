@@ -1,7 +1,7 @@
 //! Protected control transfers and notifications, with everything that can be asked of them. The short way is
 //! [`cpu::short`](crate::cpu).
 
-use feuerbird_abi::{GATE_MESSAGE, MachineCall, REGISTER_WORDS, Status};
+use feuerbird_abi::{GATE_MESSAGE, MachineCall, REGISTER_WORDS, Status, event};
 use feuerbird_exokernel::{DomainId, Message, Sent, Signalled};
 
 use crate::cpu::core;
@@ -47,6 +47,9 @@ pub(super) fn notify(world: &mut World, caller: DomainId, registers: &mut Regist
     let mut status = Status::Ok;
     match world.kernel.notify(caller, slot, bits) {
         Ok(Signalled::Kept) => (),
+        Ok(Signalled::Rang(listener)) => {
+            world.kernel.machine_mut().post_event(listener, event::NOTIFICATION);
+        }
         Ok(Signalled::Woke(watcher, bits)) => {
             world.kernel.machine_mut().wake_with(watcher, bits);
             directed = (gives_slice != 0).then_some(watcher);

@@ -18,10 +18,11 @@ use feuerbird::{
     prelude::{Message, Plain, SECOND, Terms, Trust},
 };
 use feuerbird_abi::{Call, PAYLOAD_BYTES, Reply, Request, Status};
+use feuerbird_tests::introduction::IntroductionMessage;
 use zerocopy::{FromBytes, IntoBytes};
 
 /// Calls that need a capability or a binding.
-const GUARDED: [Call; 14] = [
+const GUARDED: [Call; 15] = [
     Call::Inspect,
     Call::Derive,
     Call::Copy,
@@ -32,6 +33,7 @@ const GUARDED: [Call; 14] = [
     Call::MapRegion,
     Call::Bind,
     Call::Share,
+    Call::GrantAlong,
     Call::Unbind,
     Call::Acknowledge,
     Call::ReadAudit,
@@ -48,6 +50,9 @@ fn main() -> anyhow::Result<()> {
         }
         ["slow", milliseconds] => slow(&started()?, Duration::from_millis(milliseconds.parse()?)),
         ["listen"] => listen(&started()?),
+        ["guest"] => guest(&started()?),
+        ["deaf"] => deaf(&started()?),
+        ["idle"] => idle(&started()?),
         ["sensor", socket] => sensor(&connect(socket, "sensor")?),
         ["enter", socket] => enter(socket),
         ["full", socket] => full(&connect(socket, "sensor")?),
@@ -55,6 +60,53 @@ fn main() -> anyhow::Result<()> {
         ["logger", socket] => logger(&connect(socket, "logger")?),
         _ => bail!("no such role: {arguments:?}"),
     }
+}
+
+/// Uses what comes beside each message: sends the length of its note to the first of those introduced, and whether the last one
+/// can be used to whoever is that. Goes on until it is revoked.
+fn guest(domain: &Domain) -> anyhow::Result<()> {
+    let (endpoint, _) = domain.granted(10 * SECOND)?;
+    let mut receiver = domain.receiver::<IntroductionMessage>(&endpoint)?;
+    let mut friends = Vec::new();
+    loop {
+        let met = receiver.recv_with(20 * SECOND, |message, handles| {
+            let first = message.first().and_then(|first| handles.get(first.0 as usize).cloned());
+            (first, message.note().text().len() as u64, handles.len())
+        });
+        let (first, length, count) = match met {
+            Ok(met) => met,
+            Err(error) => {
+                println!("{error:?}");
+                return Ok(());
+            }
+        };
+        let first = first.with_context(|| format!("{count} came"))?;
+        let mut friend = domain.sender::<Plain<u64>>(&first)?;
+        friend.send(&length)?;
+        friends.push(friend);
+    }
+}
+
+/// Takes the messages and not what comes beside them.
+fn deaf(domain: &Domain) -> anyhow::Result<()> {
+    let (endpoint, _) = domain.granted(10 * SECOND)?;
+    let mut receiver = domain.receiver::<IntroductionMessage>(&endpoint)?;
+    for _ in 0..20 {
+        receiver.recv_timeout(10 * SECOND, |_| ())?;
+    }
+    println!("taken");
+    let end = receiver.recv_timeout(20 * SECOND, |_| ());
+    ensure!(end == Err(RecvError::Revoked), "{end:?}");
+    Ok(())
+}
+
+/// Could receive, and does not.
+fn idle(domain: &Domain) -> anyhow::Result<()> {
+    let (endpoint, _) = domain.granted(10 * SECOND)?;
+    let _receiver = domain.receiver::<IntroductionMessage>(&endpoint)?;
+    println!("bound");
+    sleep(Duration::from_secs(60));
+    bail!("nobody has killed it")
 }
 
 fn started() -> anyhow::Result<Domain> {

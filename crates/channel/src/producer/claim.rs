@@ -73,6 +73,22 @@ impl<H: Home> Claim<'_, H> {
         Ok(())
     }
 
+    /// Copies bytes in and publishes them, of which the last ones name the capabilities that go beside the message. Of a lane that
+    /// has ended meanwhile the message is [recovered](Producer::recover) with the rest.
+    ///
+    /// # Panics
+    /// When there are more than were claimed, or where the lane drops its oldest.
+    pub(crate) fn publish_with_gifts(mut self, from: &[u8]) {
+        assert!(from.len() <= self.bytes && !self.producer.copies_in(), "room that was claimed in place");
+        self.producer.memory.region().copy_in(self.start(), from);
+        let kept = self.kept.take();
+        let producer = &mut *self.producer;
+        producer.put_off(kept, from.len());
+        let last = &mut producer.stamps[producer.deferred - 1];
+        *last = last.with_gifts();
+        producer.announce_deferred();
+    }
+
     /// Leaves the first `bytes` bytes where they are, to be published with others by
     /// [`announce_deferred`](Producer::announce_deferred); at once where the lane drops its oldest.
     ///

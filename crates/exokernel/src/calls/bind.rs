@@ -1,7 +1,7 @@
 //! Calls about endpoints and bindings: create, bind, unbind, acknowledge; and how two bindings meet.
 
-use feuerbird_abi::{AuditKind, Reason, Role, Status, UNHEARD_OF, UpcallKind};
-use feuerbird_capability::{Object, ObjectKind, Rights, Ticket};
+use feuerbird_abi::{AuditKind, GRANTS_ALONG, Reason, Role, Status, UNHEARD_OF, UpcallKind};
+use feuerbird_capability::{Object, ObjectKind, Rights, Slot, Ticket};
 
 use super::{Asked, Beside, Values, status};
 use crate::audit::Event;
@@ -11,6 +11,16 @@ use crate::object::{Contract, Endpoint};
 use crate::table::Id;
 use crate::words::ValidWord;
 use crate::{DomainId, Kernel, Machine};
+
+/// A pair as the holder of one side sees it: who is on the other.
+pub(super) struct Met {
+    pub(super) peer: Id,
+    /// The asking side's.
+    pub(super) role: Role,
+    /// The other side's binding, and its holder.
+    pub(super) theirs: Id,
+    pub(super) other: DomainId,
+}
 
 impl<M: Machine> Kernel<M> {
     pub(super) fn create_endpoint(&mut self, asked: &Asked<'_, M::Handle>) -> Result<Values, Status> {
@@ -81,10 +91,7 @@ impl<M: Machine> Kernel<M> {
     pub(super) fn part(&mut self, asked: &Asked<'_, M::Handle>) -> Result<Values, Status> {
         let [number, peer, ..] = asked.arguments;
         let role = self.own_binding(asked.caller, number)?.role;
-        let pair = self.pairs.get(Id(peer)).ok_or(Status::NoPeer)?;
-        if pair.side(role).binding != Id(number) {
-            return Err(Status::NoPeer);
-        }
+        self.pair_of(number, peer, role)?;
         self.end_pair(Id(peer), role, Reason::Unbound);
         Ok([0; 6])
     }
@@ -109,6 +116,29 @@ impl<M: Machine> Kernel<M> {
         let binding = self.bindings.get(Id(number)).ok_or(Status::NoBinding)?;
         let is_theirs = binding.holder == caller && !matches!(binding.state, State::Doomed { .. });
         if is_theirs { Ok(binding) } else { Err(Status::NoBinding) }
+    }
+
+    /// A pair of this binding, of that role.
+    pub(super) fn pair_of(&self, number: u64, peer: u64, role: Role) -> Result<&Pair<M::Handle>, Status> {
+        let pair = self.pairs.get(Id(peer)).ok_or(Status::NoPeer)?;
+        if pair.side(role).binding == Id(number) { Ok(pair) } else { Err(Status::NoPeer) }
+    }
+
+    /// Who the caller has met through this pair of its binding, if both may still use it.
+    pub(super) fn met(&self, caller: DomainId, number: u64, peer: u64) -> Result<Met, Status> {
+        let binding = self.own_binding(caller, number)?;
+        if binding.state != State::Bound || !self.capabilities.is_live(&binding.ticket) {
+            return Err(Status::NoCapability);
+        }
+        let role = binding.role;
+        let theirs = self.pair_of(number, peer, role)?.side(role.opposite()).binding;
+        let other = self.bindings.get(theirs).ok_or(Status::NoPeer)?;
+        if matches!(other.state, State::Doomed { .. }) {
+            return Err(Status::NoPeer);
+        }
+        let other = other.holder;
+        self.alive(other).map_err(|_| Status::NoPeer)?;
+        Ok(Met { peer: Id(peer), role, theirs, other })
     }
 
     /// Compares with the endpoint's contract, if it has one.
@@ -201,7 +231,7 @@ impl<M: Machine> Kernel<M> {
             return None;
         };
         let sides = [Side::new(sender, sender_word.word), Side::new(receiver, receiver_word.word)];
-        let Some(peer) = self.pairs.insert(Pair { sides }) else {
+        let Some(peer) = self.pairs.insert(Pair { sides, along: [Slot::NULL; GRANTS_ALONG] }) else {
             self.end_word(here, sender_word.word);
             self.end_word(there, receiver_word.word);
             return None;

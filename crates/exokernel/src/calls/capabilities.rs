@@ -45,6 +45,7 @@ impl<M: Machine> Kernel<M> {
         let domain = self.alive_mut(asked.caller)?;
         let (space, was_own) = (domain.space, domain.own == old);
         let new = self.capabilities.move_within(space, old).map_err(status)?;
+        self.taken_from_where_it_came(space, old);
         if was_own {
             self.alive_mut(asked.caller)?.own = new;
         }

@@ -1,5 +1,6 @@
 //! The system calls: decoding, refusing, answering. One file for each family.
 
+mod along;
 mod bind;
 mod capabilities;
 mod domains;
@@ -127,6 +128,7 @@ impl<M: Machine> Kernel<M> {
             Call::DestroyDomain => self.destroy_domain(&asked),
             Call::Hello => self.hello(&asked, beside),
             Call::Part => self.part(&asked),
+            Call::GrantAlong => self.grant_along(&asked),
         }
     }
 

@@ -3,9 +3,9 @@
 use feuerbird_abi::{AuditKind, Status, UpcallKind};
 use feuerbird_capability::{Capability, Object, ObjectKind, Range, Rights};
 
+use super::bind::Met;
 use super::{Asked, Beside, Values};
 use crate::audit::Event;
-use crate::binding::State;
 use crate::kernel::whole;
 use crate::object::Region;
 use crate::table::{Id, Links};
@@ -56,25 +56,10 @@ impl<M: Machine> Kernel<M> {
 
     pub(super) fn share(&mut self, asked: &Asked<'_, M::Handle>) -> Result<Values, Status> {
         let (caller, slot) = (asked.caller, asked.slot(2));
-        let binding = self.own_binding(caller, asked.arguments[0])?;
-        if binding.state != State::Bound || !self.capabilities.is_live(&binding.ticket) {
-            return Err(Status::NoCapability);
-        }
-        let (peer, role) = (Id(asked.arguments[1]), binding.role);
-        let pair = self.pairs.get(peer).ok_or(Status::NoPeer)?;
-        if pair.side(role).binding != Id(asked.arguments[0]) {
-            return Err(Status::NoPeer);
-        }
-        if pair.side(role).shared.is_some() {
+        let Met { peer, role, theirs, other } = self.met(caller, asked.arguments[0], asked.arguments[1])?;
+        if self.pairs.get(peer).is_none_or(|pair| pair.side(role).shared.is_some()) {
             return Err(Status::AlreadyShared);
         }
-        let theirs = pair.side(role.opposite()).binding;
-        let other = self.bindings.get(theirs).ok_or(Status::NoPeer)?;
-        if matches!(other.state, State::Doomed { .. }) {
-            return Err(Status::NoPeer);
-        }
-        let other = other.holder;
-        self.alive(other).map_err(|_| Status::NoPeer)?;
         let capability = self.authority(caller, slot, ObjectKind::Region, Rights::MAP_READ)?;
         let region = self.whole_region(&capability)?;
         if region.owner != caller {

@@ -1,7 +1,7 @@
 //! Notifications: a word of bits, and one domain that may wait for them.
 
 use feuerbird_abi::Status;
-use feuerbird_capability::{Object, ObjectKind, Rights};
+use feuerbird_capability::{Object, ObjectKind, Rights, Slot};
 
 use super::{Standing, Uses, Whose};
 use crate::kernel::whole;
@@ -22,6 +22,8 @@ pub(crate) struct Notification {
 pub enum Signalled {
     /// Added its bits.
     Kept,
+    /// Added its bits, of which this domain is to be told.
+    Rang(DomainId),
     /// Woke this domain, which takes these bits.
     Woke(DomainId, u64),
 }
@@ -67,12 +69,43 @@ impl<M: Machine> Kernel<M> {
         let bell = self.transfers.bells.get_mut(id.index() as usize).ok_or(Status::NoCapability)?;
         let Some(watcher) = core::mem::replace(&mut bell.watcher, Whose::NOBODY).domain() else {
             bell.bits |= bits;
-            return Ok(Signalled::Kept);
+            let listener = bell.listener.domain().filter(|_| bits != 0);
+            return Ok(listener
+                .and_then(|it| self.heard_by(id, it))
+                .map_or(Signalled::Kept, Signalled::Rang));
         };
         if let Some(party) = self.transfers.party_mut(watcher) {
             party.standing = Standing::Apart;
         }
         Ok(Signalled::Woke(watcher, bits))
+    }
+
+    /// Has the caller told when bits come and nobody waits for them, or not any more. Whether some are there already.
+    ///
+    /// # Errors
+    /// What a look-up refuses; [`Status::Busy`] where another domain is told of them.
+    pub fn listen(&mut self, caller: DomainId, slot: u64, wants: bool) -> Result<bool, Status> {
+        let known = self.look_up(caller, slot, Uses::WATCH)?;
+        let id = Id(known.object);
+        let bell = self.transfers.bells.get(id.index() as usize).ok_or(Status::NoCapability)?;
+        let other = bell.listener.domain().filter(|it| *it != caller);
+        if other.and_then(|it| self.heard_by(id, it)).is_some() {
+            return Err(Status::Busy);
+        }
+        let bell = self.transfers.bells.get_mut(id.index() as usize).ok_or(Status::NoCapability)?;
+        (bell.listener, bell.ear) = if wants { (caller.into(), slot) } else { (Whose::NOBODY, 0) };
+        Ok(wants && bell.bits != 0)
+    }
+
+    /// Who listens, if it still may; else nobody does from now on.
+    fn heard_by(&mut self, id: Id, listener: DomainId) -> Option<DomainId> {
+        let slot = Slot::from_bits(self.transfers.bells.get(id.index() as usize)?.ear);
+        if self.authority(listener, slot, ObjectKind::Notification, Rights::RECEIVE).is_ok() {
+            return Some(listener);
+        }
+        let bell = self.transfers.bells.get_mut(id.index() as usize)?;
+        (bell.listener, bell.ear) = (Whose::NOBODY, 0);
+        None
     }
 
     /// Takes all bits of a notification; `None` where there are none and the caller waits for them from now on.

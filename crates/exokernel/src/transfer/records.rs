@@ -18,8 +18,8 @@
 //!   [`Records::parties_len`]) that is [`AWAITING`], has this token, this domain as [`PARTY_SERVER`] and as [`PARTY_SEEN`] what
 //!   `ended` is. Then that party stands [`APART`]; the server stands at [`RECEIVING`] with its slot, `ended` and all of
 //!   [`KNOWN_OBJECT`] as [`PARTY_OBJECT`]; the point has its index and, as [`POINT_SERVER`], its number.
-//! * **Notify** ([`USE_NOTIFY`]): the bits, masked by the badge unless that is 0, are added to [`BELL_BITS`] where [`BELL_WATCHER`] is 0.
-//!   Otherwise the watcher's party has a [`PARTY_SEEN`] of `ended`, stands [`APART`] from then on, gets the bits, and the bell has no
+//! * **Notify** ([`USE_NOTIFY`]): the bits, masked by the badge unless that is 0, are added to [`BELL_BITS`] where [`BELL_WATCHER`] and
+//!   [`BELL_LISTENER`] are 0. Where there is a watcher, that one's party has a [`PARTY_SEEN`] of `ended`, stands [`APART`] from then on, gets the bits, and the bell has no
 //!   watcher.
 //!
 //! Where a condition does not hold nothing may be changed, and the whole call is made the long way.
@@ -103,6 +103,8 @@ place! {
     BELL_BITS: Bell, bits;
     /// Who waits for them, 64 bits.
     BELL_WATCHER: Bell, watcher;
+    /// Who is told of them, 64 bits.
+    BELL_LISTENER: Bell, listener;
 }
 
 /// The size of a party.

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use feuerbird_abi::{AuditKind, AuditRecord, Call, Role, Upcall, UpcallKind};
+use feuerbird_abi::{Along, AuditKind, AuditRecord, Call, GRANTS_ALONG, Role, Upcall, UpcallKind};
 use feuerbird_capability::{Capability, Object, ObjectKind, Rights, Slot};
 use feuerbird_exokernel::fake::{FakeHandle, FakeMachine};
 use feuerbird_exokernel::{AuditRing, DomainId, Kernel};
@@ -24,6 +24,8 @@ pub struct Claims {
     /// Requests to let go that were not answered.
     requests: BTreeMap<DomainId, u64>,
     upcalls: BTreeMap<DomainId, u64>,
+    /// By domain and peer, and for each domain by its own number: what came along and lies where it came, by domain and slot.
+    along: BTreeMap<(DomainId, u64), Vec<(u64, u64)>>,
     /// How often each kind of upcall was made.
     seen: BTreeMap<u32, u32>,
 }
@@ -129,11 +131,25 @@ impl Claims {
             UpcallKind::RevocationRequested => {
                 self.requests.insert(domain, upcall.sequence);
             }
+            UpcallKind::GrantedAlong => {
+                let kind = upcall.values[5];
+                let place = (domain.to_bits(), word);
+                let is_held = self.held.get(&place).is_none_or(|held| u64::from(held.0) == kind);
+                assert!(is_held, "another capability is there than was told");
+                for (number, limit) in
+                    [(peer, GRANTS_ALONG), (domain.to_bits(), super::LIMITS.along_per_domain as usize)]
+                {
+                    let here = self.along.entry((domain, number)).or_default();
+                    here.retain(|place| self.held.contains_key(place));
+                    here.push(place);
+                    assert!(here.len() <= limit, "senders fill their peer's space");
+                }
+            }
             UpcallKind::Granted | UpcallKind::Repossessed => (),
         }
     }
 
-    pub fn upcalls_by_kind(&self) -> [u32; 6] {
+    pub fn upcalls_by_kind(&self) -> [u32; 7] {
         core::array::from_fn(|index| self.seen.get(&(index as u32 + 1)).copied().unwrap_or(0))
     }
 
@@ -151,7 +167,7 @@ impl Claims {
 
     /// A call about a binding must be by its holder.
     pub fn check_binding(&self, caller: DomainId, call: Call, arguments: &[u64; 6]) {
-        if matches!(call, Call::Share | Call::Unbind | Call::Part) {
+        if matches!(call, Call::Share | Call::Unbind | Call::Part | Call::GrantAlong) {
             assert_eq!(self.bindings.get(&arguments[0]), Some(&caller), "{call:?} of another's binding");
         }
     }
@@ -186,19 +202,21 @@ impl Claims {
 }
 
 /// An accepted call must have been within what the caller held: no other way leads to an object.
-pub fn check_authority(call: Call, arguments: &[u64; 6], held: &BTreeMap<Slot, Capability>) {
-    let has = |argument: usize, needed: Rights, kind: Option<ObjectKind>| {
-        let Some(found) = held.get(&Slot::from_bits(arguments[argument])) else {
+pub fn check_authority(call: Call, arguments: &[u64; 6], along: &[Along], held: &BTreeMap<Slot, Capability>) {
+    let may = |slot: u64, needed: Rights, kind: Option<ObjectKind>| {
+        let Some(found) = held.get(&Slot::from_bits(slot)) else {
             panic!("{call:?} was accepted for a slot that is not the caller's")
         };
         let Object { kind: found_kind, .. } = found.object;
         assert!(found.rights.contains(needed), "{call:?} was accepted without {needed:?}");
         assert!(kind.is_none_or(|kind| kind == found_kind), "{call:?} was accepted for a {found_kind:?}");
     };
+    let has = |argument: usize, needed, kind| may(arguments[argument], needed, kind);
     let any = None;
     match call {
         Call::Null | Call::CreateEndpoint | Call::RegisterRegion | Call::Unbind | Call::Part => (),
         Call::Acknowledge | Call::CreateDomain | Call::Hello => (),
+        Call::GrantAlong => along.iter().for_each(|it| may(it.slot, Rights::GRANT, any)),
         Call::Inspect => has(0, Rights::INSPECT, any),
         Call::Derive | Call::Copy => has(0, Rights::DERIVE, any),
         Call::Move | Call::Delete => has(0, Rights::empty(), any),

@@ -6,17 +6,19 @@ mod random;
 
 use std::collections::BTreeMap;
 
-use feuerbird_abi::{Call, PAYLOAD_BYTES, Request, Role, Status};
+use feuerbird_abi::{Along, Call, PAYLOAD_BYTES, Request, Role, Status};
 use feuerbird_capability::{Capability, ObjectKind, Slot, Trust};
 use feuerbird_exokernel::fake::{FakeHandle, FakeMachine};
 use feuerbird_exokernel::{DomainId, Kernel, Limits, Outcome};
 
 use claims::Claims;
 use random::Random;
+use zerocopy::IntoBytes;
 
-const LIMITS: Limits = Limits {
+pub const LIMITS: Limits = Limits {
     domains: 6,
     slots_per_domain: 40,
+    along_per_domain: 10,
     endpoints_per_domain: 3,
     regions_per_domain: 4,
     region_bytes_per_domain: 1 << 20,
@@ -113,8 +115,14 @@ impl Oracle {
         if self.random.below(50) == 0 {
             (request.number, request.class) = (self.random.next() as u32, self.random.below(5) as u32);
         }
-        let payload = [self.random.below(20) as u8 / 19; PAYLOAD_BYTES];
-        let length = if self.random.below(30) == 0 { self.random.below(900) } else { 4 } as usize;
+        let mut payload = [self.random.below(20) as u8 / 19; PAYLOAD_BYTES];
+        let mut length = if self.random.below(30) == 0 { self.random.below(900) } else { 4 } as usize;
+        let mut along = Vec::new();
+        if call == Call::GrantAlong && self.random.below(20) > 0 {
+            along = self.along(caller);
+            length = size_of_val(&along[..]);
+            payload[..length].copy_from_slice(along.as_bytes());
+        }
         let handle = self.handle(caller, call, arguments[0]);
         let held: BTreeMap<Slot, Capability> = self.kernel.held(caller).collect();
         let first_record = self.kernel.audit().next_sequence();
@@ -128,7 +136,7 @@ impl Oracle {
                 let status = Status::from_number(answer.reply.status).unwrap();
                 if status == Status::Ok {
                     self.accepted[call as usize] += 1;
-                    claims::check_authority(call, &arguments, &held);
+                    claims::check_authority(call, &arguments, &along, &held);
                     self.claims.check_binding(caller, call, &arguments);
                     if call == Call::Part {
                         self.claims.part(arguments[0], arguments[1]);
@@ -180,6 +188,7 @@ impl Oracle {
             Call::Bind => [first, self.random.below(2), number, 0, 0, 0],
             Call::Share => [binding, peer, region, 0, 0, 0],
             Call::Part => [binding, peer, 0, 0, 0, 0],
+            Call::GrantAlong => [binding, peer, self.random.below(5), 0, 0, 0],
             Call::Unbind => [binding, 0, 0, 0, 0, 0],
             Call::Acknowledge => [self.claims.request_to(caller).unwrap_or(number), 0, 0, 0, 0, 0],
             Call::CreateDomain => [trust, 0, 0, 0, 0, 0],
@@ -188,6 +197,21 @@ impl Oracle {
             Call::DestroyDomain if caller == self.root => [0; 6],
             _ => [first, number, 0, 0, 0, 0],
         }
+    }
+
+    /// Capabilities to go along, most of which may.
+    fn along(&mut self, caller: DomainId) -> Vec<Along> {
+        let held: Vec<(Slot, Capability)> = self.kernel.held(caller).collect();
+        let count = 1 + self.random.below(3) + self.random.below(20) / 19 * 8;
+        let kinds = [ObjectKind::Endpoint, ObjectKind::Region, ObjectKind::Domain];
+        let mut any = || {
+            let kind = *self.random.of(&kinds).unwrap();
+            let slot = self.slot(&held, Some(kind));
+            let rights =
+                held.iter().find(|(it, _)| it.to_bits() == slot).map_or(7, |(_, it)| it.rights.bits());
+            Along { slot, badge: 0, rights, trust: self.random.below(2) as u32 }
+        };
+        (0..count).map(|_| any()).collect()
     }
 
     /// A slot of this kind, mostly.
@@ -257,7 +281,7 @@ impl Oracle {
 
     /// Lets all deadlines pass: every revocation is answered then, unless its requester has gone.
     /// Returns how often each call was accepted, and each kind of upcall made.
-    pub fn finish(mut self) -> ([u32; Call::ALL.len()], [u32; 6]) {
+    pub fn finish(mut self) -> ([u32; Call::ALL.len()], [u32; 7]) {
         let mut calls = 0;
         while let Some(next) = self.kernel.next_deadline() {
             let now = self.kernel.machine().now_ns.max(next);

@@ -92,6 +92,8 @@ impl Gate for Fake {
         Ok(Answer { reply: Reply::new(Status::Ok, request.sequence, &values), payload: 0, handle })
     }
 
+    fn catch_up(&self) {}
+
     fn home(&self) -> LinuxHome {
         LinuxHome::new()
     }

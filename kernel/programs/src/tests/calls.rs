@@ -27,7 +27,7 @@ pub(super) fn null(_: &Ground<'_>) -> Checked {
 }
 
 pub(super) fn unknown(_: &Ground<'_>) -> Checked {
-    for number in [99, 0xffe, 0xfff, 0x1040, 0x2000, u32::MAX.into(), 1 << 32, 1 << 63, u64::MAX] {
+    for number in [99, 0xffe, 0xfff, 0x1041, 0x2000, u32::MAX.into(), 1 << 32, 1 << 63, u64::MAX] {
         let (status, answer) = gate::raw(number, [u64::MAX; 6], 0, 0);
         ensure(status == Status::NoSuchCall as u64 && answer.values == [0; 6])?;
     }

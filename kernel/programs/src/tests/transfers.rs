@@ -3,13 +3,14 @@
 use core::arch::asm;
 use core::sync::atomic::{AtomicU64, Ordering};
 
-use feuerbird_abi::{Call, MESSAGE_WORDS, MachineCall, Status, UpcallKind};
+use feuerbird_abi::{Call, MESSAGE_WORDS, MachineCall, Status, UpcallKind, event};
 use feuerbird_capability::{Rights, Trust};
 
 use super::float;
 use super::time::slices;
 use super::{Checked, Ground, ensure, ensure_ends, ensure_page_tables_are_right, ensure_refused};
 use crate::child::Child;
+use crate::events;
 use crate::gate::{self, Result};
 use crate::lane;
 use crate::memory::{self, OwnMemory, PAGE, PeerMemory};
@@ -471,6 +472,45 @@ pub(super) fn along(ground: &Ground<'_>) -> Checked {
     gate::call(Call::Revoke, &[bell, 0])?;
     gate::call(Call::Delete, &[bell])?;
     service.end()?;
+    Ok(give_slices_back()?)
+}
+
+/// Signals come as events, from every core, where nobody waits for them.
+pub(super) fn rings(ground: &Ground<'_>) -> Checked {
+    events::start()?;
+    events::enable(event::NOTIFICATION);
+    let rung = || events::count(event::NOTIFICATION);
+    let bell = transfer::create_notification()?;
+    transfer::notify(bell, 1)?;
+    let before = rung();
+    transfer::listen(bell, true)?;
+    ensure(rung() == before + 1)?;
+    transfer::notify(bell, 2)?;
+    ensure(rung() == before + 2 && transfer::watch(bell, 0)? == 3)?;
+    let service = Service::new()?;
+    let rights = (Rights::SEND | Rights::GRANT).bits().into();
+    let mine = gate::call(Call::Derive, &[bell, rights, 0, 0, 0, 0])?.values[0];
+    for core in 0..cores()? {
+        let server = service.server(ground, Some(core), 0)?;
+        while transfer::call(service.below, words([ECHO, 0, 0, 0]), 0).is_err() {
+            gate::give_way();
+        }
+        let before = rung();
+        for round in 1..=20 {
+            let out = Outgoing { capability: mine, ..words([SIGNAL, 4, 0, 0]) };
+            ensure(transfer::call(service.below, out, 0)?.words[0] == 0)?;
+            ensure(rung() == before + round && transfer::watch(bell, 0)? == 4)?;
+        }
+        server.destroy()?;
+    }
+    let before = rung();
+    transfer::listen(bell, false)?;
+    transfer::notify(bell, 8)?;
+    ensure(rung() == before && transfer::watch(bell, 0)? == 8)?;
+    gate::call(Call::Revoke, &[bell, 0])?;
+    gate::call(Call::Delete, &[bell])?;
+    service.end()?;
+    events::stop()?;
     Ok(give_slices_back()?)
 }
 

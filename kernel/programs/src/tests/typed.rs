@@ -1,9 +1,11 @@
 //! `feuerbird-libos` in ring 3: typed channels in each layer, and how they end.
 
-use feuerbird_abi::Call;
+use alloc::vec::Vec;
+
+use feuerbird_abi::{Call, Status};
 use feuerbird_capability::{Rights, Trust};
 use feuerbird_channel::{RecvError, SendError, Terms, WhenFull};
-use feuerbird_libos::Error;
+use feuerbird_libos::{Authority, Error};
 use feuerbird_serialization::Plain;
 use feuerbird_serialization::sample::{Sample, SampleMessage, SampleReader};
 
@@ -20,6 +22,8 @@ const LAYERS: [Trust; 3] = [Trust::BASE, Trust::LIBOS, Trust::USER];
 const FLOOD: u64 = 0;
 const DRAIN: u64 = 1;
 const BIND_ANOTHER_TYPE: u64 = 2;
+const INTRODUCE: u64 = 3;
+const FOLLOW: u64 = 4;
 
 /// How long a domain waits for what the test gives it, which may be gone before it looks.
 const GRANTED_NS: u64 = 2_000_000_000;
@@ -31,10 +35,12 @@ pub(crate) fn talk_typed(habit: u64) {
     let ended = ring::enter().and_then(|domain| match habit {
         FLOOD => flood(&domain),
         DRAIN => drain(&domain),
+        INTRODUCE => introduce(&domain),
+        FOLLOW => follow(&domain),
         _ => bind_another_type(&domain),
     });
     // Where the revocation was first, there is nothing to be had, or to bind by.
-    let came_late = matches!(ended, Err(Error::DeadlinePassed | Error::Refused(_)));
+    let came_late = matches!(ended, Err(Error::DeadlinePassed | Error::Refused(Status::NoCapability)));
     end_if(ended == Ok(true) || came_late && habit != BIND_ANOTHER_TYPE);
 }
 
@@ -46,8 +52,8 @@ fn flood(domain: &Domain) -> Result<bool, Error> {
         let message = Sample { sequence, producer: 0, sent_at: 0, digest: !sequence, payload: &[7; 24] };
         match sender.send(&message) {
             Ok(()) => {}
-            // The other side may have been revoked a step before this one.
-            Err(error) => return Ok(error != SendError::DeadlinePassed),
+            // A peer may have gone a step before, without a lane.
+            Err(error) => return Ok(matches!(error, SendError::Revoked | SendError::Disconnected)),
         }
     }
     Ok(false)
@@ -63,10 +69,42 @@ fn drain(domain: &Domain) -> Result<bool, Error> {
         match receiver.recv_timeout(PATIENCE_NS, is_right) {
             Ok(true) => {}
             Ok(false) => return Ok(false),
-            Err(error) => return Ok(error != RecvError::DeadlinePassed),
+            Err(error) => return Ok(matches!(error, RecvError::Revoked | RecvError::Disconnected)),
         }
     }
     Ok(false)
+}
+
+/// Sends the way to itself beside a message, and hears by it.
+fn introduce(domain: &Domain) -> Result<bool, Error> {
+    let mut sender = domain.sender::<Plain<u32>>(&domain.granted(GRANTED_NS)?.0)?;
+    let (own, _) = domain.granted(GRANTED_NS)?;
+    let mut answers = domain.receiver::<Plain<u32>>(&own)?;
+    for number in 0..10 {
+        sender.set_when_full(WhenFull::Block { timeout_ns: PATIENCE_NS });
+        let sent = sender.send_with(&number, &[(&own, Authority::send(Trust::USER))]);
+        if sent != Ok(()) || answers.recv_timeout(PATIENCE_NS, |answer| answer) != Ok(number + 1) {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
+/// Answers each message by what came beside it.
+fn follow(domain: &Domain) -> Result<bool, Error> {
+    let mut receiver = domain.receiver::<Plain<u32>>(&domain.granted(GRANTED_NS)?.0)?;
+    let mut ways = Vec::new();
+    for _ in 0..10 {
+        let taken = receiver.recv_with(PATIENCE_NS, |number, handles| (number, handles.first().cloned()));
+        let Ok((number, Some(way))) = taken else { return Ok(false) };
+        let mut sender = domain.sender::<Plain<u32>>(&way)?;
+        if sender.send(&(number + 1)) != Ok(()) || sender.finish(PATIENCE_NS) != Ok(()) {
+            return Ok(false);
+        }
+        // Without any, the other side would be told that it is alone.
+        ways.push(sender);
+    }
+    Ok(true)
 }
 
 /// The endpoint carries samples: anything else is told what differs.
@@ -93,8 +131,10 @@ fn delete(slots: [u64; 2]) -> Checked {
     Ok(())
 }
 
-fn start(ground: &Ground<'_>, habit: u64, trust: Trust) -> gate::Result<Child> {
+/// A domain that has what it is to bind by before it runs: on a machine that is busy it would wait for that in vain.
+fn start(ground: &Ground<'_>, habit: u64, trust: Trust, granted: &[(u64, Rights)]) -> gate::Result<Child> {
     let child = Child::new(ground.image, trust)?;
+    granted.iter().try_for_each(|&(slot, rights)| child.grant(slot, rights, trust).map(drop))?;
     child.start(ground.image, Role::Typed.argument(habit))?;
     Ok(child)
 }
@@ -104,9 +144,8 @@ pub(super) fn in_flight(ground: &Ground<'_>) -> Checked {
         for trust in LAYERS {
             let slots = endpoint(trust)?;
             let [_, shared] = slots;
-            let (from, to) = (start(ground, FLOOD, trust)?, start(ground, DRAIN, trust)?);
-            from.grant(shared, Rights::SEND, trust)?;
-            to.grant(shared, Rights::RECEIVE, trust)?;
+            let from = start(ground, FLOOD, trust, &[(shared, Rights::SEND)])?;
+            let to = start(ground, DRAIN, trust, &[(shared, Rights::RECEIVE)])?;
             // Before they meet, while they do, and long after.
             gate::sleep(round * 15_000_000)?;
             gate::call(Call::Revoke, &[shared, 0])?;
@@ -118,14 +157,26 @@ pub(super) fn in_flight(ground: &Ground<'_>) -> Checked {
     Ok(())
 }
 
+pub(super) fn beside(ground: &Ground<'_>) -> Checked {
+    for trust in LAYERS {
+        let ([first, to_follow], [second, to_hear]) = (endpoint(trust)?, endpoint(trust)?);
+        let all = Rights::SEND | Rights::RECEIVE | Rights::GRANT;
+        let from = start(ground, INTRODUCE, trust, &[(to_follow, Rights::SEND), (to_hear, all)])?;
+        let to = start(ground, FOLLOW, trust, &[(to_follow, Rights::RECEIVE)])?;
+        ensure_ends(from)?;
+        ensure_ends(to)?;
+        delete([first, to_follow])?;
+        delete([second, to_hear])?;
+    }
+    Ok(())
+}
+
 pub(super) fn mismatch(ground: &Ground<'_>) -> Checked {
     let slots = endpoint(Trust::USER)?;
     let [_, shared] = slots;
-    let first = start(ground, DRAIN, Trust::USER)?;
-    first.grant(shared, Rights::RECEIVE, Trust::USER)?;
+    let first = start(ground, DRAIN, Trust::USER, &[(shared, Rights::RECEIVE)])?;
     gate::sleep(20_000_000)?;
-    let second = start(ground, BIND_ANOTHER_TYPE, Trust::USER)?;
-    second.grant(shared, Rights::SEND, Trust::USER)?;
+    let second = start(ground, BIND_ANOTHER_TYPE, Trust::USER, &[(shared, Rights::SEND)])?;
     ensure_ends(second)?;
     gate::call(Call::Revoke, &[shared, 0])?;
     ensure_ends(first)?;

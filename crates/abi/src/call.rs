@@ -53,8 +53,8 @@ pub enum Call {
     /// `(upcall sequence)`. Says that the caller has acted on an upcall that waits for it, which is
     /// [`UpcallKind::RevocationRequested`](crate::UpcallKind::RevocationRequested): the binding ends now.
     Acknowledge = 14,
-    /// `(trust)` -> `(domain slot)`, and in homes that start programs one handle: the new domain's end of its gate.
-    /// The capability has all rights.
+    /// `(trust)` -> `(domain slot)`, and in the home on Linux one handle: the new domain's end of its gate, for its program to enter
+    /// by. The capability has all rights; on the bootable kernel those with `CONTROL` on it fill and start the domain.
     CreateDomain = 15,
     /// `(slot, first sequence)` -> `(next sequence, records lost before the first returned, records)` +
     /// [`AuditRecord`](crate::AuditRecord)s as payload. Needs `INSPECT` on an audit capability.

@@ -50,7 +50,21 @@ pub struct Fault {
 
 /// The calls. A number once given is never given another meaning, and none is a [`Call`](crate::Call)'s.
 ///
-/// A `handle` is a number in the caller's own table: of memory, or of a domain's gate.
+/// A `handle` is a number in the caller's own table of memory: of what came beside an answer or an upcall, for reading.
+///
+/// Memory that a domain allocates is named by a capability for frames, whose range is all its pages. Who has the youngest such capability
+/// has the pages, and nobody else: to grant it to another domain, by [`Grant`](crate::Call::Grant) or along with a message, hands them
+/// over, and what the one before had mapped of them reads as zeroes on every core before the other one can use them. They come
+/// back when that capability is revoked or deleted, or its domain ends. They are handed over as a whole, and not while others read them
+/// ([`Status::Busy`](crate::Status::Busy)); a capability that was derived for a part of them maps that part. Who allocated them pays for
+/// them, whoever has them. To delete the last capability for them leaves them mapped where they are.
+///
+/// `memory` is either: a handle, or the slot of a capability for frames, which is looked up at each call. It needs `MAP_READ` to read, and
+/// to execute what nobody can write; `MAP_WRITE` to write.
+///
+/// A `domain slot` has a capability for a domain, as
+/// [`CreateDomain`](crate::Call::CreateDomain) gives one, of which [`Derive`](crate::Call::Derive) and [`Grant`](crate::Call::Grant)
+/// make others: it is looked up at each call, so that who has lost it has lost what it allows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[repr(u32)]
 pub enum MachineCall {
@@ -65,20 +79,20 @@ pub enum MachineCall {
     Print = 0x1003,
     /// `()` -> `(nanoseconds of the monotonic clock, the core that runs the caller, how many cores there are)`.
     Clock = 0x1004,
-    /// `(pages, node)` -> a handle for zeroed memory that the caller may write and nobody else. All ones: any node.
+    /// `(pages, node)` -> `(slot)`. A capability for zeroed memory, which the caller may write and nobody else. All ones: any node.
     Allocate = 0x1005,
-    /// `(handle, address, access)`. Maps memory whole at a page's address. [`Access::Write`] is for its one writer,
+    /// `(memory, address, access)`. Maps memory whole at a page's address. [`Access::Write`] is for its one writer,
     /// [`Access::Execute`] for memory that has none.
     Map = 0x1006,
     /// `(address)`. Takes away what [`Map`](Self::Map) mapped there.
     Unmap = 0x1007,
-    /// `(handle)`. Closes a handle.
+    /// `(handle)`. Closes a handle. What it was for stays mapped.
     Release = 0x1008,
-    /// `(gate handle, memory handle, address, access)`. Maps memory in a domain that has not been started. [`Access::Write`] makes
-    /// that domain the one writer and closes the handle; otherwise nobody may write it from now on. Only for memory that nothing
-    /// else refers to, or that nobody may write.
+    /// `(domain slot, memory, address, access)`. Maps memory in a domain that has not been started. [`Access::Write`] makes
+    /// that domain the one writer and deletes the capability or closes the handle; otherwise nobody may write it from now on. Only for
+    /// memory that nothing else refers to, or that nobody may write, and that nobody can take back. Needs `CONTROL`.
     Place = 0x1009,
-    /// `(gate handle, entry, stack, argument)`. Starts a domain, with the argument in `rdi`.
+    /// `(domain slot, entry, stack, argument)`. Starts a domain, once, with the argument in `rdi`. Needs `CONTROL`.
     Start = 0x100a,
     /// `(status)`. Ends the machine: for the first domain only. 0 is success.
     PowerOff = 0x100b,
@@ -121,15 +135,16 @@ pub enum MachineCall {
     Watch = 0x1015,
     /// `()` -> `(slot)`. A new notification; the capability has all rights.
     CreateNotification = 0x1016,
-    /// `(frame, pages)` -> a handle, as [`Allocate`](Self::Allocate), for those very frames: that one and those behind it, if
+    /// `(frame, pages)` -> `(slot)`, as [`Allocate`](Self::Allocate), for those very frames: that one and those behind it, if
     /// all are free.
     AllocateNamed = 0x1030,
-    /// `(handle, page)` -> `(count)` + the numbers of the frames from that page on as payload, 32 bits each, as many as fit.
+    /// `(memory, page)` -> `(count)` + the numbers of the frames from that page on as payload, 32 bits each, as many as fit. Needs
+    /// `INSPECT` on a capability.
     FrameNames = 0x1031,
     /// `()` -> `(pages)` + a handle for the list of free frames, for reading: see [`free_map`](crate::free_map).
     FreeFrames = 0x1032,
-    /// `(gate handle, frames)`. That many of the caller's frames are the domain's from now on, to be used up or handed down; again
-    /// for another number. Without it, the domain uses the caller's.
+    /// `(domain slot, frames)`. That many of the caller's frames are the domain's from now on, to be used up or handed down; again
+    /// for another number. Without it, the domain uses its creator's. Needs `CONTROL`.
     HandDown = 0x1033,
     /// `()` -> `(frames, frames used)` of the account that pays for the caller.
     Quota = 0x1034,
@@ -143,10 +158,11 @@ pub enum MachineCall {
     /// `(kind, object, unit)` -> `(slot)`. The one of the caller's slots with the widest capability of that kind, for that object and
     /// with that unit in its range. The object is the core's number for time slices, and 0 for ports and interrupt lines.
     Find = 0x1037,
-    /// `(slot, gate handle)`. Has that domain, or the caller for 0, run in all slices of a capability for time slices, as long as
-    /// that is live. The slice that it was lent when it was made goes. Needs `CONTROL`. A domain that runs moves to another core by its own call only.
+    /// `(slot, domain slot)`. Has that domain, or the caller for 0, run in all slices of a capability for time slices, as long as
+    /// that is live. The slice that it was lent when it was made goes. Needs `CONTROL` on both. A domain that runs moves to another
+    /// core by its own call only.
     RunIn = 0x1038,
-    /// `(gate handle)`. Gives the rest of the slice to that domain, which must be one of the same core, and ready.
+    /// `(domain slot)`. Gives the rest of the slice to that domain, which must be one of the same core, and ready. Needs `YIELD`.
     YieldTo = 0x1039,
     /// `(slot, port, bytes)` -> `(value)`. Reads 1, 2 or 4 bytes at a port, all in the range of a capability for ports with
     /// `CONTROL`.

@@ -8,19 +8,19 @@ use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 pub struct Edit {
     /// Where it begins: a page's address.
     pub address: u64,
-    /// The handle of what is to be mapped; 0 for any other action.
-    pub memory: u32,
+    /// What is to be mapped: a handle, or the slot of a capability for frames; 0 for any other action.
+    pub memory: u64,
     /// The first page of that memory; 0 for any other action.
     pub first: u32,
     /// How many pages, at least 1.
-    pub pages: u32,
+    pub pages: u16,
     /// An [`EditAction`].
-    pub action: u32,
+    pub action: u16,
 }
 
 /// What is done with a run of pages.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[repr(u32)]
+#[repr(u16)]
 pub enum EditAction {
     /// Whatever is mapped there goes.
     Unmap = 0,
@@ -51,8 +51,8 @@ impl EditAction {
     ];
 
     /// The action with this number, if there is one.
-    pub fn from_number(number: u32) -> Option<Self> {
-        Self::ALL.get(number as usize).copied()
+    pub fn from_number(number: u16) -> Option<Self> {
+        Self::ALL.get(usize::from(number)).copied()
     }
 }
 

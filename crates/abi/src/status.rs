@@ -44,7 +44,7 @@ pub enum Status {
     QuotaExceeded = 34,
     /// The domain is ending, or has ended.
     DomainGone = 35,
-    /// Another domain waits there already.
+    /// Another domain waits there already, or uses the memory.
     Busy = 36,
     /// Nothing came: the caller has been told something, which it is to hear first.
     Interrupted = 37,
@@ -109,7 +109,7 @@ impl Status {
             Self::ObjectsFull => "the kernel has no room for another object",
             Self::QuotaExceeded => "the domain's quota is used up",
             Self::DomainGone => "the domain is gone",
-            Self::Busy => "another domain waits there",
+            Self::Busy => "another domain waits there, or uses the memory",
             Self::Interrupted => "an upcall is to be heard first",
             Self::TimedOut => "the deadline came first",
             Self::PeerMisbehaved => "the peer broke the protocol",

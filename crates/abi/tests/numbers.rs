@@ -252,11 +252,11 @@ fn edits_of_page_tables() {
     ];
     assert_eq!(fixed.len(), EditAction::ALL.len());
     for (number, action) in fixed {
-        assert_eq!((action as u32, EditAction::from_number(number)), (number, Some(action)));
+        assert_eq!((action as u16, EditAction::from_number(number)), (number, Some(action)));
     }
     assert_eq!((EditAction::from_number(7), EDIT_PAGES), (None, 1024));
-    let edit = Edit { address: 1 << 40, memory: 2, first: 3, pages: 4, action: 5 };
-    let expected = [0, 0, 0, 0, 0, 1, 0, 0, 2, 0, 0, 0, 3, 0, 0, 0, 4, 0, 0, 0, 5, 0, 0, 0];
+    let edit = Edit { address: 1 << 40, memory: 2 | 7 << 32, first: 3, pages: 4, action: 5 };
+    let expected = [0, 0, 0, 0, 0, 1, 0, 0, 2, 0, 0, 0, 7, 0, 0, 0, 3, 0, 0, 0, 4, 0, 5, 0];
     assert_eq!(edit.as_bytes(), expected);
 }
 

@@ -32,6 +32,10 @@ pub struct FakeMachine {
     pub withdrawn: Vec<(DomainId, FakeHandle)>,
     /// What was left to whom when its peer was gone.
     pub kept: Vec<(DomainId, FakeHandle)>,
+    /// Memory that others than its holder use.
+    pub shared: Vec<FakeHandle>,
+    /// What went from whom to whom, and whether that one may write it, in that order.
+    pub handed_over: Vec<(FakeHandle, DomainId, DomainId, bool)>,
     /// Who may not read the log any more.
     pub withdrawn_logs: Vec<DomainId>,
     /// What was written to validity words; the others are 0.
@@ -133,6 +137,15 @@ impl Machine for FakeMachine {
     fn withdraw_log(&mut self, domain: DomainId) {
         self.must_be_there(domain);
         self.withdrawn_logs.push(domain);
+    }
+
+    fn is_shared(&self, _: DomainId, memory: &FakeHandle) -> bool {
+        self.shared.contains(memory)
+    }
+
+    fn hand_over(&mut self, memory: &FakeHandle, from: DomainId, to: DomainId, is_writable: bool) {
+        self.must_be_there(to);
+        self.handed_over.push((*memory, from, to, is_writable));
     }
 
     fn check_sealed(&self, domain: DomainId, memory: &FakeHandle, bytes: u64) -> Result<(), Status> {

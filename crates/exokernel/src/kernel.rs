@@ -10,6 +10,7 @@ use feuerbird_capability::{
 use crate::audit::{AuditRing, Event};
 use crate::binding::{Binding, Pair};
 use crate::domain::{Domain, DomainId};
+use crate::frames::{Frames, Share};
 use crate::object::{Endpoint, Region};
 use crate::revocation::Revocation;
 use crate::table::{Id, List, Table};
@@ -37,6 +38,9 @@ pub struct Kernel<M: Machine> {
     pub(crate) notifications: Table<Notification>,
     pub(crate) transfers: Transfers,
     pub(crate) regions: Table<Region<M::Handle>>,
+    pub(crate) frames: Table<Frames<M::Handle>>,
+    /// By the index of a slot: its place among the capabilities for the same memory.
+    pub(crate) shares: Vec<Share>,
     pub(crate) bindings: Table<Binding>,
     pub(crate) pairs: Table<Pair<M::Handle>>,
     pub(crate) revocations: Table<Revocation>,
@@ -73,6 +77,8 @@ impl<M: Machine> Kernel<M> {
                 times(limits.endpoints_per_domain),
             ),
             regions: Table::new(times(limits.regions_per_domain)),
+            frames: Table::new(limits.memory_objects),
+            shares: alloc::vec![Share::NONE; if limits.memory_objects > 0 { slots } else { 0 }],
             bindings: Table::new(times(limits.bindings_per_domain)),
             // Each pair takes a word on each side, so this many there can be at most.
             pairs: Table::new(times(limits.words_per_domain).div_ceil(2)),

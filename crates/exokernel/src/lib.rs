@@ -72,6 +72,7 @@ mod binding;
 mod calls;
 mod domain;
 pub mod fake;
+mod frames;
 mod home;
 mod kernel;
 mod limits;

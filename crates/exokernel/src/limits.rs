@@ -21,6 +21,8 @@ pub struct Limits {
     pub regions_per_domain: u32,
     /// Bytes in all regions of one domain.
     pub region_bytes_per_domain: u64,
+    /// Memory objects that capabilities name, in homes that have memory of their own; as many as there are slots are enough.
+    pub memory_objects: u32,
     /// Bindings that one domain has.
     pub bindings_per_domain: u32,
     /// Bindings of one role that one domain has at one endpoint: less than `peers_per_binding`, so that one domain cannot
@@ -55,6 +57,7 @@ impl Limits {
         endpoints_per_domain: 64,
         regions_per_domain: 256,
         region_bytes_per_domain: 1 << 32,
+        memory_objects: 0,
         bindings_per_domain: 64,
         bindings_per_endpoint: 16,
         words_per_domain: 256,

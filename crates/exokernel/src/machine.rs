@@ -64,6 +64,20 @@ pub trait Machine {
         let _ = domain;
     }
 
+    /// Whether anybody but its holder has a part of memory, by a handle, a mapping or a region. The table of frames, which asks, has it
+    /// once and is not meant. Only for homes that use [`mint_frames`](crate::Kernel::mint_frames).
+    fn is_shared(&self, holder: DomainId, memory: &Self::Handle) -> bool {
+        let _ = (holder, memory);
+        true
+    }
+
+    /// Moves memory from one domain, which may have ended, to another: before this returns, whatever the first one has mapped of it
+    /// reads as zeroes on every processor and its handles are of no use, and then the other one may map it, for writing too where it says
+    /// so. The two can be the same domain, which may write it from now on or may not. What nobody may write for ever stays so.
+    fn hand_over(&mut self, memory: &Self::Handle, from: DomainId, to: DomainId, is_writable: bool) {
+        let _ = (memory, from, to, is_writable);
+    }
+
     /// Whether memory has this size and can be written by `domain` only, and neither grow nor shrink, for ever.
     ///
     /// # Errors

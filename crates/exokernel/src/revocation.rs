@@ -10,7 +10,7 @@
 //! revocation whose revoker is deleted, or whose domain ends, has nobody left who would grant time: it is due at once.
 
 use feuerbird_abi::{AuditKind, Reply, Status, UpcallKind};
-use feuerbird_capability::{Cause, Finalised, Rights, Ticket};
+use feuerbird_capability::{Cause, Finalised, ObjectKind, Rights, Ticket};
 
 use crate::audit::Event;
 use crate::binding::{Chain, Ending, State};
@@ -210,6 +210,9 @@ impl<M: Machine> Kernel<M> {
             }
             // The end of the domain is in the log.
             Cause::SpaceDestroyed => (),
+        }
+        if capability.object.kind == ObjectKind::Frame {
+            self.frames_left(slot, capability.object);
         }
         self.release(capability.object);
     }

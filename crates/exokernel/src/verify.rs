@@ -115,6 +115,9 @@ impl<M: Machine> Kernel<M> {
         })?;
         self.regions.iter().try_for_each(|(id, it)| {
             check(it.references == held(ObjectKind::Region, id) && it.references > 0, Damage::References)
+        })?;
+        self.frames.iter().try_for_each(|(id, it)| {
+            check(it.references == held(ObjectKind::Frame, id) && it.references > 0, Damage::References)
         })
     }
 

@@ -291,6 +291,22 @@ fn gift(meeting: &mut Meeting) -> u64 {
 }
 
 #[test]
+fn pages_go_along_a_pair_unless_others_use_them() {
+    let mut meeting = Meeting::new();
+    let (sender, receiver) = (meeting.sender.id, meeting.receiver.id);
+    let memory = FakeHandle::Memory { number: 1, bytes: 4096, writer: None };
+    let slot = meeting.world.kernel.mint_frames(sender, memory, 1).unwrap().to_bits();
+    let pages = [along(slot, Rights::MAP_READ)];
+    meeting.world.kernel.machine_mut().shared.push(memory);
+    assert_eq!(grant_along(&mut meeting, &pages), Err(Status::Busy));
+    assert!(meeting.world.kernel.machine().handed_over.is_empty());
+    meeting.world.kernel.machine_mut().shared.clear();
+    grant_along(&mut meeting, &pages).unwrap();
+    assert_eq!(meeting.world.kernel.machine().handed_over, [(memory, sender, receiver, false)]);
+    assert_eq!(grant_along(&mut meeting, &pages), Err(Status::Busy));
+}
+
+#[test]
 fn capabilities_go_along_a_pair_in_order() {
     let mut meeting = Meeting::new();
     let (sender, receiver) = (meeting.sender.id, meeting.receiver.id);

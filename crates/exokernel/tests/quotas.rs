@@ -24,6 +24,7 @@ const LIMITS: Limits = Limits {
     along_per_domain: 6,
     refusals_per_turn: 16,
     steps_per_call: 64,
+    memory_objects: 0,
 };
 
 /// Calls until it is refused; returns what it got and why it ended.

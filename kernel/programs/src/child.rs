@@ -37,9 +37,8 @@ impl Image {
 /// A domain that this one has made.
 #[derive(Debug)]
 pub(crate) struct Child {
-    /// The capability for it.
+    /// The capability for it: whoever has one like it may fill and start it.
     pub(crate) slot: u64,
-    gate: HandleNumber,
 }
 
 impl Child {
@@ -49,16 +48,11 @@ impl Child {
     /// As the calls it takes; what was made is taken back.
     pub(crate) fn new(image: &Image, trust: Trust) -> Result<Self> {
         let made = gate::call(Call::CreateDomain, &[trust.level().into()])?;
-        let child = Self { slot: made.values[0], gate: made.handle };
+        let child = Self { slot: made.values[0] };
         match child.load(image) {
             Ok(()) => Ok(child),
             Err(status) => child.destroy().and(Err(status)),
         }
-    }
-
-    /// The handle by which it is filled.
-    pub(crate) fn gate(&self) -> HandleNumber {
-        self.gate
     }
 
     fn load(&self, image: &Image) -> Result<()> {
@@ -84,7 +78,7 @@ impl Child {
 
     /// Maps memory of this domain's in the child.
     pub(crate) fn place(&self, handle: HandleNumber, address: u64, access: Access) -> Result<()> {
-        gate::machine(MachineCall::Place, &[self.gate, handle, address, access as u64])?;
+        gate::machine(MachineCall::Place, &[self.slot, handle, address, access as u64])?;
         match access {
             // The handle went with it.
             Access::Write => Ok(()),
@@ -95,7 +89,7 @@ impl Child {
     /// Runs it; it finds `argument` where `main` looks.
     pub(crate) fn start(&self, image: &Image, argument: u64) -> Result<()> {
         let entry = image.program().entry();
-        gate::machine(MachineCall::Start, &[self.gate, entry, STACK_TOP, argument])?;
+        gate::machine(MachineCall::Start, &[self.slot, entry, STACK_TOP, argument])?;
         Ok(())
     }
 
@@ -120,7 +114,6 @@ impl Child {
 
     /// Lets go of one that has ended.
     pub(crate) fn forget(self) -> Result<()> {
-        memory::release(self.gate)?;
         gate::call(Call::Delete, &[self.slot]).map(|_| ())
     }
 }

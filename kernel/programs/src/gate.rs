@@ -19,7 +19,7 @@ extern "sysv64" fn domain_main(argument: u64, file: u64, bytes: u64) -> ! {
     crate::role::main(argument, file, bytes)
 }
 
-/// A handle's number; 0 is none.
+/// What memory is named by: a handle's number, or the slot of a capability for frames; 0 is none.
 pub(crate) type HandleNumber = u64;
 
 /// What came back.

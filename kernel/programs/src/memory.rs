@@ -9,7 +9,7 @@
 use core::ops::Range;
 use core::sync::atomic::{AtomicU64, Ordering};
 
-use feuerbird_abi::{Access, Edit, EditAction, MachineCall, PAYLOAD_BYTES, Status};
+use feuerbird_abi::{Access, Call, Edit, EditAction, MachineCall, PAYLOAD_BYTES, Status};
 use feuerbird_zero_copy::{Region, Words, WriteRegion};
 use zerocopy::IntoBytes;
 
@@ -48,9 +48,9 @@ fn give_place(address: u64) {
     USED.fetch_and(!(1 << ((address - PLACES) / PLACE_BYTES)), Ordering::Relaxed);
 }
 
-/// Zeroed memory that only this domain writes, on any node.
+/// Zeroed memory that only this domain writes, on any node: a capability for its frames.
 pub(crate) fn allocate(pages: u64) -> Result<HandleNumber> {
-    Ok(gate::machine(MachineCall::Allocate, &[pages, u64::MAX])?.handle)
+    Ok(gate::machine(MachineCall::Allocate, &[pages, u64::MAX])?.values[0])
 }
 
 /// Changes this domain's page tables, as far as it goes: how many edits were done, and why the next one was not.
@@ -87,12 +87,12 @@ impl Edits {
         access: Access,
     ) -> Result<()> {
         let action = if access == Access::Write { EditAction::MapWrite } else { EditAction::MapRead };
-        self.push(Edit { address, memory: memory as u32, first: page, pages: 1, action: action as u32 })
+        self.push(Edit { address, memory, first: page, pages: 1, action: action as u16 })
     }
 
     /// Changes what is mapped: it is protected, or goes.
-    pub(crate) fn change(&mut self, action: EditAction, address: u64, pages: u32) -> Result<()> {
-        self.push(Edit { address, memory: 0, first: 0, pages, action: action as u32 })
+    pub(crate) fn change(&mut self, action: EditAction, address: u64, pages: u16) -> Result<()> {
+        self.push(Edit { address, memory: 0, first: 0, pages, action: action as u16 })
     }
 
     fn push(&mut self, edit: Edit) -> Result<()> {
@@ -117,9 +117,16 @@ impl Edits {
     }
 }
 
-/// Closes a handle.
-pub(crate) fn release(handle: HandleNumber) -> Result<()> {
-    gate::machine(MachineCall::Release, &[handle]).map(|_| ())
+/// Numbers below this are handles; slots have a generation above.
+const FIRST_SLOT: u64 = 1 << 32;
+
+/// Closes a handle, or deletes a capability for frames. What it was for stays mapped where this domain has mapped it; frames that were
+/// lent go back.
+pub(crate) fn release(memory: HandleNumber) -> Result<()> {
+    match memory {
+        ..FIRST_SLOT => gate::machine(MachineCall::Release, &[memory]).map(|_| ()),
+        _ => gate::call(Call::Delete, &[memory]).map(|_| ()),
+    }
 }
 
 /// Memory, mapped. Unmapped when it is dropped.

@@ -19,7 +19,7 @@ use crate::transfer::{self, Outgoing};
 use crate::{fault, lane};
 
 /// Pages in each of two edits of a batch.
-const PAGES_PER_EDIT: u32 = 256;
+const PAGES_PER_EDIT: u16 = 256;
 
 /// How many messages are sent over a ring.
 const MESSAGES: u64 = 2 * ROUNDS as u64;
@@ -95,10 +95,10 @@ fn measure_batches(nothing: u64) -> Result<()> {
     let batch = |action: EditAction| {
         let edit = |(place, memory): (u64, u64)| Edit {
             address: SCRATCH + place * u64::from(PAGES_PER_EDIT) * PAGE,
-            memory: memory as u32,
+            memory,
             first: 0,
             pages: PAGES_PER_EDIT,
-            action: action as u32,
+            action: action as u16,
         };
         let (done, status) = memory::edit(&[edit((0, handles[0])), edit((1, handles[1]))])?;
         if done == 2 { Ok(()) } else { Err(status) }

@@ -65,6 +65,10 @@ pub(crate) enum Role {
     Thief = 50,
     /// Binds and unbinds until nobody can listen to it.
     Flooder = 51,
+    /// Fills and starts domains for others.
+    Deputy = 52,
+    /// Makes the calls that it is told to.
+    Puppet = 53,
     /// Calls without its gate page.
     Gateless = 46,
     /// Drives the clock.
@@ -88,7 +92,7 @@ pub(crate) enum Role {
 }
 
 impl Role {
-    const ALL: [Self; 39] = [
+    const ALL: [Self; 41] = [
         Self::Taker,
         Self::Demo,
         Self::Tests,
@@ -119,6 +123,8 @@ impl Role {
         Self::Flooder,
         Self::Refused,
         Self::Steward,
+        Self::Deputy,
+        Self::Puppet,
         Self::Proof,
         Self::Numberer,
         Self::Prover,
@@ -181,6 +187,8 @@ pub(crate) fn main(argument: u64, file: u64, bytes: u64) -> ! {
         Role::Reader => tests::read_until_withdrawn(),
         Role::Withdrawn => tests::read_until_taken(own),
         Role::Steward => tests::hand_on(),
+        Role::Deputy => tests::be_deputy(),
+        Role::Puppet => tests::obey(),
         Role::Refused => tests::be_refused(),
         Role::Thief => tests::share_core(own),
         Role::Flooder => tests::flood(),

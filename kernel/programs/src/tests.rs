@@ -1,6 +1,7 @@
 //! Tests from ring 3: one line each, and nothing left behind by any.
 
 mod attack;
+mod authority;
 mod calls;
 mod devices;
 mod domains;
@@ -10,6 +11,7 @@ mod float;
 mod frames;
 mod hostile;
 mod monitor;
+mod ownership;
 mod pages;
 mod policies;
 mod random;
@@ -32,6 +34,7 @@ use crate::memory::{self, Mapping};
 use crate::role::Role;
 
 pub(crate) use attack::attack;
+pub(crate) use authority::be_deputy;
 pub(crate) use devices::drive;
 pub(crate) use events::{be_sliced, listen_without_calls};
 pub(crate) use faults::handle_badly;
@@ -39,6 +42,7 @@ pub(crate) use float::keep_patterns;
 pub(crate) use frames::{hand_on, hoard};
 pub(crate) use hostile::call_without_gate;
 pub(crate) use monitor::be_refused;
+pub(crate) use ownership::obey;
 pub(crate) use policies::be_libos;
 pub(crate) use random::call_at_random;
 pub(crate) use talk::{flood, produce, read_until_withdrawn};
@@ -95,6 +99,8 @@ const TESTS: &[Test] = &[
     ("an amount of frames goes back to where it came from", frames::steward),
     ("page tables are edited in batches", space::batches),
     ("edits that give too much are refused, and stop there", space::hostile),
+    ("a capability for a domain allows what it says, to whom it was granted", authority::of_a_domain),
+    ("a capability for a domain is derived and revoked as any other", authority::derived),
     ("faults and privileged instructions end a domain and nothing else", domains::attacks),
     ("nothing begins where a domain may have nothing", hostile::entries),
     ("a call from the last page returns to nothing", hostile::last_page),
@@ -147,6 +153,13 @@ const TESTS: &[Test] = &[
     ("a call has a deadline", transfers::late),
     ("a capability goes along with a call, if it may", transfers::along),
     ("pages go along with a call, for reading", transfers::pages),
+    ("pages change hands along with a call and its reply", ownership::by_call),
+    ("who writes what it has handed over ends, and others go on with it", ownership::former_owner),
+    ("pages that are revoked come back from who writes them", ownership::revoked),
+    ("pages of who ends go back to who lent them", ownership::borrower_ends),
+    ("pages that are lent stay where they can be taken back from", ownership::borrower_is_held),
+    ("pages that others use are not handed over", ownership::in_use),
+    ("pages are handed over whole, or nothing changes", ownership::refused),
     ("what is sent without reply arrives in order", transfers::sends),
     ("signals add up, wake and are revoked", transfers::signals),
     ("pages that were given up come back as they were", policies::contents),

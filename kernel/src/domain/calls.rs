@@ -5,18 +5,18 @@
 //! tables, or of a domain's that the caller may fill.
 
 use feuerbird_abi::{Call, Class, MachineCall, PAYLOAD_BYTES, Request, Status, event};
-use feuerbird_capability::{Object, ObjectKind, Range};
+use feuerbird_capability::{Object, ObjectKind, Range, Rights, Slot};
 use feuerbird_exokernel::{Answer, DomainId, Machine, Outcome, Plain};
 
 use crate::console::{self, Exit, exit};
 use crate::cpu::state::Registers;
 use crate::cpu::{clock, core};
-use crate::domain::resident::{FaultHandler, Handle, Resident, State};
+use crate::domain::resident::{FaultHandler, Resident, State};
 use crate::domain::run::{self, World};
 use crate::domain::{check, devices, memory_calls, monitor, time_calls, transfers};
 use crate::memory::frames;
 use crate::memory::layout::USER_END;
-use crate::memory::object;
+use crate::memory::object::{self, Memory};
 
 /// The first number of this machine's own calls.
 const MACHINE_CALLS: u64 = 0x1000;
@@ -85,9 +85,7 @@ fn exokernel_call(world: &mut World, caller: DomainId, registers: &mut Registers
         arguments: registers.arguments(),
     };
     let mut payload = [0; PAYLOAD_BYTES];
-    let brought = world.kernel.machine().resident(caller).ok_or(Status::DomainGone);
-    let brought = brought.and_then(|resident| bring(resident, registers, &mut payload));
-    let outcome = match brought {
+    let outcome = match bring(world, caller, registers, &mut payload) {
         Ok((length, handle)) => world.kernel.dispatch(caller, &request, &payload[..length], handle),
         Err(status) => world.kernel.refuse(caller, &request, status),
     };
@@ -106,23 +104,29 @@ fn wait_for_answer(world: &mut World, caller: DomainId, registers: &Registers) {
     }
 }
 
-/// What goes along with a request: the length of the payload, which is copied, and the handle.
-fn bring(resident: &Resident, registers: &Registers, payload: &mut [u8]) -> Result<(usize, Option<Handle>)> {
+/// What goes along with a request: the length of the payload, which is copied, and memory, which nobody can take back from the caller.
+fn bring(
+    world: &mut World,
+    caller: DomainId,
+    registers: &Registers,
+    payload: &mut [u8],
+) -> Result<(usize, Option<Memory>)> {
     let length = usize::try_from(registers.r12).map_err(|_| Status::BadArgument)?;
     let bytes = payload.get_mut(..length).ok_or(Status::BadArgument)?;
-    resident.gate.first().read(0, bytes);
+    own(world, caller)?.gate.first().read(0, bytes);
     let handle = match registers.r13 {
         0 => None,
-        number => Some(resident.handle(number)?.clone()),
+        number => Some(memory_calls::own_memory(world, caller, number, Rights::MAP_READ)?),
     };
-    let gives_handle = |call| matches!(call, Call::MapRegion | Call::CreateDomain | Call::Hello);
+    let resident = own(world, caller)?;
+    let gives_handle = |call| matches!(call, Call::MapRegion | Call::Hello);
     if Call::from_number(registers.rax as u32).is_some_and(gives_handle) && !resident.has_room() {
         return Err(Status::ObjectsFull);
     }
     Ok((length, handle))
 }
 
-fn hand_over(resident: &mut Resident, answer: Answer<Handle>, registers: &mut Registers) {
+fn hand_over(resident: &mut Resident, answer: Answer<Memory>, registers: &mut Registers) {
     resident.gate.first().write(0, &answer.payload);
     let length = answer.payload.len();
     let handle = answer.handle.and_then(|handle| resident.keep(handle).ok()).unwrap_or(0);
@@ -147,9 +151,8 @@ fn wait(world: &mut World, caller: DomainId, registers: &Registers) {
 
 /// The answer has a payload.
 fn frame_names(world: &mut World, caller: DomainId, registers: &mut Registers) {
-    let [handle, page, ..] = registers.arguments();
-    let names = own(world, caller).and_then(|resident| memory_calls::frame_names(resident, handle, page));
-    match names {
+    let [memory, page, ..] = registers.arguments();
+    match memory_calls::frame_names(world, caller, memory, page) {
         Ok(count) => {
             registers.answer(Status::Ok as u32, [count as u64, 0, 0, 0, 0, 0], count * size_of::<u32>(), 0)
         }
@@ -165,12 +168,12 @@ fn machine_call(world: &mut World, caller: DomainId, call: MachineCall, register
         MachineCall::Clock => {
             Ok(([clock::now_ns(), core::number() as u64, core::count() as u64, 0, 0, 0], 0))
         }
-        MachineCall::Allocate => memory_calls::allocate(own(world, caller)?, first, second),
-        MachineCall::AllocateNamed => memory_calls::allocate_named(own(world, caller)?, first, second),
+        MachineCall::Allocate => memory_calls::allocate(world, caller, first, second),
+        MachineCall::AllocateNamed => memory_calls::allocate_named(world, caller, first, second),
         MachineCall::FreeFrames => memory_calls::free_frames(world, caller),
         MachineCall::HandDown => memory_calls::hand_down(world, caller, first, second).map(done),
         MachineCall::Quota => memory_calls::quota(caller),
-        MachineCall::EditSpace => memory_calls::edit_space(own(world, caller)?, registers.r12),
+        MachineCall::EditSpace => memory_calls::edit_space(world, caller, registers.r12),
         MachineCall::Monitor => monitor::open(world, caller, first),
         MachineCall::Find => find(world, caller, [first, second, third]),
         MachineCall::ReadPort => {
@@ -185,7 +188,7 @@ fn machine_call(world: &mut World, caller: DomainId, call: MachineCall, register
         }
         MachineCall::CheckFrames if caller == world.root => Ok((check::all(world.kernel.machine()), 0)),
         MachineCall::CheckFrames => Err(Status::MissingRight),
-        MachineCall::Map => memory_calls::map(own(world, caller)?, first, second, third).map(done),
+        MachineCall::Map => memory_calls::map(world, caller, first, second, third).map(done),
         MachineCall::Unmap => memory_calls::unmap(own(world, caller)?, first).map(done),
         MachineCall::Release => own(world, caller)?.release(first).map(|_| done(())),
         MachineCall::Place => memory_calls::place(world, caller, (first, second), third, fourth).map(done),
@@ -228,6 +231,12 @@ pub(super) fn own(world: &mut World, caller: DomainId) -> Result<&mut Resident> 
     world.kernel.machine_mut().resident_mut(caller).ok_or(Status::DomainGone)
 }
 
+/// The domain that the caller's capability is for, if it has these rights now.
+pub(super) fn named(world: &World, caller: DomainId, slot: u64, needed: Rights) -> Result<DomainId> {
+    let (capability, _) = world.kernel.claim(caller, Slot::from_bits(slot), ObjectKind::Domain, needed)?;
+    Ok(DomainId::from_bits(capability.object.id))
+}
+
 fn print(resident: &Resident, length: u64) -> Result<()> {
     let mut text = [0; PAYLOAD_BYTES];
     let length = usize::try_from(length).map_err(|_| Status::BadArgument)?;
@@ -237,8 +246,8 @@ fn print(resident: &Resident, length: u64) -> Result<()> {
     Ok(())
 }
 
-fn start(world: &mut World, caller: DomainId, gate: u64, [entry, stack, argument]: [u64; 3]) -> Result<()> {
-    let Handle::Gate(child) = *own(world, caller)?.handle(gate)? else { return Err(Status::NoHandle) };
+fn start(world: &mut World, caller: DomainId, slot: u64, [entry, stack, argument]: [u64; 3]) -> Result<()> {
+    let child = named(world, caller, slot, Rights::CONTROL)?;
     if entry >= USER_END || stack >= USER_END {
         return Err(Status::BadArgument);
     }

@@ -5,7 +5,7 @@ use feuerbird_boot::elf::{self, Program, Segment};
 use feuerbird_exokernel::DomainId;
 
 use crate::domain::machine::Native;
-use crate::domain::resident::{Handle, Resident, State};
+use crate::domain::resident::{Resident, State};
 use crate::memory::frames::Wanted;
 use crate::memory::layout::{PAGE_BYTES, USER_END};
 use crate::memory::object::{Memory, NOBODY};
@@ -37,7 +37,7 @@ pub(crate) fn load(machine: &mut Native, domain: DomainId, file: &[u8], argument
     let whole = memory(domain, file.len() as u64).map_err(Error::Memory)?;
     whole.write(0, file);
     whole.set_writer(NOBODY);
-    let handle = resident.keep(Handle::Memory(whole)).map_err(Error::Memory)?;
+    let handle = resident.keep(whole).map_err(Error::Memory)?;
     if program.entry() >= USER_END {
         return Err(Error::Memory(Status::BadArgument));
     }

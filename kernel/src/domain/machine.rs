@@ -10,10 +10,10 @@ use crate::cpu::{apic, clock, core, shootdown};
 use crate::domain::current::Current;
 use crate::domain::devices::{self, Line};
 use crate::domain::monitor::Monitor;
-use crate::domain::resident::{Handle, Mapped, Resident, State};
+use crate::domain::resident::{Mapped, Resident, State};
 use crate::domain::slices::Slices;
 use crate::domain::upcalls::Upcalls;
-use crate::memory::object::Memory;
+use crate::memory::object::{LENT, Memory, NOBODY};
 use crate::memory::paging::KernelSpace;
 use crate::memory::{frames, quota};
 
@@ -153,11 +153,13 @@ impl Native {
         true
     }
 
-    /// Has all that a domain has of memory that it does not write be other memory, on every processor before this returns.
+    /// How many handles a domain has or will be given for memory, and pages of it that it has mapped.
+    fn uses(&self, domain: DomainId, memory: &Memory) -> u32 {
+        self.resident(domain).map_or(0, |it| it.count(memory) + self.upcalls[domain.index()].count(memory))
+    }
+
+    /// Has all that a domain has of memory be other memory for reading, on every processor before this returns.
     fn replace(&mut self, domain: DomainId, memory: &Memory, other: &Memory) {
-        if memory.writer() == domain {
-            return;
-        }
         self.upcalls[domain.index()].replace(memory, other);
         let Some(resident) = self.resident_mut(domain) else { return };
         resident.replace(memory, other);
@@ -188,18 +190,19 @@ impl Native {
 }
 
 impl Machine for Native {
-    type Handle = Handle;
+    type Handle = Memory;
 
     fn now_ns(&self) -> u64 {
         clock::now_ns()
     }
 
-    fn create_domain(&mut self, domain: DomainId) -> Result<Option<Handle>, Status> {
+    fn create_domain(&mut self, domain: DomainId) -> Result<Option<Memory>, Status> {
         // Domains are only made by calls, so that the core's current one is who asks.
         let creator = self.cores[core::number()].current.domain().ok_or(Status::DomainGone)?;
         quota::open(domain, creator)?;
         self.settle(domain).inspect_err(|_| quota::close(domain))?;
-        Ok(Some(Handle::Gate(domain)))
+        // Its creator fills it by the capability for it.
+        Ok(None)
     }
 
     fn destroy_domain(&mut self, domain: DomainId) {
@@ -222,11 +225,11 @@ impl Machine for Native {
         quota::close(domain);
     }
 
-    fn validity_words(&self, domain: DomainId) -> Option<Handle> {
-        Some(Handle::Memory(self.resident(domain)?.words.clone()))
+    fn validity_words(&self, domain: DomainId) -> Option<Memory> {
+        Some(self.resident(domain)?.words.clone())
     }
 
-    fn death_notice(&self, _: DomainId) -> Option<Handle> {
+    fn death_notice(&self, _: DomainId) -> Option<Memory> {
         None
     }
 
@@ -236,18 +239,15 @@ impl Machine for Native {
         }
     }
 
-    fn withdraw(&mut self, domain: DomainId, memory: &Handle) {
-        if let Handle::Memory(memory) = memory {
+    fn withdraw(&mut self, domain: DomainId, memory: &Memory) {
+        if memory.writer() != domain {
             let zeroes = self.zeroes.clone();
             self.replace(domain, memory, &zeroes);
         }
     }
 
-    fn keep(&mut self, domain: DomainId, memory: &Handle) {
-        let Handle::Memory(memory) = memory else { return };
-        let is_queued = self.upcalls[domain.index()].has(memory);
-        let Some(resident) = self.resident(domain) else { return };
-        if memory.writer() == domain || !(is_queued || resident.has(memory)) {
+    fn keep(&mut self, domain: DomainId, memory: &Memory) {
+        if memory.writer() == domain || self.uses(domain, memory) == 0 {
             return;
         }
         let left = memory.copy_for(domain).unwrap_or_else(|_| self.zeroes.clone());
@@ -255,12 +255,27 @@ impl Machine for Native {
     }
 
     fn withdraw_log(&mut self, domain: DomainId) {
-        let pages = Handle::Memory(self.monitor.pages());
+        let pages = self.monitor.pages();
         self.withdraw(domain, &pages);
     }
 
-    fn check_sealed(&self, domain: DomainId, memory: &Handle, bytes: u64) -> Result<(), Status> {
-        let Handle::Memory(memory) = memory else { return Err(Status::NoHandle) };
+    fn is_shared(&self, holder: DomainId, memory: &Memory) -> bool {
+        let others = memory.references() - 1;
+        others > 0 && self.uses(holder, memory) != others
+    }
+
+    fn hand_over(&mut self, memory: &Memory, from: DomainId, to: DomainId, is_writable: bool) {
+        // Where there is only what the table has, nobody has it mapped.
+        if memory.references() > 1 && (from != to || !is_writable) && self.resident(from).is_some() {
+            let left = if from == to { memory.clone() } else { self.zeroes.clone() };
+            self.replace(from, memory, &left);
+        }
+        if memory.writer() != NOBODY {
+            memory.set_writer(if is_writable { to } else { LENT });
+        }
+    }
+
+    fn check_sealed(&self, domain: DomainId, memory: &Memory, bytes: u64) -> Result<(), Status> {
         match (memory.bytes() == bytes, memory.writer() == domain) {
             (false, _) => Err(Status::BadArgument),
             (true, false) => Err(Status::NotSealed),
@@ -268,7 +283,7 @@ impl Machine for Native {
         }
     }
 
-    fn upcall(&mut self, domain: DomainId, upcall: &Upcall, handle: Option<&Handle>) {
+    fn upcall(&mut self, domain: DomainId, upcall: &Upcall, handle: Option<&Memory>) {
         let Some(resident) = self.residents.get_mut(domain.index()).and_then(Option::as_mut) else { return };
         if resident.domain != domain {
             return;

@@ -1,11 +1,12 @@
 //! Calls about memory: frames, what is mapped where, and who pays.
 
 use feuerbird_abi::{Access, EDIT_PAGES, Edit, EditAction, PAYLOAD_BYTES, Status};
+use feuerbird_capability::{Range, Rights, Slot};
 use feuerbird_exokernel::DomainId;
 use zerocopy::{FromZeros, IntoBytes};
 
-use crate::domain::calls::{Result, own};
-use crate::domain::resident::{self, Handle, Resident, State};
+use crate::domain::calls::{Result, named, own};
+use crate::domain::resident::{self, Resident, State};
 use crate::domain::run::{self, World};
 use crate::memory::frames::{self, Wanted};
 use crate::memory::object::{self, Memory, NOBODY};
@@ -17,49 +18,78 @@ const EDITS: usize = PAYLOAD_BYTES / size_of::<Edit>();
 /// How many names one answer has room for.
 const NAMES: usize = PAYLOAD_BYTES / size_of::<u32>();
 
-pub(super) fn allocate(resident: &mut Resident, pages: u64, node: u64) -> Result {
+/// Numbers below this are handles; slots have a generation above.
+const FIRST_SLOT: u64 = 1 << 32;
+
+/// The memory that a number of the caller's names: what a handle is for; or by a capability for frames that has this right now, for
+/// these of its pages or for all.
+fn memory(
+    world: &mut World,
+    caller: DomainId,
+    number: u64,
+    needed: Rights,
+    pages: Option<Range>,
+) -> Result<Memory> {
+    match number {
+        ..FIRST_SLOT => own(world, caller)?.memory(number).cloned(),
+        _ => world.kernel.claim_frames(caller, Slot::from_bits(number), needed, pages),
+    }
+}
+
+/// As [`memory`], all of it, and nobody can take it back from the caller.
+pub(super) fn own_memory(world: &mut World, caller: DomainId, number: u64, needed: Rights) -> Result<Memory> {
+    match number {
+        ..FIRST_SLOT => own(world, caller)?.memory(number).cloned(),
+        _ => world.kernel.own_frames(caller, Slot::from_bits(number), needed),
+    }
+}
+
+/// What a mapping needs. Who may read what nobody can write may execute it.
+fn right(access: Access) -> Rights {
+    if access == Access::Write { Rights::MAP_WRITE } else { Rights::MAP_READ }
+}
+
+pub(super) fn allocate(world: &mut World, caller: DomainId, pages: u64, node: u64) -> Result {
     let wanted = match node {
         u64::MAX => Wanted::Any,
         node if node < frames::MAX_NODES as u64 => Wanted::On(node as usize),
         _ => return Err(Status::BadArgument),
     };
-    allocate_wanted(resident, pages, wanted)
+    allocate_wanted(world, caller, pages, wanted)
 }
 
-pub(super) fn allocate_named(resident: &mut Resident, frame: u64, pages: u64) -> Result {
+pub(super) fn allocate_named(world: &mut World, caller: DomainId, frame: u64, pages: u64) -> Result {
     let first = u32::try_from(frame).map_err(|_| Status::BadArgument)?;
-    allocate_wanted(resident, pages, Wanted::Named(first))
+    allocate_wanted(world, caller, pages, Wanted::Named(first))
 }
 
-fn allocate_wanted(resident: &mut Resident, pages: u64, wanted: Wanted) -> Result {
+fn allocate_wanted(world: &mut World, caller: DomainId, pages: u64, wanted: Wanted) -> Result {
     let pages = u32::try_from(pages).map_err(|_| Status::BadArgument)?;
-    if !resident.has_room() {
-        return Err(Status::ObjectsFull);
-    }
-    let memory = Memory::new(resident.domain, pages, wanted)?;
-    Ok(([0; 6], resident.keep(Handle::Memory(memory))?))
+    let memory = Memory::new(caller, pages, wanted)?;
+    let slot = world.kernel.mint_frames(caller, memory, pages.into())?;
+    Ok(([slot.to_bits(), 0, 0, 0, 0, 0], 0))
 }
 
 /// The names go into the gate page.
-pub(super) fn frame_names(resident: &Resident, handle: u64, page: u64) -> Result<usize> {
-    let memory = resident.memory(handle)?;
+pub(super) fn frame_names(world: &mut World, caller: DomainId, number: u64, page: u64) -> Result<usize> {
+    let memory = memory(world, caller, number, Rights::INSPECT, None)?;
     let page = usize::try_from(page).map_err(|_| Status::BadArgument)?;
     let mut names = [0u32; NAMES];
     let listed = names.iter_mut().zip(memory.frames().skip(page));
     let count = listed.map(|(name, frame)| *name = frame.number()).count();
-    resident.gate.first().write(0, names[..count].as_bytes());
+    own(world, caller)?.gate.first().write(0, names[..count].as_bytes());
     Ok(count)
 }
 
 pub(super) fn free_frames(world: &mut World, caller: DomainId) -> Result {
     let memory = world.kernel.machine().free_map.clone();
     let pages = memory.pages();
-    Ok(([pages.into(), 0, 0, 0, 0, 0], own(world, caller)?.keep(Handle::Memory(memory))?))
+    Ok(([pages.into(), 0, 0, 0, 0, 0], own(world, caller)?.keep(memory)?))
 }
 
-pub(super) fn hand_down(world: &mut World, caller: DomainId, gate: u64, frames: u64) -> Result<()> {
-    let Handle::Gate(child) = *own(world, caller)?.handle(gate)? else { return Err(Status::NoHandle) };
-    let frames = u32::try_from(frames).map_err(|_| Status::BadArgument)?;
+pub(super) fn hand_down(world: &mut World, caller: DomainId, slot: u64, frames: u64) -> Result<()> {
+    let child = named(world, caller, slot, Rights::CONTROL)?;
+    let frames = u32::try_from(frames).ok().filter(|_| child != caller).ok_or(Status::BadArgument)?;
     let tables = own(world, child)?.mapped.tables().tables();
     quota::hand_down(caller, child, frames, tables)
 }
@@ -69,11 +99,11 @@ pub(super) fn quota(caller: DomainId) -> Result {
     Ok(([amount.into(), used.into(), 0, 0, 0, 0], 0))
 }
 
-pub(super) fn map(resident: &mut Resident, handle: u64, address: u64, access: u64) -> Result<()> {
+pub(super) fn map(world: &mut World, caller: DomainId, number: u64, address: u64, access: u64) -> Result<()> {
     let access = Access::from_number(access).ok_or(Status::BadArgument)?;
-    let memory = resident.memory(handle)?.clone();
-    check_access(resident.domain, memory.writer(), access)?;
-    resident.mapped.map(&memory, address, access)
+    let memory = memory(world, caller, number, right(access), None)?;
+    check_access(caller, memory.writer(), access)?;
+    own(world, caller)?.mapped.map(&memory, address, access)
 }
 
 /// Whether a domain may have this access to memory with that writer.
@@ -93,19 +123,19 @@ pub(super) fn unmap(resident: &mut Resident, address: u64) -> Result<()> {
 }
 
 /// Carries out a list of edits, as far as it goes.
-pub(super) fn edit_space(resident: &mut Resident, length: u64) -> Result {
+pub(super) fn edit_space(world: &mut World, caller: DomainId, length: u64) -> Result {
     let mut list = [Edit::new_zeroed(); EDITS];
     let count = usize::try_from(length).map_err(|_| Status::BadArgument)? / size_of::<Edit>();
     let list = list.get_mut(..count).ok_or(Status::BadArgument)?;
-    resident.gate.first().read(0, list.as_mut_bytes());
-    let pages = list.iter().try_fold(0u32, |sum, edit| sum.checked_add(edit.pages));
-    if pages.is_none_or(|pages| pages > EDIT_PAGES) {
+    own(world, caller)?.gate.first().read(0, list.as_mut_bytes());
+    let pages: u32 = list.iter().map(|edit| u32::from(edit.pages)).sum();
+    if pages > EDIT_PAGES {
         return Err(Status::BadArgument);
     }
     let (mut done, mut refusal, mut changed) = (0, Status::Ok, 0);
     for edit in list.iter() {
-        match edit_run(resident, edit) {
-            Ok(()) => changed += edit.pages,
+        match edit_run(world, caller, edit) {
+            Ok(()) => changed += u64::from(edit.pages),
             Err(status) => {
                 refusal = status;
                 break;
@@ -114,30 +144,33 @@ pub(super) fn edit_space(resident: &mut Resident, length: u64) -> Result {
         done += 1;
     }
     // Only the caller's core can have used these tables, and frames that went back are nobody's before this.
-    run::load_space(resident.mapped.root());
-    Ok(([done, refusal as u64, changed.into(), 0, 0, 0], 0))
+    run::load_space(own(world, caller)?.mapped.root());
+    Ok(([done, refusal as u64, changed, 0, 0, 0], 0))
 }
 
-fn edit_run(resident: &mut Resident, edit: &Edit) -> Result<()> {
+fn edit_run(world: &mut World, caller: DomainId, edit: &Edit) -> Result<()> {
     let action = EditAction::from_number(edit.action).ok_or(Status::BadArgument)?;
     match action {
         EditAction::Unmap => {
-            resident.mapped.space().unmap(edit.address, edit.pages).map(|_| ()).map_err(resident::status)
+            let space = own(world, caller)?.mapped.space();
+            space.unmap(edit.address, edit.pages.into()).map(|_| ()).map_err(resident::status)
         }
-        EditAction::MapRead => map_run(resident, edit, Access::Read),
-        EditAction::MapWrite => map_run(resident, edit, Access::Write),
-        EditAction::MapExecute => map_run(resident, edit, Access::Execute),
-        EditAction::ProtectRead => protect_run(resident, edit, Access::Read),
-        EditAction::ProtectWrite => protect_run(resident, edit, Access::Write),
-        EditAction::ProtectExecute => protect_run(resident, edit, Access::Execute),
+        EditAction::MapRead => map_run(world, caller, edit, Access::Read),
+        EditAction::MapWrite => map_run(world, caller, edit, Access::Write),
+        EditAction::MapExecute => map_run(world, caller, edit, Access::Execute),
+        EditAction::ProtectRead => protect_run(own(world, caller)?, edit, Access::Read),
+        EditAction::ProtectWrite => protect_run(own(world, caller)?, edit, Access::Write),
+        EditAction::ProtectExecute => protect_run(own(world, caller)?, edit, Access::Execute),
     }
 }
 
-fn map_run(resident: &mut Resident, edit: &Edit, access: Access) -> Result<()> {
-    let memory = resident.memory(edit.memory.into())?.clone();
-    check_access(resident.domain, memory.writer(), access)?;
-    let end = edit.first.checked_add(edit.pages).ok_or(Status::BadArgument)?;
-    let mapped = resident.mapped.space().map(edit.address, &memory, edit.first..end, resident::flags(access));
+fn map_run(world: &mut World, caller: DomainId, edit: &Edit, access: Access) -> Result<()> {
+    let pages = Range::new(edit.first.into(), edit.pages.into());
+    let memory = memory(world, caller, edit.memory, right(access), Some(pages))?;
+    check_access(caller, memory.writer(), access)?;
+    let end = edit.first.checked_add(edit.pages.into()).ok_or(Status::BadArgument)?;
+    let space = own(world, caller)?.mapped.space();
+    let mapped = space.map(edit.address, &memory, edit.first..end, resident::flags(access));
     mapped.map_err(resident::status)
 }
 
@@ -145,35 +178,42 @@ fn protect_run(resident: &mut Resident, edit: &Edit, access: Access) -> Result<(
     let domain = resident.domain;
     let may = |object: object::Mapped| check_access(domain, object.writer(), access).is_ok();
     let flags = resident::flags(access);
-    resident.mapped.space().protect(edit.address, edit.pages, flags, may).map_err(resident::status)
+    resident.mapped.space().protect(edit.address, edit.pages.into(), flags, may).map_err(resident::status)
 }
 
-/// Maps memory of the caller's in a domain that it is making.
+/// Maps memory of the caller's in a domain that is being made.
 pub(super) fn place(
     world: &mut World,
     caller: DomainId,
-    (gate, handle): (u64, u64),
+    (slot, number): (u64, u64),
     address: u64,
     access: u64,
 ) -> Result<()> {
     let access = Access::from_number(access).ok_or(Status::BadArgument)?;
-    let resident = own(world, caller)?;
-    let Handle::Gate(child) = *resident.handle(gate)? else { return Err(Status::NoHandle) };
-    let memory = resident.memory(handle)?;
-    let is_own = memory.writer() == caller && memory.is_only_reference();
+    let child = named(world, caller, slot, Rights::CONTROL)?;
+    let memory = own_memory(world, caller, number, right(access))?;
+    // By its name, and here.
+    let is_own = memory.writer() == caller && memory.references() == 2;
     let is_sealed = memory.writer() == NOBODY;
     if !(is_own || is_sealed && access != Access::Write) {
         return Err(Status::MissingRight);
     }
-    let memory = memory.clone();
     let new = world.kernel.machine_mut().resident_mut(child).filter(|child| child.state == State::New);
     new.ok_or(Status::DomainGone)?.mapped.map(&memory, address, access)?;
     match access {
         Access::Write => {
             memory.set_writer(child);
-            own(world, caller)?.release(handle)?;
+            forget(world, caller, number)?;
         }
         _ => memory.set_writer(NOBODY),
     }
     Ok(())
+}
+
+/// Closes a handle, or deletes a capability.
+fn forget(world: &mut World, caller: DomainId, number: u64) -> Result<()> {
+    match number {
+        ..FIRST_SLOT => own(world, caller)?.release(number).map(|_| ()),
+        _ => world.kernel.delete_slot(caller, Slot::from_bits(number)),
+    }
 }

@@ -10,7 +10,6 @@ use zerocopy::transmute;
 
 use crate::cpu::clock;
 use crate::domain::calls::{Result, own};
-use crate::domain::resident::Handle;
 use crate::domain::run::World;
 use crate::memory::direct::Frame;
 use crate::memory::object::Memory;
@@ -97,5 +96,5 @@ pub(super) fn open(world: &mut World, caller: DomainId, slot: u64) -> Result {
     if !resident.has_room() {
         return Err(Status::ObjectsFull);
     }
-    Ok(([PAGES as u64, 0, 0, 0, 0, 0], resident.keep(Handle::Memory(memory))?))
+    Ok(([PAGES as u64, 0, 0, 0, 0, 0], resident.keep(memory)?))
 }

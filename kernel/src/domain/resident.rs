@@ -12,29 +12,6 @@ use crate::memory::paging::{AddressSpace, Flags, KernelSpace, MapError};
 /// How many handles a domain can have.
 const HANDLES: usize = 64;
 
-/// What is passed to a domain beside a record.
-#[derive(Clone, Debug)]
-pub(crate) enum Handle {
-    /// Memory.
-    Memory(Memory),
-    /// A domain that has not been started: who has this may fill and start it.
-    Gate(DomainId),
-}
-
-impl Handle {
-    /// Whether it is for that memory.
-    pub(crate) fn is_for(&self, memory: &Memory) -> bool {
-        matches!(self, Self::Memory(held) if held.is(memory))
-    }
-
-    /// Has it be one for other memory, if it is for that.
-    pub(crate) fn replace(&mut self, memory: &Memory, other: &Memory) {
-        if self.is_for(memory) {
-            *self = Self::Memory(other.clone());
-        }
-    }
-}
-
 /// What a domain does. The short ways write two of these: a number of 32 bits, and what it holds at [`DEADLINE`](Self::DEADLINE).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u32)]
@@ -105,7 +82,7 @@ pub(crate) struct Resident {
     /// Slices that it loses because it overstayed, and how often in a row it did.
     pub(crate) owes: u32,
     pub(crate) overstays: u32,
-    handles: [Option<Handle>; HANDLES],
+    handles: [Option<Memory>; HANDLES],
 }
 
 impl Resident {
@@ -178,18 +155,19 @@ impl Resident {
 
     /// Has every handle for memory be one for other memory: a number stays what it was, to be closed by who has it.
     pub(crate) fn replace(&mut self, memory: &Memory, other: &Memory) {
-        self.handles.iter_mut().flatten().for_each(|handle| handle.replace(memory, other));
+        self.handles.iter_mut().flatten().for_each(|handle| handle.become_other(memory, other));
     }
 
-    /// Whether it has a handle for memory, or has mapped it.
-    pub(crate) fn has(&self, memory: &Memory) -> bool {
-        self.handles.iter().flatten().any(|handle| handle.is_for(memory)) || self.mapped.tables().has(memory)
+    /// How many handles it has for memory, and pages of it that it has mapped.
+    pub(crate) fn count(&self, memory: &Memory) -> u32 {
+        let handles = self.handles.iter().flatten().filter(|handle| handle.is(memory)).count();
+        handles as u32 + self.mapped.tables().count(memory)
     }
 
     /// Keeps a handle for the domain; the number is never 0.
-    pub(crate) fn keep(&mut self, handle: Handle) -> Result<u64, Status> {
+    pub(crate) fn keep(&mut self, memory: Memory) -> Result<u64, Status> {
         let place = self.handles.iter().position(Option::is_none).ok_or(Status::ObjectsFull)?;
-        self.handles[place] = Some(handle);
+        self.handles[place] = Some(memory);
         Ok(place as u64 + 1)
     }
 
@@ -198,24 +176,16 @@ impl Resident {
         self.handles.iter().any(Option::is_none)
     }
 
-    /// What a number names.
-    pub(crate) fn handle(&self, number: u64) -> Result<&Handle, Status> {
+    /// The memory that a number names.
+    pub(crate) fn memory(&self, number: u64) -> Result<&Memory, Status> {
         let place = usize::try_from(number).ok().and_then(|number| number.checked_sub(1));
         let handle = place.and_then(|place| self.handles.get(place)?.as_ref());
         handle.ok_or(Status::NoHandle)
     }
 
-    /// The memory that a number names.
-    pub(crate) fn memory(&self, number: u64) -> Result<&Memory, Status> {
-        match self.handle(number)? {
-            Handle::Memory(memory) => Ok(memory),
-            Handle::Gate(_) => Err(Status::NoHandle),
-        }
-    }
-
     /// Closes a handle.
-    pub(crate) fn release(&mut self, number: u64) -> Result<Handle, Status> {
-        self.handle(number)?;
+    pub(crate) fn release(&mut self, number: u64) -> Result<Memory, Status> {
+        self.memory(number)?;
         self.handles[number as usize - 1].take().ok_or(Status::NoHandle)
     }
 }

@@ -7,9 +7,9 @@ use feuerbird_exokernel::DomainId;
 use crate::console::println;
 use crate::cpu::state::Registers;
 use crate::cpu::{apic, core};
-use crate::domain::calls::{self, Result, own};
+use crate::domain::calls::{self, Result, named, own};
 use crate::domain::machine::Native;
-use crate::domain::resident::{Handle, State};
+use crate::domain::resident::State;
 use crate::domain::run::{self, World};
 use crate::domain::slices;
 
@@ -21,8 +21,8 @@ const MAX_OVERSTAYS: u32 = 8;
 
 /// Has a domain run in the slices of a capability.
 pub(super) fn run_in(world: &mut World, caller: DomainId, registers: &mut Registers) {
-    let [slot, gate, ..] = registers.arguments();
-    match assign(world, caller, slot, gate) {
+    let [slices, target, ..] = registers.arguments();
+    match assign(world, caller, slices, target) {
         Ok(is_moving) => {
             registers.answer(Status::Ok as u32, [0; 6], 0, 0);
             // Its registers wait for the other core.
@@ -35,12 +35,12 @@ pub(super) fn run_in(world: &mut World, caller: DomainId, registers: &mut Regist
 }
 
 /// Whether the caller itself leaves its core.
-fn assign(world: &mut World, caller: DomainId, slot: u64, gate: u64) -> Result<bool> {
-    let slot = Slot::from_bits(slot);
+fn assign(world: &mut World, caller: DomainId, slices: u64, target: u64) -> Result<bool> {
+    let slot = Slot::from_bits(slices);
     let (capability, ticket) = world.kernel.claim(caller, slot, ObjectKind::TimeSlice, Rights::CONTROL)?;
-    let domain = match gate {
+    let domain = match target {
         0 => caller,
-        gate => named(world, caller, gate)?,
+        slot => named(world, caller, slot, Rights::CONTROL)?,
     };
     let core = usize::try_from(capability.object.id).map_err(|_| Status::BadArgument)?;
     let range = capability.range;
@@ -67,7 +67,7 @@ fn assign(world: &mut World, caller: DomainId, slot: u64, gate: u64) -> Result<b
 /// Gives the rest of the slice to another domain.
 pub(super) fn yield_to(world: &mut World, caller: DomainId, registers: &mut Registers) {
     let number = core::number();
-    let target = named(world, caller, registers.rdi).and_then(|domain| {
+    let target = named(world, caller, registers.rdi, Rights::YIELD).and_then(|domain| {
         let resident = own(world, domain)?;
         let can = resident.core == number && resident.state == State::Ready && domain != caller;
         if can { Ok(domain) } else { Err(Status::BadArgument) }
@@ -82,13 +82,6 @@ pub(super) fn yield_to(world: &mut World, caller: DomainId, registers: &mut Regi
             }
         }
         Err(status) => calls::refuse(world, caller, registers, status),
-    }
-}
-
-fn named(world: &mut World, caller: DomainId, gate: u64) -> Result<DomainId> {
-    match *own(world, caller)?.handle(gate)? {
-        Handle::Gate(domain) => Ok(domain),
-        Handle::Memory(_) => Err(Status::NoHandle),
     }
 }
 

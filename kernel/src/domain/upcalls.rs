@@ -5,7 +5,6 @@ use alloc::collections::VecDeque;
 use feuerbird_abi::{UNHEARD_OF, Undone, Upcall, UpcallKind};
 use feuerbird_exokernel::Limits;
 
-use crate::domain::resident::Handle;
 use crate::memory::object::Memory;
 
 /// A queue of fixed size, which leaves out what a later upcall undoes: a peer that comes and goes, however often, is one word.
@@ -13,7 +12,7 @@ use crate::memory::object::Memory;
 /// So it has room for all that others can have a domain told ([`Upcall::undoes`]). What a domain has itself told without listening,
 /// by making bindings and ending them, can be too much; it is lost then and counted, and the gap in the numbers tells.
 pub(crate) struct Upcalls {
-    waiting: VecDeque<(Upcall, Option<Handle>)>,
+    waiting: VecDeque<(Upcall, Option<Memory>)>,
     capacity: usize,
     /// How many that wait could be undone: else none is looked at.
     undoable: usize,
@@ -36,7 +35,7 @@ impl Upcalls {
     }
 
     /// Takes in what is left of an upcall after what it undoes.
-    pub(crate) fn push(&mut self, upcall: Upcall, handle: Option<Handle>) {
+    pub(crate) fn push(&mut self, upcall: Upcall, handle: Option<Memory>) {
         let Some(upcall) = self.annul(upcall) else { return };
         if self.waiting.len() == self.capacity {
             self.lost += 1;
@@ -49,17 +48,17 @@ impl Upcalls {
     /// Has every handle for memory be one for other memory.
     pub(crate) fn replace(&mut self, memory: &Memory, other: &Memory) {
         let handles = self.waiting.iter_mut().filter_map(|(_, handle)| handle.as_mut());
-        handles.for_each(|handle| handle.replace(memory, other));
+        handles.for_each(|handle| handle.become_other(memory, other));
     }
 
-    /// Whether a handle for that memory waits.
-    pub(crate) fn has(&self, memory: &Memory) -> bool {
-        let mut handles = self.waiting.iter().filter_map(|(_, handle)| handle.as_ref());
-        handles.any(|handle| handle.is_for(memory))
+    /// How many handles for that memory wait.
+    pub(crate) fn count(&self, memory: &Memory) -> u32 {
+        let handles = self.waiting.iter().filter_map(|(_, handle)| handle.as_ref());
+        handles.filter(|handle| handle.is(memory)).count() as u32
     }
 
     /// The oldest one.
-    pub(crate) fn pop(&mut self) -> Option<(Upcall, Option<Handle>)> {
+    pub(crate) fn pop(&mut self) -> Option<(Upcall, Option<Memory>)> {
         let oldest = self.waiting.pop_front()?;
         self.undoable -= usize::from(is_undoable(&oldest.0));
         Some(oldest)

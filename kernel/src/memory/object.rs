@@ -27,6 +27,9 @@ pub(crate) const NOBODY: DomainId = DomainId::from_bits(0);
 /// Nor this one: memory that the kernel itself keeps writing. It can be read, and is never executed.
 pub(crate) const KERNEL: DomainId = DomainId::from_bits(u64::MAX);
 
+/// Nor this one: memory that somebody holds who may not write it, until it goes back. It is never executed.
+pub(crate) const LENT: DomainId = DomainId::from_bits(u64::MAX - 1);
+
 /// The number that ends a list.
 pub(super) const NONE: u32 = u32::MAX;
 
@@ -124,14 +127,14 @@ impl Memory {
         u64::from(self.pages()) * PAGE_BYTES
     }
 
-    /// Who may write it, [`NOBODY`] or the [`KERNEL`].
+    /// Who may write it, [`NOBODY`], [`LENT`] or the [`KERNEL`].
     pub(crate) fn writer(&self) -> DomainId {
         DomainId::from_bits(self.entry().writer.load(Ordering::Relaxed))
     }
 
-    /// Whether nothing else refers to it: no handle, no mapping, no region.
-    pub(crate) fn is_only_reference(&self) -> bool {
-        self.entry().references.load(Ordering::Relaxed) == 1
+    /// How many refer to it, this one included: handles, mapped pages, regions, the table of what capabilities name.
+    pub(crate) fn references(&self) -> u32 {
+        self.entry().references.load(Ordering::Relaxed)
     }
 
     /// Makes another domain the one writer. Nobody has it mapped for writing, or relies on who the writer is.
@@ -177,6 +180,13 @@ impl Memory {
         self.0 == other.0
     }
 
+    /// Has this reference be one to other memory, if it is one to that.
+    pub(crate) fn become_other(&mut self, memory: &Self, other: &Self) {
+        if self.is(memory) {
+            *self = other.clone();
+        }
+    }
+
     /// Counts pages of it that are mapped now.
     pub(crate) fn add_mapped(&self, pages: u32) {
         self.entry().references.fetch_add(pages, Ordering::Relaxed);
@@ -215,7 +225,7 @@ impl Mapped {
         self.0 == memory.0
     }
 
-    /// Who may write it, [`NOBODY`] or the [`KERNEL`].
+    /// Who may write it, [`NOBODY`], [`LENT`] or the [`KERNEL`].
     pub(crate) fn writer(self) -> DomainId {
         DomainId::from_bits(entry(self.0).writer.load(Ordering::Relaxed))
     }

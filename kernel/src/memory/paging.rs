@@ -231,16 +231,17 @@ impl AddressSpace {
         replaced
     }
 
-    /// Whether a page of that memory is mapped. Looks at all tables.
-    pub(crate) fn has(&self, memory: &Memory) -> bool {
-        let mut has = false;
+    /// How many pages of that memory are mapped. Looks at all tables.
+    pub(crate) fn count(&self, memory: &Memory) -> u32 {
+        let mut count = 0;
         self.for_each_leaf_table(|_, table| {
             let chains = Chains::look();
-            let mut frames = (0..512).filter_map(|index| mapped_frame(table.word(index)));
-            has =
-                has || frames.any(|frame| Mapped::of(&chains, frame).is_some_and(|object| object.is(memory)));
+            let frames = (0..512).filter_map(|index| mapped_frame(table.word(index)));
+            let is_of_it =
+                |frame: &Frame| Mapped::of(&chains, *frame).is_some_and(|object| object.is(memory));
+            count += frames.filter(is_of_it).count() as u32;
         });
-        has
+        count
     }
 
     /// Shows every mapped page: its address, its entry, its frame.
@@ -378,8 +379,11 @@ fn clear_run(table: Frame, entries: Range<usize>) -> (Option<Mapped>, u32, usize
     (found, count, entries.end)
 }
 
-/// The frame of one memory in the place that `frame` has in another; its last one, where it is shorter.
+/// The frame of other memory in the place that `frame` has in one; its last one, where it is shorter. It may be the same memory.
 fn counterpart(chains: &Chains, memory: &Memory, other: &Memory, frame: Frame) -> Frame {
+    if memory.is(other) {
+        return frame;
+    }
     let (mut here, mut there) = (memory.first(), other.first());
     while here != frame
         && let (Some(next), Some(across)) = (chains.next(here), chains.next(there))

@@ -34,7 +34,9 @@ impl<M: Machine> Kernel<M> {
         }
         for (place, it) in along.iter().enumerate() {
             let made = derivation(it).and_then(|derivation| {
-                self.capabilities.grant(from, Slot::from_bits(it.slot), to, derivation).map_err(status)
+                let slot = Slot::from_bits(it.slot);
+                self.check_handing_over(asked.caller, slot, other)?;
+                self.capabilities.grant(from, slot, to, derivation).map_err(status)
             });
             match made {
                 Ok(slot) => granted[place] = slot,

@@ -60,6 +60,9 @@ impl<M: Machine> Kernel<M> {
                 revocation.revoker = ticket;
             }
         }
+        if capability.object.kind == ObjectKind::Frame {
+            self.frames_moved(ticket);
+        }
         let event = Event::new(AuditKind::Moved, Some(asked.caller), asked.caller);
         self.log(event.about(new, &capability).with(old.to_bits()));
         Ok([new.to_bits(), 0, 0, 0, 0, 0])
@@ -71,6 +74,7 @@ impl<M: Machine> Kernel<M> {
         let named = self.authority(asked.caller, asked.slot(1), ObjectKind::Domain, Rights::SEND)?;
         let target = DomainId(named.object.id);
         let to = self.alive(target)?.space;
+        self.check_handing_over(asked.caller, asked.slot(0), target)?;
         let slot = self.capabilities.grant(from, asked.slot(0), to, derivation).map_err(status)?;
         let granted = self.entered(AuditKind::Granted, asked.caller, target, slot)?;
         self.tell(
@@ -89,11 +93,19 @@ impl<M: Machine> Kernel<M> {
     }
 
     pub(super) fn delete(&mut self, asked: &Asked<'_, M::Handle>) -> Result<Values, Status> {
-        let space = self.alive(asked.caller)?.space;
-        let finalised = self.capabilities.delete(space, asked.slot(0)).map_err(status)?;
+        self.delete_slot(asked.caller, asked.slot(0)).map(|()| [0; 6])
+    }
+
+    /// Empties a slot of a domain's, and does what follows from that.
+    ///
+    /// # Errors
+    /// [`Status::DomainGone`], [`Status::NoCapability`].
+    pub fn delete_slot(&mut self, domain: DomainId, slot: Slot) -> Result<(), Status> {
+        let space = self.alive(domain)?.space;
+        let finalised = self.capabilities.delete(space, slot).map_err(status)?;
         self.finalise(&finalised, self.machine.now_ns());
         self.hurry_orphaned_revocations();
-        Ok([0; 6])
+        Ok(())
     }
 
     /// Counts and writes down a capability that came into a space.
@@ -106,6 +118,9 @@ impl<M: Machine> Kernel<M> {
     ) -> Result<Capability, Status> {
         let capability = *self.capabilities.given(slot).ok_or(Status::NoCapability)?;
         self.refer(capability.object);
+        if capability.object.kind == ObjectKind::Frame {
+            self.frames_entered(target, slot, &capability);
+        }
         self.log(Event::new(kind, Some(subject), target).about(slot, &capability));
         Ok(capability)
     }
@@ -118,6 +133,7 @@ impl<M: Machine> Kernel<M> {
                 self.notifications.get_mut(Id(object.id)).map(|it| &mut it.references)
             }
             ObjectKind::Region => self.regions.get_mut(Id(object.id)).map(|it| &mut it.references),
+            ObjectKind::Frame => self.frames.get_mut(Id(object.id)).map(|it| &mut it.references),
             _ => None,
         };
         if let Some(references) = references {

@@ -112,6 +112,13 @@ impl<M: Machine> Kernel<M> {
                     self.release_region(id);
                 }
             }
+            ObjectKind::Frame => {
+                let Some(frames) = self.frames.get_mut(id) else { return };
+                frames.references -= 1;
+                if frames.references == 0 {
+                    self.frames.remove(id);
+                }
+            }
             _ => (),
         }
     }

@@ -189,6 +189,7 @@ impl<M: Machine> Kernel<M> {
         }
         let slot = Slot::from_bits(slot);
         let (source, target) = (self.alive(from)?.space, self.alive(to)?.space);
+        self.check_handing_over(from, slot, to)?;
         let capability = self.capabilities.lookup(source, slot, Rights::GRANT).map_err(status)?;
         let whole = Derivation::all_of(&capability);
         let granted = self.capabilities.grant(source, slot, target, whole).map_err(status)?;

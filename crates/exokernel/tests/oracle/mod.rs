@@ -22,6 +22,7 @@ pub const LIMITS: Limits = Limits {
     endpoints_per_domain: 3,
     regions_per_domain: 4,
     region_bytes_per_domain: 1 << 20,
+    memory_objects: 0,
     bindings_per_domain: 5,
     bindings_per_endpoint: 4,
     words_per_domain: 16,

@@ -59,7 +59,7 @@ pub struct Joined {
 
 impl World {
     pub fn new() -> Self {
-        Self::with(Limits { domains: 8, audit_records: 1 << 16, ..Limits::SMALL })
+        Self::with(Limits { domains: 8, memory_objects: 16, audit_records: 1 << 16, ..Limits::SMALL })
     }
 
     pub fn with(limits: Limits) -> Self {

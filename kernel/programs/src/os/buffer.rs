@@ -139,7 +139,7 @@ impl Pool {
         let number = self.free_number()?;
         let mut edits = Edits::new();
         let pages = self.buffers[of].len() as u64;
-        edits.change(EditAction::ProtectRead, place(of, 0), pages as u32)?;
+        edits.change(EditAction::ProtectRead, place(of, 0), pages as u16)?;
         for page in 0..pages {
             let frame = self.buffers[of][page as usize];
             self.buffers[number].push(frame);
@@ -151,7 +151,7 @@ impl Pool {
     }
 
     fn give_back(&mut self, number: usize) -> Result<()> {
-        let pages = self.buffers[number].len() as u32;
+        let pages = self.buffers[number].len() as u16;
         while let Some(frame) = self.buffers[number].pop() {
             self.let_go(frame);
         }

@@ -120,7 +120,7 @@ impl Pager {
     /// Gives everything back but the policy.
     fn end(self) -> Box<dyn Replacement> {
         let mut edits = Edits::new();
-        let all = edits.change(EditAction::Unmap, START, self.frame_of.len() as u32);
+        let all = edits.change(EditAction::Unmap, START, self.frame_of.len() as u16);
         // The kernel takes it back with the domain at the latest.
         let _ = all.and_then(|()| edits.make()).and_then(|()| memory::release(self.handle));
         self.policy

@@ -75,10 +75,15 @@ pub(super) fn beside(_: &Ground<'_>) -> Checked {
         let (status, _) = gate::raw(feuerbird_abi::MachineCall::Print as u64, [0; 6], length, 0);
         ensure(status == Status::BadArgument as u64)?;
     }
-    for handle in [60, 64, 65, 1 << 40, u64::MAX, u64::MAX - 1] {
+    for handle in [60, 64, 65, 1 << 31, u64::from(u32::MAX)] {
         let (status, _) = gate::raw(Call::Null as u64, [0; 6], 0, handle);
         ensure(status == Status::NoHandle as u64)?;
         ensure_refused(memory::release(handle), Status::NoHandle)?;
+    }
+    for slot in [200 | 1 << 32, 1 << 40, u64::MAX, u64::MAX - 1] {
+        let (status, _) = gate::raw(Call::Null as u64, [0; 6], 0, slot);
+        ensure(status == Status::NoCapability as u64)?;
+        ensure_refused(memory::release(slot), Status::NoCapability)?;
     }
     ensure_refused(gate::call(Call::RegisterRegion, &[4096]), Status::NoHandle)?;
     let handle = memory::allocate(1)?;

@@ -65,7 +65,7 @@ fn names(handle: HandleNumber, page: u64) -> Result<([u32; 240], usize)> {
 }
 
 fn allocate_named(frame: u64, pages: u64) -> Result<HandleNumber> {
-    Ok(gate::machine(MachineCall::AllocateNamed, &[frame, pages])?.handle)
+    Ok(gate::machine(MachineCall::AllocateNamed, &[frame, pages])?.values[0])
 }
 
 pub(super) fn named(_: &Ground<'_>) -> Checked {
@@ -103,7 +103,7 @@ pub(super) fn free_list(_: &Ground<'_>) -> Checked {
     for node in 0..free_map::NODES {
         let before = free.count_on(node);
         let handle = match gate::machine(MachineCall::Allocate, &[5, node as u64]) {
-            Ok(answer) => answer.handle,
+            Ok(answer) => answer.values[0],
             Err(status) => {
                 ensure(status == Status::ObjectsFull && before < 5)?;
                 continue;
@@ -125,15 +125,15 @@ pub(super) fn free_list(_: &Ground<'_>) -> Checked {
 pub(super) fn quotas(ground: &Ground<'_>) -> Checked {
     let (amount, used) = account()?;
     let child = Child::new(ground.image, Trust::USER)?;
-    let gate = child.gate();
-    ensure_refused(hand_down(gate, amount), Status::QuotaExceeded)?;
-    ensure_refused(hand_down(gate, 1 << 32), Status::BadArgument)?;
-    ensure_refused(hand_down(gate + 1, 1), Status::NoHandle)?;
+    let slot = child.slot;
+    ensure_refused(hand_down(slot, amount), Status::QuotaExceeded)?;
+    ensure_refused(hand_down(slot, 1 << 32), Status::BadArgument)?;
+    ensure_refused(hand_down(slot ^ 1 << 32, 1), Status::NoCapability)?;
     // It has page tables already, which it is to pay for itself.
-    ensure_refused(hand_down(gate, 1), Status::QuotaExceeded)?;
-    hand_down(gate, 4 * HOARD)?;
+    ensure_refused(hand_down(slot, 1), Status::QuotaExceeded)?;
+    hand_down(slot, 4 * HOARD)?;
     ensure(account()?.0 == amount - 4 * HOARD)?;
-    hand_down(gate, HOARD)?;
+    hand_down(slot, HOARD)?;
     ensure(account()?.0 == amount - HOARD)?;
     child.start(ground.image, Role::Hoarder.argument(HOARD))?;
     ensure_ends(child)?;
@@ -148,7 +148,7 @@ pub(super) fn steward(ground: &Ground<'_>) -> Checked {
     child.grant(endpoint, Rights::SEND, Trust::USER)?;
     // It has made a domain of its own when this comes, and has no account: this one's pays for both.
     while transfer::receive(endpoint, u64::MAX).err() == Some(Status::Interrupted) {}
-    hand_down(child.gate(), 2 * HOARD)?;
+    hand_down(child.slot, 2 * HOARD)?;
     child.grant(endpoint, Rights::INSPECT, Trust::USER)?;
     ensure_ends(child)?;
     gate::call(Call::Delete, &[endpoint])?;
@@ -166,24 +166,24 @@ fn try_hand_on() -> Result<bool> {
     transfer::send(report, words([1, 0, 0, 0]), 0)?;
     lane::expect(UpcallKind::Granted)?;
     let (amount, used) = account()?;
-    hand_down(made.handle, HOARD / 2)?;
+    hand_down(made.values[0], HOARD / 2)?;
     let is_less = account()? == (amount - HOARD / 2, used);
     gate::call(Call::DestroyDomain, &[made.values[0]])?;
     Ok(is_less && amount == 2 * HOARD && account()? == (amount, used))
 }
 
-fn account() -> Result<(u64, u64)> {
+pub(super) fn account() -> Result<(u64, u64)> {
     gate::machine(MachineCall::Quota, &[]).map(|answer| (answer.values[0], answer.values[1]))
 }
 
-fn hand_down(gate: HandleNumber, frames: u64) -> Result<()> {
-    gate::machine(MachineCall::HandDown, &[gate, frames]).map(|_| ())
+fn hand_down(slot: u64, frames: u64) -> Result<()> {
+    gate::machine(MachineCall::HandDown, &[slot, frames]).map(|_| ())
 }
 
 /// Memory objects are nothing that one domain could keep others from: it pays for each with a frame at least.
 pub(super) fn objects(ground: &Ground<'_>) -> Checked {
     let child = Child::new(ground.image, Trust::USER)?;
-    gate::machine(MachineCall::HandDown, &[child.gate(), MANY])?;
+    gate::machine(MachineCall::HandDown, &[child.slot, MANY])?;
     let [.., before, _] = super::held();
     child.start(ground.image, Role::Hoarder.argument(MANY))?;
     let deadline = gate::now_ns() + super::PATIENCE_NS;

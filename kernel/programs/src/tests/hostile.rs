@@ -33,7 +33,7 @@ pub(super) fn entries(ground: &Ground<'_>) -> Checked {
     for bad in BAD {
         for arguments in [[bad, 0x1000], [0x40_0000, bad]] {
             ensure_refused(gate::machine(MachineCall::HandleFaults, &arguments), Status::BadArgument)?;
-            let start = [child.gate(), arguments[0], arguments[1], 0];
+            let start = [child.slot, arguments[0], arguments[1], 0];
             ensure_refused(gate::machine(MachineCall::Start, &start), Status::BadArgument)?;
         }
     }
@@ -47,7 +47,7 @@ pub(super) fn last_page(ground: &Ground<'_>) -> Checked {
     let syscall = 0x050f;
     Mapping::new(handle, 1, Access::Write)?.store(511, syscall << 48);
     child.place(handle, USER_END - PAGE, Access::Execute)?;
-    gate::machine(MachineCall::Start, &[child.gate(), USER_END - 2, 0x1000, 0])?;
+    gate::machine(MachineCall::Start, &[child.slot, USER_END - 2, 0x1000, 0])?;
     ensure_ends(child)
 }
 
@@ -60,10 +60,10 @@ pub(crate) fn call_without_gate(habit: u64) {
     let handle = memory::allocate(1).unwrap_or(0);
     let edit = |action: EditAction| Edit {
         address: GATE_ADDRESS,
-        memory: if action == EditAction::MapWrite { handle as u32 } else { 0 },
+        memory: if action == EditAction::MapWrite { handle } else { 0 },
         first: 0,
         pages: 1,
-        action: action as u32,
+        action: action as u16,
     };
     let is_done = match habit {
         0 => memory::edit(&[edit(EditAction::ProtectRead)]),

@@ -91,9 +91,9 @@ const REFUSED: [(MachineCall, Status); 9] = [
     (MachineCall::ReadPort, Status::NoCapability),
     (MachineCall::TakeInterrupt, Status::NoCapability),
     (MachineCall::RunIn, Status::NoCapability),
-    (MachineCall::YieldTo, Status::NoHandle),
+    (MachineCall::YieldTo, Status::NoCapability),
     (MachineCall::FrameNames, Status::NoHandle),
-    (MachineCall::HandDown, Status::NoHandle),
+    (MachineCall::HandDown, Status::NoCapability),
     (MachineCall::AllocateNamed, Status::BadArgument),
     (MachineCall::PowerOff, Status::MissingRight),
 ];

@@ -1,6 +1,6 @@
 //! Memory: frames, mappings, handles.
 
-use feuerbird_abi::{Access, GATE_ADDRESS, MachineCall, Status};
+use feuerbird_abi::{Access, Call, GATE_ADDRESS, MachineCall, Status};
 use feuerbird_capability::Trust;
 
 use super::{Checked, Ground, ensure, ensure_page_tables_are_right, ensure_refused, held};
@@ -9,7 +9,7 @@ use crate::gate::{self, HandleNumber, Result};
 use crate::memory::{self, Mapping, PAGE, SCRATCH};
 
 fn allocate_on(pages: u64, node: u64) -> Result<HandleNumber> {
-    Ok(gate::machine(MachineCall::Allocate, &[pages, node])?.handle)
+    Ok(gate::machine(MachineCall::Allocate, &[pages, node])?.values[0])
 }
 
 fn map(handle: HandleNumber, address: u64, access: Access) -> Result<()> {
@@ -108,7 +108,7 @@ pub(super) fn one_writer(ground: &Ground<'_>) -> Checked {
     ensure_refused(child.place(handle, address, Access::Execute), Status::MissingRight)?;
     drop(mapping);
     child.place(handle, address, Access::Write)?;
-    ensure_refused(memory::release(handle), Status::NoHandle)?;
+    ensure_refused(memory::release(handle), Status::NoCapability)?;
     let handle = memory::allocate(1)?;
     ensure_refused(child.place(handle, address, Access::Read), Status::BadArgument)?;
     child.place(handle, address + PAGE, Access::Execute)?;
@@ -124,18 +124,20 @@ pub(super) fn handles(_: &Ground<'_>) -> Checked {
     let mut taken = [0; 64];
     let mut count = 0;
     let end = loop {
-        match memory::allocate(1) {
-            Ok(handle) => taken[count] = handle,
+        match gate::call(Call::Hello, &[]) {
+            Ok(answer) => taken[count] = answer.handle,
             Err(status) => break status,
         }
         count += 1;
     };
     ensure(end == Status::ObjectsFull && count > 32)?;
-    ensure_refused(gate::call(feuerbird_abi::Call::Hello, &[]), Status::ObjectsFull)?;
+    ensure_refused(gate::machine(MachineCall::FreeFrames, &[]), Status::ObjectsFull)?;
+    // Memory of its own is named by capabilities.
+    memory::release(memory::allocate(1)?)?;
     for handle in &taken[..count] {
         memory::release(*handle)?;
     }
-    Ok(memory::release(memory::allocate(1)?)?)
+    Ok(memory::release(gate::call(Call::Hello, &[])?.handle)?)
 }
 
 /// What so many children can be given, in so many places each.

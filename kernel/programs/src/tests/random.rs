@@ -74,15 +74,15 @@ pub(super) fn calls(ground: &Ground<'_>) -> Checked {
     }
     let deadline = gate::now_ns() + 3 * super::PATIENCE_NS;
     for _ in 0..2 {
-        let done = loop {
+        let [_, _, done, handed_over] = loop {
             match transfer::receive(report, deadline) {
-                Ok(came) if came.words[..2] == [DONE, CALLS] => break came.words[2],
+                Ok(came) if came.words[..2] == [DONE, CALLS] => break came.words,
                 Ok(_) | Err(Status::Interrupted) => (),
                 Err(status) => return Err(status.into()),
             }
         };
         // What is always refused at the door proves little.
-        ensure(done > CALLS / 50)?;
+        ensure(done > CALLS / 50 && handed_over > 3)?;
     }
     children.into_iter().flatten().try_for_each(ensure_ends)?;
     gate::call(Call::Delete, &[report])?;
@@ -90,11 +90,13 @@ pub(super) fn calls(ground: &Ground<'_>) -> Checked {
     Ok(())
 }
 
-/// What is real: numbers of capabilities and handles that this domain has, among them those of a domain that it has made.
+/// What is real: capabilities that this domain has, among them one for a domain that it has made, and one for pages that can be handed
+/// over to that.
 struct Real {
     made: u64,
     report: u64,
-    numbers: [u64; 8],
+    lent: u64,
+    numbers: [u64; 9],
 }
 
 impl Real {
@@ -103,34 +105,52 @@ impl Real {
         let made = gate::call(Call::CreateDomain, &[0])?;
         let memory = memory::allocate(1)?;
         let region = gate::call_with(Call::RegisterRegion, &[4096], &[], memory)?;
+        let lent = memory::allocate(2)?;
         let hello = gate::call(Call::Hello, &[])?;
         let endpoint = gate::call(Call::CreateEndpoint, &[0])?;
         let bell = transfer::create_notification()?;
         let bound = gate::call(Call::Bind, &[endpoint.values[0], 0, 0])?;
-        let [made, gate] = [made.values[0], made.handle];
-        let [region, own, endpoint, bound] = [region, hello, endpoint, bound].map(|it| it.values[0]);
-        Ok(Self { made, report, numbers: [made, gate, memory, region, own, endpoint, bell, bound] })
+        let [made, region, own, endpoint, bound] =
+            [made, region, hello, endpoint, bound].map(|it| it.values[0]);
+        let numbers = [made, memory, region, own, endpoint, bell, bound, lent, lent];
+        Ok(Self { made, report, lent, numbers })
     }
 
-    /// The capabilities for the domain that was made, and for saying how it went, stay where they are.
+    /// The capabilities for the domain that was made, for what is lent to it, and for saying how it went, stay where they are.
     fn spares(&self, number: u64, arguments: &[u64; 6]) -> bool {
+        // Nor does that domain run, and end by the first thing that it does.
+        let is_started = number == MachineCall::Start as u64 && arguments[0] == self.made;
         let is_taken_away = number == Call::Delete as u64 || number == Call::Move as u64;
-        SPARED.contains(&number) || is_taken_away && [self.made, self.report].contains(&arguments[0])
+        SPARED.contains(&number)
+            || is_started
+            || is_taken_away && [self.made, self.report, self.lent].contains(&arguments[0])
     }
 }
 
 /// Makes random calls, says how many were carried out, and ends.
 pub(crate) fn call_at_random(seed: u64) {
     let mut random = Random(seed | 1);
-    let kept = memory::allocate(1).and_then(|handle| Mapping::new(handle, 1, Access::Write));
+    // Nothing that could be given away names it any more.
+    let kept = memory::allocate(1).and_then(|slot| {
+        let mapping = Mapping::new(slot, 1, Access::Write)?;
+        memory::release(slot).map(|()| mapping)
+    });
     let real = Real::new().expect("a domain with nothing has room for a little");
-    let (mut calls, mut done) = (0, 0);
+    let (mut calls, mut done, mut handed_over) = (0, 0, 0);
     while calls < CALLS {
         let number = random.number();
         let mut arguments = core::array::from_fn(|_| random.argument(&real.numbers));
         if number == Call::Revoke as u64 {
             // Nobody waits until a random deadline.
             arguments[1] = 0;
+        }
+        // Pages go to the domain that was made, and are used or taken back meanwhile.
+        if random.below(4) == 0 && [Call::Grant as u64, MachineCall::Map as u64].contains(&number) {
+            arguments[0] = real.lent;
+            arguments[2] = random.below(3);
+            if number == Call::Grant as u64 {
+                arguments = [real.lent, real.made, 4 << random.below(5), 0, 0, 0];
+            }
         }
         if real.spares(number, &arguments) {
             continue;
@@ -143,6 +163,7 @@ pub(crate) fn call_at_random(seed: u64) {
         };
         calls += 1;
         done += u64::from(status == 0);
+        handed_over += u64::from(status == 0 && number == Call::Grant as u64 && arguments[0] == real.lent);
         if let Ok(kept) = &kept {
             // What this domain has written is its own, whatever it asked the kernel.
             kept.store(calls as usize % 512, calls);
@@ -151,7 +172,7 @@ pub(crate) fn call_at_random(seed: u64) {
         while calls % 64 == 0 && matches!(gate::wait(0), Ok(Some(_))) {}
     }
     let _ = gate::call(Call::DestroyDomain, &[real.made]);
-    let _ = transfer::send(real.report, words([DONE, calls, done, 0]), 0);
+    let _ = transfer::send(real.report, words([DONE, calls, done, handed_over]), 0);
 }
 
 /// With a deadline that is over, so that nothing waits; and never for a notification, whose second argument is the deadline.

@@ -9,23 +9,23 @@ use crate::memory::{self, PAGE};
 /// A range of two megabytes and more that nothing else uses, across the border of a table.
 const PLACE: u64 = memory::SCRATCH + (1 << 21) - 256 * PAGE;
 
-const PAGES: u32 = 512;
+const PAGES: u16 = 512;
 
-fn edit(action: EditAction, address: u64, pages: u32) -> Edit {
-    Edit { address, memory: 0, first: 0, pages, action: action as u32 }
+fn edit(action: EditAction, address: u64, pages: u16) -> Edit {
+    Edit { address, memory: 0, first: 0, pages, action: action as u16 }
 }
 
-fn map(action: EditAction, memory: HandleNumber, first: u32, address: u64, pages: u32) -> Edit {
-    Edit { address, memory: memory as u32, first, pages, action: action as u32 }
+fn map(action: EditAction, memory: HandleNumber, first: u32, address: u64, pages: u16) -> Edit {
+    Edit { address, memory, first, pages, action: action as u16 }
 }
 
 /// Looks at one word of a page that is mapped.
-fn word(address: u64) -> u64 {
+pub(super) fn word(address: u64) -> u64 {
     // SAFETY: the test has just mapped it; it may change only by this domain.
     unsafe { core::ptr::with_exposed_provenance::<u64>(address as usize).read_volatile() }
 }
 
-fn set_word(address: u64, value: u64) {
+pub(super) fn set_word(address: u64, value: u64) {
     // SAFETY: as in `word`.
     unsafe { core::ptr::with_exposed_provenance_mut::<u64>(address as usize).write_volatile(value) }
 }
@@ -95,7 +95,7 @@ pub(super) fn hostile(_: &Ground<'_>) -> Checked {
     ensure(memory::edit(&[edit(EditAction::ProtectWrite, text, 1)])? == (0, Status::MissingRight))?;
     let many = [edit(EditAction::Unmap, PLACE, 1000), edit(EditAction::Unmap, PLACE, 25)];
     ensure_refused(memory::edit(&many), Status::BadArgument)?;
-    ensure_refused(memory::edit(&[edit(EditAction::Unmap, PLACE, u32::MAX); 2]), Status::BadArgument)?;
+    ensure_refused(memory::edit(&[edit(EditAction::Unmap, PLACE, u16::MAX); 2]), Status::BadArgument)?;
     for length in [961 + 23, 4096, u64::MAX] {
         let (status, _) = gate::raw(MachineCall::EditSpace as u64, [0; 6], length, 0);
         ensure(status == Status::BadArgument as u64)?;

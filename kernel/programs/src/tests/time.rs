@@ -22,8 +22,8 @@ fn all_of(core: u64) -> Result<u64> {
     Ok(gate::machine(MachineCall::Find, &[ObjectKind::TimeSlice.number(), core, 0])?.values[0])
 }
 
-fn run_in(slot: u64, gate: u64) -> Result<()> {
-    gate::machine(MachineCall::RunIn, &[slot, gate]).map(|_| ())
+fn run_in(slot: u64, domain: u64) -> Result<()> {
+    gate::machine(MachineCall::RunIn, &[slot, domain]).map(|_| ())
 }
 
 fn this_core() -> Result<(u64, u64)> {
@@ -36,7 +36,7 @@ pub(super) fn by_capability(ground: &Ground<'_>) -> Checked {
     for core in 0..cores {
         let some = slices(core, 30, 4)?;
         let child = Child::new(ground.image, Trust::USER)?;
-        run_in(some, child.gate())?;
+        run_in(some, child.slot)?;
         child.start(ground.image, Role::OnCore.argument(core))?;
         ensure_ends(child)?;
         gate::call(Call::Delete, &[some])?;
@@ -67,14 +67,14 @@ pub(super) fn revoked(ground: &Ground<'_>) -> Checked {
     let core = cores - 1;
     let some = slices(core, 30, 4)?;
     let child = Child::new(ground.image, Trust::USER)?;
-    run_in(some, child.gate())?;
+    run_in(some, child.slot)?;
     gate::call(Call::Revoke, &[all_of(core)?, 0])?;
-    ensure_refused(run_in(some, child.gate()), Status::NoCapability)?;
+    ensure_refused(run_in(some, child.slot), Status::NoCapability)?;
     child.start(ground.image, Role::Nothing.argument(0))?;
     gate::sleep(150_000_000)?;
     ensure(child.is_alive())?;
     let others = slices(core, 32, 1)?;
-    run_in(others, child.gate())?;
+    run_in(others, child.slot)?;
     ensure_ends(child)?;
     gate::call(Call::Delete, &[others])?;
     while gate::wait(0)?.is_some() {}
@@ -89,18 +89,18 @@ pub(super) fn refused(ground: &Ground<'_>) -> Checked {
     }
     let child = Child::new(ground.image, Trust::USER)?;
     let own = gate::machine(MachineCall::Find, &[ObjectKind::Audit.number(), 1])?.values[0];
-    ensure_refused(run_in(own, child.gate()), Status::WrongKind)?;
-    ensure_refused(run_in(0, child.gate()), Status::NoCapability)?;
+    ensure_refused(run_in(own, child.slot), Status::WrongKind)?;
+    ensure_refused(run_in(0, child.slot), Status::NoCapability)?;
     let some = slices(0, 30, 4)?;
     for (start, length) in [(60, 5), (64, 1), (u64::MAX, 1), (33, 2), (30, 1)] {
         ensure(slices(0, start, length).is_err())?;
     }
-    ensure_refused(run_in(some, 63), Status::NoHandle)?;
+    ensure_refused(run_in(some, 63), Status::NoCapability)?;
     let all = all_of(0)?;
     let weak = gate::call(Call::Derive, &[all, Rights::INSPECT.bits().into(), 0, 0, 40, 1])?.values[0];
-    ensure_refused(run_in(weak, child.gate()), Status::MissingRight)?;
-    ensure_refused(gate::machine(MachineCall::YieldTo, &[child.gate()]), Status::BadArgument)?;
-    ensure_refused(gate::machine(MachineCall::YieldTo, &[0]), Status::NoHandle)?;
+    ensure_refused(run_in(weak, child.slot), Status::MissingRight)?;
+    ensure_refused(gate::machine(MachineCall::YieldTo, &[child.slot]), Status::BadArgument)?;
+    ensure_refused(gate::machine(MachineCall::YieldTo, &[0]), Status::NoCapability)?;
     gate::call(Call::Delete, &[weak])?;
     gate::call(Call::Delete, &[some])?;
     Ok(child.destroy()?)
@@ -122,7 +122,7 @@ pub(super) fn whole(ground: &Ground<'_>) -> Checked {
     for (steals, child) in (0..).zip(&mut children) {
         some[steals as usize] = slices(cores - 1, 30 + steals, 1)?;
         let child = child.insert(Child::new(ground.image, Trust::USER)?);
-        run_in(some[steals as usize], child.gate())?;
+        run_in(some[steals as usize], child.slot)?;
         child.start(ground.image, Role::Thief.argument(steals))?;
         child.grant(report, Rights::SEND, Trust::USER)?;
     }
@@ -163,17 +163,17 @@ pub(super) fn directed(ground: &Ground<'_>) -> Checked {
     let (core, _) = this_core()?;
     let some = [slices(core, 30, 1)?, slices(core, 31, 1)?];
     let busy = Child::new(ground.image, Trust::USER)?;
-    run_in(some[0], busy.gate())?;
+    run_in(some[0], busy.slot)?;
     busy.start(ground.image, Role::Idle.argument(0))?;
     let switches = || gate::machine(MachineCall::Statistics, &[]).map_or(0, |answer| answer.values[4]);
     let mut best = u64::MAX;
     for _ in 0..20 {
         let child = Child::new(ground.image, Trust::USER)?;
-        run_in(some[1], child.gate())?;
+        run_in(some[1], child.slot)?;
         child.start(ground.image, Role::Nothing.argument(0))?;
         let before = switches();
         // It may have run already, in a slice of its own.
-        let is_given = gate::machine(MachineCall::YieldTo, &[child.gate()]).is_ok();
+        let is_given = gate::machine(MachineCall::YieldTo, &[child.slot]).is_ok();
         if is_given && !child.is_alive() {
             best = best.min(switches() - before);
         }

@@ -53,7 +53,7 @@ fn soon(nanoseconds: u64) -> u64 {
 }
 
 /// A capability that the test gives.
-fn granted() -> Result<u64> {
+pub(super) fn granted() -> Result<u64> {
     Ok(lane::expect(UpcallKind::Granted)?.0.values[0])
 }
 
@@ -203,17 +203,17 @@ impl Service {
 }
 
 /// A domain that runs on that core, or wherever there is room.
-fn placed(ground: &Ground<'_>, core: Option<u64>) -> Result<Child> {
+pub(super) fn placed(ground: &Ground<'_>, core: Option<u64>) -> Result<Child> {
     let child = Child::new(ground.image, Trust::USER)?;
     if let Some(core) = core {
         let next = NEXT_SLICE[core as usize].fetch_add(2, Ordering::Relaxed);
         let some = slices(core, FIRST_SLICE + next, 2)?;
-        gate::machine(MachineCall::RunIn, &[some, child.gate()])?;
+        gate::machine(MachineCall::RunIn, &[some, child.slot])?;
     }
     Ok(child)
 }
 
-fn cores() -> Result<u64> {
+pub(super) fn cores() -> Result<u64> {
     Ok(gate::machine(MachineCall::Clock, &[])?.values[2])
 }
 
@@ -223,7 +223,7 @@ static NEXT_SLICE: [AtomicU64; 32] = [const { AtomicU64::new(0) }; 32];
 const FIRST_SLICE: u64 = 20;
 
 /// Takes back what `placed` derived.
-fn give_slices_back() -> Result<()> {
+pub(super) fn give_slices_back() -> Result<()> {
     for core in 0..cores()? {
         NEXT_SLICE[core as usize].store(0, Ordering::Relaxed);
         let all = gate::machine(

@@ -74,7 +74,7 @@ pub(super) fn of_a_peer(ground: &Ground<'_>) -> Checked {
     for habit in [LEAVES, IS_LEFT] {
         let held = super::held();
         let peer = Child::new(ground.image, Trust::USER)?;
-        gate::machine(MachineCall::HandDown, &[peer.gate(), FRAMES])?;
+        gate::machine(MachineCall::HandDown, &[peer.slot, FRAMES])?;
         peer.start(ground.image, Role::Withdrawn.argument(habit))?;
         let before = used()?;
         for _ in 0..ROUNDS {

@@ -1,0 +1,248 @@
+//! Memory of one domain at a time: capabilities of kind `Frame`, for homes that have memory of their own.
+//!
+//! ```text
+//!   mint ─► A ── grant ─► B ── grant ─► C      C has the pages; A and B have capabilities that they can revoke by, and wait
+//!                         └── C deletes, or ends ──► B has them again
+//!           └── A revokes ─────────────────────────► A has them again
+//! ```
+//!
+//! Capabilities for all pages of a memory object are a chain: the kind is exclusive, so each has at most one child of the whole range.
+//! Who has the **youngest** that can be looked up has the pages, and nobody else has any of them mapped. Whenever the chain changes, by
+//! whatever call or end, the machine takes the pages from who had them, on every processor, before it lets the next one have them.
+//!
+//! What was derived for a part of the pages maps that part, where its holder has the pages. It gives nothing away and lends nothing.
+//!
+//! # Invariants
+//! 1. `holder` is who holds the youngest capability that is live, or held the last one there was.
+//! 2. Memory that can be taken back from its holder is mapped by that holder and by nobody else: who holds it for others can neither
+//!    register it as a region nor give it to a new domain, and what others read cannot be handed over.
+
+use feuerbird_abi::Status;
+use feuerbird_capability::{Capability, Object, ObjectKind, Range, Rights, Slot, Ticket};
+
+use crate::calls::status;
+use crate::kernel::whole;
+use crate::table::Id;
+use crate::{DomainId, Kernel, Machine};
+
+/// The index that names no slot.
+const NONE: u32 = u32::MAX;
+
+/// What the domain that allocates memory may do with it.
+const RIGHTS: Rights = Rights::MAP_READ
+    .union(Rights::MAP_WRITE)
+    .union(Rights::GRANT)
+    .union(Rights::DERIVE)
+    .union(Rights::REVOKE)
+    .union(Rights::INSPECT);
+
+/// A memory object that capabilities name.
+pub(crate) struct Frames<H> {
+    memory: H,
+    pages: u64,
+    /// Capabilities that name it, or a part of it.
+    pub(crate) references: u32,
+    /// The index of the slot with the youngest capability for all of it.
+    youngest: u32,
+    holder: DomainId,
+    is_writable: bool,
+}
+
+/// A capability for all pages of a memory object, by the index of its slot.
+#[derive(Clone, Copy)]
+pub(crate) struct Share {
+    ticket: Option<Ticket>,
+    holder: DomainId,
+    can_write: bool,
+    /// The one that it was derived from, or one further up where that is gone.
+    elder: u32,
+}
+
+impl Share {
+    pub(crate) const NONE: Self = Self { ticket: None, holder: DomainId(0), can_write: false, elder: NONE };
+}
+
+impl<M: Machine> Kernel<M> {
+    /// Puts a capability for memory that was made for a domain, so many pages, into its space. The memory is kept as long as a
+    /// capability names it.
+    ///
+    /// # Errors
+    /// [`Status::DomainGone`], [`Status::SlotsFull`], [`Status::ObjectsFull`].
+    pub fn mint_frames(&mut self, domain: DomainId, memory: M::Handle, pages: u64) -> Result<Slot, Status> {
+        let trust = self.alive(domain)?.trust;
+        let frames =
+            Frames { memory, pages, references: 1, youngest: NONE, holder: domain, is_writable: true };
+        let id = self.frames.insert(frames).ok_or(Status::ObjectsFull)?;
+        let object = Object { kind: ObjectKind::Frame, id: id.0 };
+        let capability = Capability { range: Range::new(0, pages), ..whole(object, RIGHTS, trust) };
+        match self.mint(domain, capability) {
+            Ok(slot) => {
+                self.frames_entered(domain, slot, &capability);
+                self.log_minted(domain, slot);
+                Ok(slot)
+            }
+            Err(status) => {
+                self.frames.remove(id);
+                Err(status)
+            }
+        }
+    }
+
+    /// The memory that a slot of a domain's names, if the domain has these rights for these pages now, or for all of them.
+    ///
+    /// # Errors
+    /// What a look-up refuses; [`Status::BadArgument`] for pages that there are not; [`Status::Escalation`] for other ones than the
+    /// capability's; [`Status::Busy`] where they are with
+    /// somebody to whom the domain has handed them over.
+    pub fn claim_frames(
+        &mut self,
+        domain: DomainId,
+        slot: Slot,
+        needed: Rights,
+        pages: Option<Range>,
+    ) -> Result<M::Handle, Status> {
+        let capability = self.authority(domain, slot, ObjectKind::Frame, needed)?;
+        let frames = self.current_frames(domain, &capability)?;
+        // The right may be that of a part, whose holder has the whole for reading only.
+        if needed.contains(Rights::MAP_WRITE) && !frames.is_writable {
+            return Err(Status::MissingRight);
+        }
+        let all = Range::new(0, frames.pages);
+        let pages = pages.unwrap_or(all);
+        match (all.contains(pages), capability.range.contains(pages)) {
+            (false, _) => Err(Status::BadArgument),
+            (true, false) => Err(Status::Escalation),
+            (true, true) => Ok(frames.memory.clone()),
+        }
+    }
+
+    /// As [`claim_frames`](Self::claim_frames), of all pages, where nobody can take them back: there is no other capability for any of
+    /// them.
+    ///
+    /// # Errors
+    /// As there; [`Status::NotSealed`] where there is another one.
+    pub fn own_frames(&mut self, domain: DomainId, slot: Slot, needed: Rights) -> Result<M::Handle, Status> {
+        let memory = self.claim_frames(domain, slot, needed, None)?;
+        let id = Id(self.capability(domain, slot)?.object.id);
+        let is_only_one = self.frames.get(id).is_some_and(|frames| frames.references == 1);
+        if is_only_one { Ok(memory) } else { Err(Status::NotSealed) }
+    }
+
+    /// Whether a capability may go to another domain: memory that others use too may not, because it could not be taken from them.
+    pub(crate) fn check_handing_over(
+        &mut self,
+        from: DomainId,
+        slot: Slot,
+        to: DomainId,
+    ) -> Result<(), Status> {
+        let space = self.alive(from)?.space;
+        let capability = self.capabilities.lookup(space, slot, Rights::GRANT).map_err(status)?;
+        if capability.object.kind != ObjectKind::Frame || from == to {
+            return Ok(());
+        }
+        let frames = self.current_frames(from, &capability)?;
+        if capability.range != Range::new(0, frames.pages) {
+            return Err(Status::Escalation);
+        }
+        let id = Id(capability.object.id);
+        let is_shared = self.frames.get(id).is_none_or(|it| self.machine.is_shared(from, &it.memory));
+        if is_shared { Err(Status::Busy) } else { Ok(()) }
+    }
+
+    /// A capability has come into a domain's space, whose the pages are from now on if it is for all of them.
+    pub(crate) fn frames_entered(&mut self, domain: DomainId, slot: Slot, capability: &Capability) {
+        let id = Id(capability.object.id);
+        let Ok(space) = self.alive(domain).map(|it| it.space) else { return };
+        let ticket = self.capabilities.ticket(space, slot, Rights::empty()).ok();
+        let (Some(frames), Some((_, ticket))) = (self.frames.get_mut(id), ticket) else { return };
+        if capability.range != Range::new(0, frames.pages) {
+            return;
+        }
+        let can_write = capability.rights.contains(Rights::MAP_WRITE);
+        let share = Share { ticket: Some(ticket), holder: domain, can_write, elder: frames.youngest };
+        if let Some(place) = self.shares.get_mut(slot.index as usize) {
+            *place = share;
+            frames.youngest = slot.index;
+        }
+        if (domain, can_write) != (frames.holder, frames.is_writable) {
+            self.settle_frames(id);
+        }
+    }
+
+    /// A capability is in another slot of the same index.
+    pub(crate) fn frames_moved(&mut self, ticket: Ticket) {
+        let share = self.shares.get_mut(ticket.slot().index as usize);
+        if let Some(share) = share.filter(|share| share.ticket.is_some()) {
+            share.ticket = Some(ticket);
+        }
+    }
+
+    /// A capability has gone from its space.
+    pub(crate) fn frames_left(&mut self, slot: Slot, object: Object) {
+        let (id, left) = (Id(object.id), slot.index);
+        let (Some(share), Some(frames)) = (self.shares.get_mut(left as usize), self.frames.get_mut(id))
+        else {
+            return;
+        };
+        let share = core::mem::replace(share, Share::NONE);
+        if share.ticket.is_none() {
+            return;
+        }
+        let mut at = frames.youngest;
+        if at == left {
+            frames.youngest = share.elder;
+        }
+        while let Some(younger) = self.shares.get_mut(at as usize) {
+            if younger.elder == left {
+                younger.elder = share.elder;
+            }
+            at = younger.elder;
+        }
+        self.settle_frames(id);
+    }
+
+    /// What a capability names, if its pages are with this domain.
+    fn current_frames(
+        &mut self,
+        domain: DomainId,
+        capability: &Capability,
+    ) -> Result<&Frames<M::Handle>, Status> {
+        let id = Id(capability.object.id);
+        if self.frames.get(id).is_some_and(|frames| frames.holder != domain) {
+            // Who has them may have ended, and the sweep not have come there.
+            self.settle_frames(id);
+        }
+        let frames = self.frames.get(id).ok_or(Status::NoCapability)?;
+        if frames.holder == domain { Ok(frames) } else { Err(Status::Busy) }
+    }
+
+    /// Lets who should have the pages have them, and nobody else.
+    ///
+    /// # Cost
+    /// One look at each capability between the youngest and the first live one; and where the pages move, the machine's.
+    fn settle_frames(&mut self, id: Id) {
+        let Some(frames) = self.frames.get_mut(id) else { return };
+        let Some((holder, is_writable)) =
+            first_live(&self.shares, frames.youngest, |ticket| self.capabilities.is_live(ticket))
+        else {
+            return;
+        };
+        if (holder, is_writable) != (frames.holder, frames.is_writable) {
+            self.machine.hand_over(&frames.memory, frames.holder, holder, is_writable);
+            (frames.holder, frames.is_writable) = (holder, is_writable);
+        }
+    }
+}
+
+/// Who holds the youngest capability that is live, and whether any of theirs from there on allows to write.
+fn first_live(
+    shares: &[Share],
+    youngest: u32,
+    is_live: impl Fn(&Ticket) -> bool,
+) -> Option<(DomainId, bool)> {
+    let elder = |share: &&Share| shares.get(share.elder as usize);
+    let chain = core::iter::successors(shares.get(youngest as usize), elder);
+    let mut live = chain.filter(|share| share.ticket.as_ref().is_some_and(&is_live)).peekable();
+    let holder = live.peek()?.holder;
+    Some((holder, live.take_while(|share| share.holder == holder).any(|share| share.can_write)))
+}

@@ -1,0 +1,267 @@
+//! Memory that is one domain's at a time: who has it after grants, deletions, revocations and deaths.
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
+
+mod world;
+
+use feuerbird_abi::{AuditKind, Call, Status};
+use feuerbird_capability::{ObjectKind, Range, Rights, Slot, Trust};
+use feuerbird_exokernel::fake::FakeHandle;
+use feuerbird_exokernel::{DomainId, Limits};
+
+use world::{Answered, Child, World};
+
+const LIMITS: Limits =
+    Limits { domains: 8, memory_objects: 64, slots_per_domain: 64, audit_records: 1 << 12, ..Limits::SMALL };
+const MEMORY: FakeHandle = FakeHandle::Memory { number: 7, bytes: 4 * 4096, writer: None };
+const READ: Rights = Rights::MAP_READ;
+const WRITE: Rights = Rights::MAP_WRITE;
+
+/// Everything but execution.
+const ALL: Rights = Rights::MAP_READ
+    .union(Rights::MAP_WRITE)
+    .union(Rights::GRANT)
+    .union(Rights::DERIVE)
+    .union(Rights::REVOKE)
+    .union(Rights::INSPECT);
+
+fn setting() -> (World, u64, [Child; 3]) {
+    setting_with(LIMITS)
+}
+
+fn setting_with(limits: Limits) -> (World, u64, [Child; 3]) {
+    let mut world = World::with(limits);
+    let slot = world.kernel.mint_frames(world.root, MEMORY, 4).unwrap().to_bits();
+    let children = [(); 3].map(|()| world.child(Trust::USER));
+    (world, slot, children)
+}
+
+/// Gives `by` a capability to grant to `to` by.
+fn introduce(world: &mut World, by: Child, to: Child) -> u64 {
+    world.grant(to.slot, by, Rights::SEND, Trust::USER)
+}
+
+fn claim(world: &mut World, domain: DomainId, slot: u64, rights: Rights) -> Result<(), Status> {
+    world.kernel.claim_frames(domain, Slot::from_bits(slot), rights, None).map(|_| ())
+}
+
+fn try_grant(world: &mut World, by: DomainId, slot: u64, to: u64, rights: Rights) -> Answered {
+    world.call(by, Call::Grant, &[slot, to, rights.bits().into(), 0, 0])
+}
+
+fn last(world: &mut World) -> (DomainId, DomainId, bool) {
+    let (memory, from, to, is_writable) = world.kernel.machine_mut().handed_over.pop().unwrap();
+    assert_eq!((memory, world.kernel.machine().handed_over.len()), (MEMORY, 0));
+    (from, to, is_writable)
+}
+
+#[test]
+fn a_grant_hands_over_and_each_end_gives_back() {
+    let (mut world, slot, [first, second, _]) = setting();
+    let root = world.root;
+    let there = world.grant(slot, first, ALL, Trust::USER);
+    assert_eq!(last(&mut world), (root, first.id, true));
+    assert_eq!(claim(&mut world, root, slot, READ), Err(Status::Busy));
+    assert_eq!(claim(&mut world, first.id, there, WRITE), Ok(()));
+    // Handed over is handed over: there is nothing to hand over twice.
+    assert_eq!(try_grant(&mut world, root, slot, second.slot, READ), Err(Status::Busy));
+    assert_eq!(world.call(root, Call::Derive, &[slot, 4, 0, 0, 0, 0]), Err(Status::BadArgument));
+    let known = introduce(&mut world, first, second);
+    let beyond = try_grant(&mut world, first.id, there, known, READ).unwrap()[0];
+    assert_eq!(last(&mut world), (first.id, second.id, false));
+    assert_eq!(claim(&mut world, second.id, beyond, WRITE), Err(Status::MissingRight));
+    assert_eq!(claim(&mut world, second.id, beyond, READ), Ok(()));
+    // The one in the middle lets go: what it has handed over stays where it is, and goes back further.
+    world.ok(first.id, Call::Delete, &[there]);
+    assert!(world.kernel.machine().handed_over.is_empty());
+    world.ok(second.id, Call::Delete, &[beyond]);
+    assert_eq!(last(&mut world), (second.id, root, true));
+    assert_eq!(claim(&mut world, root, slot, WRITE), Ok(()));
+    // A revocation takes them from whoever has them.
+    let there = world.grant(slot, first, ALL, Trust::USER);
+    last(&mut world);
+    let beyond = try_grant(&mut world, first.id, there, known, ALL).unwrap()[0];
+    last(&mut world);
+    world.ok(root, Call::Revoke, &[slot, 0]);
+    assert_eq!(last(&mut world), (second.id, root, true));
+    assert_eq!(claim(&mut world, second.id, beyond, READ), Err(Status::NoCapability));
+    assert_eq!(claim(&mut world, root, slot, WRITE), Ok(()));
+}
+
+#[test]
+fn a_death_gives_back_to_the_nearest_who_lives() {
+    // So that the sweep has not come there yet.
+    let (mut world, slot, [first, second, _]) = setting_with(Limits { steps_per_call: 1, ..LIMITS });
+    let root = world.root;
+    let there = world.grant(slot, first, ALL, Trust::USER);
+    let known = introduce(&mut world, first, second);
+    let beyond = try_grant(&mut world, first.id, there, known, ALL).unwrap()[0];
+    world.kernel.machine_mut().handed_over.clear();
+    world.kernel.domain_died(first.id);
+    assert_eq!(claim(&mut world, second.id, beyond, WRITE), Ok(()));
+    world.kernel.domain_died(second.id);
+    assert_eq!(claim(&mut world, root, slot, WRITE), Ok(()));
+    assert_eq!(last(&mut world), (second.id, root, true));
+    assert_eq!(world.kernel.verify(), Ok(()));
+}
+
+#[test]
+fn what_a_lender_leaves_stays_with_who_has_it() {
+    let (mut world, slot, [first, second, _]) = setting();
+    let root = world.root;
+    let there = world.grant(slot, first, ALL, Trust::USER);
+    world.ok(root, Call::Delete, &[slot]);
+    last(&mut world);
+    let own =
+        |world: &mut World, by, slot| world.kernel.own_frames(by, Slot::from_bits(slot), READ).map(|_| ());
+    assert_eq!(own(&mut world, first.id, there), Ok(()));
+    let known = introduce(&mut world, first, second);
+    let beyond = try_grant(&mut world, first.id, there, known, ALL).unwrap()[0];
+    assert_eq!(own(&mut world, second.id, beyond), Err(Status::NotSealed));
+}
+
+#[test]
+fn parts_map_and_give_nothing_away() {
+    let (mut world, slot, [first, ..]) = setting();
+    let root = world.root;
+    let all = u64::from(ALL.bits());
+    let part = world.ok(root, Call::Derive, &[slot, all, 0, 0, 1, 2])[0];
+    let pages = |world: &mut World, start, length| {
+        let range = Some(Range::new(start, length));
+        world.kernel.claim_frames(root, Slot::from_bits(part), READ, range).map(|_| ())
+    };
+    assert_eq!(pages(&mut world, 1, 2), Ok(()));
+    assert_eq!(pages(&mut world, 0, 2), Err(Status::Escalation));
+    assert_eq!(pages(&mut world, 3, 2), Err(Status::BadArgument));
+    assert_eq!(pages(&mut world, u64::MAX, 2), Err(Status::BadArgument));
+    assert_eq!(try_grant(&mut world, root, part, first.slot, READ), Err(Status::Escalation));
+    assert_eq!(try_grant(&mut world, root, slot, first.slot, READ), Err(Status::BadArgument));
+    world.ok(root, Call::Revoke, &[slot, 0]);
+    assert!(world.kernel.machine().handed_over.is_empty());
+    // A part that is left where the pages have gone back maps nothing.
+    let there = world.grant(slot, first, ALL, Trust::USER);
+    let part = world.ok(first.id, Call::Derive, &[there, all, 0, 0, 0, 1])[0];
+    world.ok(first.id, Call::Delete, &[there]);
+    assert_eq!(claim(&mut world, first.id, part, READ), Err(Status::Busy));
+    assert_eq!(claim(&mut world, root, slot, WRITE), Ok(()));
+}
+
+#[test]
+fn what_others_use_is_not_handed_over() {
+    let (mut world, slot, [first, ..]) = setting();
+    let root = world.root;
+    world.kernel.machine_mut().shared.push(MEMORY);
+    assert_eq!(try_grant(&mut world, root, slot, first.slot, READ), Err(Status::Busy));
+    let own = world.root_slot;
+    assert!(try_grant(&mut world, root, slot, own, READ).is_ok());
+}
+
+#[test]
+fn weaker_capabilities_of_the_same_domain_take_nothing_from_it() {
+    let (mut world, slot, _) = setting();
+    let root = world.root;
+    let weak = world.ok(root, Call::Derive, &[slot, READ.bits().into(), 0, 0, 0, 0])[0];
+    assert_eq!(claim(&mut world, root, slot, WRITE), Ok(()));
+    assert!(world.kernel.machine().handed_over.is_empty());
+    world.ok(root, Call::Delete, &[slot]);
+    assert_eq!(last(&mut world), (root, root, false));
+    assert_eq!(claim(&mut world, root, weak, READ), Ok(()));
+}
+
+#[test]
+fn each_change_of_hands_is_in_the_log() {
+    let (mut world, slot, [first, ..]) = setting();
+    world.grant(slot, first, ALL, Trust::USER);
+    world.ok(world.root, Call::Revoke, &[slot, 0]);
+    let kinds: Vec<_> = world
+        .kernel
+        .audit()
+        .since(1)
+        .filter(|it| it.object_kind == ObjectKind::Frame as u8)
+        .map(|it| it.kind)
+        .collect();
+    let expected = [AuditKind::Minted, AuditKind::Granted, AuditKind::RevocationBegan, AuditKind::Revoked];
+    assert_eq!(kinds, expected.map(|kind| kind as u16));
+}
+
+/// Marsaglia's xorshift.
+fn next(state: &mut u64) -> u64 {
+    *state ^= *state << 13;
+    *state ^= *state >> 7;
+    *state ^= *state << 17;
+    *state
+}
+
+/// Random domains that hand one object about.
+struct Hands {
+    world: World,
+    all: [Child; 4],
+    /// By whom, to whom: a slot that names the other one.
+    known: [[u64; 4]; 4],
+    /// Slots that there were, with whose they are.
+    slots: Vec<(usize, u64)>,
+    state: u64,
+}
+
+impl Hands {
+    fn new(seed: u64) -> Self {
+        let (mut world, slot, [first, second, third]) = setting();
+        let all = [Child { id: world.root, slot: world.root_slot }, first, second, third];
+        let known = all.map(|by| all.map(|to| introduce(&mut world, by, to)));
+        let state = 0x9e37_79b9_7f4a_7c15u64.wrapping_mul(seed);
+        Self { world, all, known, slots: vec![(0, slot)], state }
+    }
+
+    fn below(&mut self, end: u64) -> u64 {
+        next(&mut self.state) % end
+    }
+
+    fn step(&mut self) {
+        let chosen = self.below(self.slots.len() as u64) as usize;
+        let (by, slot) = self.slots[chosen];
+        let rights = ALL - Rights::from_bits_truncate(self.below(4) as u32 * READ.bits());
+        let rights = u64::from(rights.bits());
+        let to = self.below(4) as usize;
+        let (holder, call, arguments) = match self.below(80) {
+            0..4 if by != 0 => (by, Call::Delete, [slot, 0, 0, 0, 0, 0]),
+            4..8 => (by, Call::Revoke, [slot, 0, 0, 0, 0, 0]),
+            8..12 => (by, Call::Move, [slot, 0, 0, 0, 0, 0]),
+            12 if by != 0 => return self.world.kernel.domain_died(self.all[by].id),
+            12..24 => (by, Call::Derive, [slot, rights, 0, 0, self.below(4), 1 + self.below(4)]),
+            24..36 => (by, Call::Derive, [slot, rights, 0, 0, 0, 0]),
+            _ => (to, Call::Grant, [slot, self.known[by][to], rights, 0, 0, 0]),
+        };
+        if let Ok(values) = self.world.call(self.all[by].id, call, &arguments) {
+            self.slots.push((holder, values[0]));
+        }
+    }
+
+    /// One domain at most can use any of the pages, and it is the one that the machine was told, with no more rights.
+    fn check(&mut self) {
+        let mut has = (self.world.root, true);
+        for (_, from, to, is_writable) in &self.world.kernel.machine().handed_over {
+            assert_eq!(*from, has.0);
+            has = (*to, *is_writable);
+        }
+        for (by, slot) in self.slots.clone() {
+            let id = self.all[by].id;
+            if claim(&mut self.world, id, slot, Rights::empty()).is_ok() {
+                assert_eq!(id, has.0);
+                assert!(has.1 || claim(&mut self.world, id, slot, WRITE).is_err());
+            }
+        }
+    }
+}
+
+#[test]
+fn never_two_at_once() {
+    let mut moves = 0;
+    for seed in 1..400 {
+        let mut hands = Hands::new(seed);
+        for _ in 0..120 {
+            hands.step();
+            hands.check();
+        }
+        moves += hands.world.kernel.machine().handed_over.len();
+    }
+    assert!(moves > 1000, "{moves} moves prove little");
+}

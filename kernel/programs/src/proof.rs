@@ -14,7 +14,7 @@ use crate::gate::{self, Result, println};
 use crate::ring::{self, Ring};
 use crate::role::Role;
 
-#[path = "../../../demos/src/producer_consumer/payload.rs"]
+#[path = "../../../demos/worker/src/payload.rs"]
 mod payload;
 
 /// How many messages are sent in each layer, 64 to a word of the bitmap.

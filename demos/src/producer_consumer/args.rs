@@ -1,8 +1,8 @@
 //! What the demo is asked to do.
 
 use clap::{Parser, builder::ArgPredicate, value_parser};
-use feuerbird::{capability::Trust, channel::Terms, serialization::Layer};
-use feuerbird_serialization::sample::encoded_size;
+use feuerbird::{capability::Trust, channel::Terms};
+use feuerbird_demos_worker::{Run, terms};
 
 /// The most memory that bitmaps take together, in bytes: what limits how many messages a run can account for.
 const BITMAP_BYTES: u64 = 256 << 20;
@@ -103,10 +103,21 @@ impl Args {
         }
     }
 
-    /// The terms of the channel: the same for all layers, so that they do the same work.
+    /// What the workers are told.
+    pub(crate) fn run(&self) -> Run {
+        Run {
+            producers: self.producers,
+            consumers: self.consumers,
+            share: self.share(),
+            payload_bytes: self.size,
+            watches_peers: self.kill,
+            pins: self.pin,
+        }
+    }
+
+    /// The terms of the channel.
     pub(crate) fn terms(&self) -> anyhow::Result<Terms> {
-        let largest = Layer::ALL.map(|layer| encoded_size(self.size as usize, layer)).into_iter().max();
-        Ok(Terms::sized(u32::try_from(largest.unwrap_or(0))?)?)
+        Ok(terms(self.size)?)
     }
 
     /// The most messages of one producer that the bitmaps can hold, one bitmap per producer in each consumer.

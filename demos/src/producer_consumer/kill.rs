@@ -2,11 +2,9 @@
 
 use anyhow::bail;
 use feuerbird::hosted::os::clock;
+use feuerbird_demos_worker::{Role, State, Word};
 
-use crate::{
-    layout::{State, Word},
-    team::{Role, Running, Team},
-};
+use crate::team::{Running, Team};
 
 /// One who was killed.
 #[derive(Clone, Copy, Debug)]

@@ -3,12 +3,11 @@
 use std::io::{IsTerminal, Write};
 
 use feuerbird::hosted::os::clock::Calibration;
+use feuerbird_demos_worker::{Histogram, Role, Word, strictest_layer, sum};
 
 use crate::{
-    histogram::Histogram,
-    layout::Word,
-    run::{Copies, handled, layer},
-    team::{Role, Team},
+    run::{Copies, handled},
+    team::Team,
 };
 
 /// How often, in nanoseconds: where a line replaces the one before, and where lines pile up.
@@ -53,12 +52,12 @@ impl Live {
         let seconds = (now - self.last.0) as f64 / 1e9;
         let rate = handled.saturating_sub(self.last.1) as f64 / seconds;
         self.last = (now, handled);
-        let mut latency = Histogram::new();
-        team.of(Role::Consumer).for_each(|worker| worker.report.add_latencies(&mut latency));
+        let latency = Histogram::of(team.reports(Role::Consumer));
         let [p50, p99, p999] =
             [0.5, 0.99, 0.999].map(|share| time(latency.quantile(share), self.calibration));
-        let depth = team.of(Role::Producer).map(|it| it.report.get(Word::Depth)).fold(0, u64::saturating_add);
-        let layer = layer(team).map_or_else(|| "no layer yet".to_owned(), |layer| layer.to_string());
+        let depth = sum(team.reports(Role::Producer), Word::Depth);
+        let layer = strictest_layer(team.all_reports())
+            .map_or_else(|| "no layer yet".to_owned(), |layer| layer.to_string());
         format!(
             "  {layer}: {} messages/s, {}B/s, p50 {p50}, p99 {p99}, p99.9 {p999}, depth {depth} messages, zero-copy {:.1} %",
             metric(rate),

@@ -10,17 +10,9 @@
 #![forbid(unsafe_code)]
 
 mod args;
-mod consumer;
-mod histogram;
 mod json;
 mod kill;
-mod layout;
 mod live;
-mod message;
-mod payload;
-mod producer;
-mod proof;
-mod report;
 mod results;
 mod run;
 mod team;
@@ -40,13 +32,14 @@ use feuerbird::{
     serialization::Layer,
 };
 use feuerbird_demos::cheat;
+use feuerbird_demos_worker::Role;
 
 use crate::{
     args::Args,
     kill::{Killer, Random},
     results::Results,
     run::Watch,
-    team::{Role, Team},
+    team::Team,
 };
 
 /// As a shell says it of a program that SIGINT has ended.

@@ -11,16 +11,13 @@ use feuerbird::{
     },
     serialization::Layer,
 };
+use feuerbird_demos_worker::{Histogram, Proof, Role, Word, strictest_layer, sum};
 
 use crate::{
     args::Args,
-    histogram::Histogram,
     kill::{Killed, Killer, is_ready},
-    layout::{Order, Word},
     live::Live,
-    proof::Proof,
-    report::order,
-    team::{Role, Running, Team},
+    team::{Running, Team},
 };
 
 /// How long nothing may happen before a run is given up, in nanoseconds.
@@ -66,10 +63,10 @@ pub(crate) struct Copies {
 impl Copies {
     /// The sum of all reports.
     pub(crate) fn of(team: &Team) -> Self {
-        team.workers.iter().fold(Self::default(), |sum, worker| Self {
-            avoided: sum.avoided.saturating_add(worker.report.get(Word::CopiesAvoided)),
-            made: sum.made.saturating_add(worker.report.get(Word::CopiesMade)),
-        })
+        Self {
+            avoided: sum(team.all_reports(), Word::CopiesAvoided),
+            made: sum(team.all_reports(), Word::CopiesMade),
+        }
     }
 
     /// The share of uses without a copy, 0 to 1.
@@ -112,7 +109,7 @@ impl<'a> Watch<'a> {
         while !is_ready(&self.team) && !signal::interrupted() && self.goes_on()? {
             thread::sleep(Duration::from_millis(1));
         }
-        order(&self.team.orders, Order::Go, 1);
+        self.team.orders.go();
         self.started_ns = clock::now_ns();
         self.moved.0 = self.started_ns;
         while self.goes_on()? {
@@ -132,7 +129,7 @@ impl<'a> Watch<'a> {
 
     fn stop(&mut self) {
         self.stopped = true;
-        order(&self.team.orders, Order::Stop, 1);
+        self.team.orders.stop();
     }
 
     /// Whether somebody is still at work. A worker that failed, or a team that does nothing, ends the run.
@@ -173,9 +170,8 @@ impl<'a> Watch<'a> {
         match self.args.messages {
             None => (now - self.started_ns) as f64 / (self.args.seconds * 1e9),
             Some(_) => {
-                let sent: f64 =
-                    self.team.of(Role::Producer).map(|worker| worker.report.get(Word::Messages) as f64).sum();
-                sent / (self.args.share() as f64 * f64::from(self.args.producers))
+                let sent = sum(self.team.reports(Role::Producer), Word::Messages);
+                sent as f64 / (self.args.share() as f64 * f64::from(self.args.producers))
             }
         }
     }
@@ -194,53 +190,30 @@ impl<'a> Watch<'a> {
                 .push(format!("{unaware} never noticed that {} (process {pid}) was killed", role.name()));
         }
         for producer in team.of(Role::Producer).filter(|worker| worker.killed_ns.is_none()) {
-            let sent = producer.report.get(Word::Messages);
-            if sent != share && self.args.messages.is_some() && !self.stopped {
-                self.failures.push(format!("producer {} sent {sent} messages of {share}", producer.index));
-            }
-            let refused = producer.report.get(Word::Refused);
-            if refused != 0 {
-                self.failures.push(format!("producer {} was lied to by {refused} consumers", producer.index));
-            }
-            let undelivered = producer.report.get(Word::Undelivered);
-            if undelivered != 0 {
-                self.failures.push(format!("producer {} kept {undelivered} messages", producer.index));
-            }
+            let may_be_short = self.args.messages.is_none() || self.stopped;
+            let complaints = producer.report.complaints(may_be_short);
+            self.failures
+                .extend(complaints.map(|complaint| format!("producer {} {complaint}", producer.index)));
         }
-        let layer = layer(team).unwrap_or(Layer::for_trust(trust));
-        let mut latency = Histogram::new();
-        team.of(Role::Consumer).for_each(|worker| worker.report.add_latencies(&mut latency));
-        let ended = team.of(Role::Consumer).map(|worker| worker.report.get(Word::EndedNs)).max().unwrap_or(0);
+        let layer = strictest_layer(team.all_reports()).unwrap_or(Layer::for_trust(trust));
+        let ended = team.reports(Role::Consumer).map(|report| report.get(Word::EndedNs)).max().unwrap_or(0);
         Outcome {
             layer,
             trust,
-            proof: Proof::of(team, share, layer),
+            proof: Proof::of(&team.accounts(), share, layer),
             seconds: ended.saturating_sub(self.started_ns) as f64 / 1e9,
-            latency,
+            latency: Histogram::of(team.reports(Role::Consumer)),
             copies: Copies::of(team),
-            buffers_lost: sum(team, Word::BuffersLost),
+            buffers_lost: sum(team.reports(Role::Producer), Word::BuffersLost),
             has_pool: self.args.terms().is_ok_and(|terms| LaneLayout::new(terms).pool().is_some()),
-            buffers_returned: sum(team, Word::BuffersReturned),
+            buffers_returned: sum(team.reports(Role::Producer), Word::BuffersReturned),
             killed,
             failures: self.failures,
         }
     }
 }
 
-/// A word of all producers' together.
-fn sum(team: &Team, word: Word) -> u64 {
-    team.of(Role::Producer).map(|worker| worker.report.get(word)).fold(0, u64::saturating_add)
-}
-
 /// Messages handled so far.
 pub(crate) fn handled(team: &Team) -> u64 {
-    team.of(Role::Consumer).map(|worker| worker.report.get(Word::Messages)).fold(0, u64::saturating_add)
-}
-
-/// The strictest layer in use, as the workers found it.
-pub(crate) fn layer(team: &Team) -> Option<Layer> {
-    let numbers = team.workers.iter().map(|worker| worker.report.get(Word::Layer));
-    numbers
-        .filter_map(|number| Layer::from_number(u8::try_from(number.checked_sub(1)?).ok()?))
-        .reduce(Layer::stricter)
+    sum(team.reports(Role::Consumer), Word::Messages)
 }

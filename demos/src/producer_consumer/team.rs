@@ -4,15 +4,19 @@ use std::{os::fd::AsFd, process::ExitStatus, thread::JoinHandle, time::Duration}
 
 use anyhow::{Context as _, bail};
 use feuerbird::{
-    capability::{Rights, Trust},
+    capability::Trust,
     hosted::{
         Child, LinuxHome, SocketGate,
         os::memory::{ReaderMemory, WriterMemory},
     },
-    libos::{Authority, Handle},
-    prelude::{Domain, Program, SECOND},
+    libos::Handle,
+    prelude::{Domain, Program},
 };
 use feuerbird_demos::cheat::ROLE_VARIABLE;
+use feuerbird_demos_worker::{
+    Account, Command, Failed, ORDERS_BYTES, Orders, Post, Report, Role, View, authorities, await_report,
+    report_bytes,
+};
 use feuerbird_serialization::{
     Layer,
     sample::{SampleMessage, encoded_size},
@@ -20,32 +24,8 @@ use feuerbird_serialization::{
 
 use crate::{
     args::Args,
-    consumer::Consumer,
-    layout::{ORDERS_BYTES, Order, VERSION, report_bytes},
-    producer::Producer,
-    report::{Orders, Report, View, order},
-    work,
+    work::{self, Counter},
 };
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Role {
-    Producer,
-    Consumer,
-}
-
-impl Role {
-    pub(crate) fn name(self) -> &'static str {
-        match self {
-            Self::Producer => "producer",
-            Self::Consumer => "consumer",
-        }
-    }
-
-    /// How many bitmaps its report has.
-    pub(crate) fn bitmaps(self, producers: usize) -> usize {
-        if self == Self::Consumer { producers } else { 0 }
-    }
-}
 
 /// One worker, as the root knows it.
 pub(crate) struct Worker {
@@ -53,7 +33,7 @@ pub(crate) struct Worker {
     pub(crate) index: u32,
     /// Its process; this one for a thread.
     pub(crate) pid: u32,
-    pub(crate) report: View,
+    pub(crate) report: View<ReaderMemory>,
     /// When it was killed, in nanoseconds of the monotonic clock.
     pub(crate) killed_ns: Option<u64>,
     pub(crate) running: Running,
@@ -88,6 +68,11 @@ impl Worker {
         self.running = Running::Over(result);
         Ok(true)
     }
+
+    fn account(&self) -> Account<'_, ReaderMemory> {
+        let was_killed = self.killed_ns.is_some();
+        Account { role: self.role, index: self.index, report: &self.report, was_killed }
+    }
 }
 
 fn ended(status: ExitStatus) -> Result<(), String> {
@@ -96,7 +81,7 @@ fn ended(status: ExitStatus) -> Result<(), String> {
 
 /// The workers of one run, and the orders they go by.
 pub(crate) struct Team {
-    pub(crate) orders: WriterMemory,
+    pub(crate) orders: Command<WriterMemory>,
     pub(crate) workers: Vec<Worker>,
     /// What the sandbox of the producers enforces, where there is one.
     pub(crate) sandbox: Option<String>,
@@ -107,20 +92,17 @@ impl Team {
     pub(crate) fn of_processes(domain: &Domain, args: &Args, trust: Trust) -> anyhow::Result<Self> {
         let endpoint = domain.endpoint(args.terms()?)?;
         let orders = domain.region(ORDERS_BYTES)?;
-        give_orders(&orders.writer, args);
-        let mut team = Self { orders: orders.writer, workers: Vec::new(), sandbox: None };
+        let run = args.run();
+        let command = Command::new(orders.writer, &run);
+        let mut team = Self { orders: command, workers: Vec::new(), sandbox: None };
         // Consumers are the demo's own; that the lower trust counts leaves the layer to the producers'.
         for (role, count, trust) in
             [(Role::Consumer, args.consumers, Trust::BASE), (Role::Producer, args.producers, trust)]
         {
             for index in 0..count {
-                let authority = match role {
-                    Role::Producer => Authority::send(trust),
-                    Role::Consumer => Authority::receive(trust),
-                };
-                let child = start(domain, role, index, &endpoint, authority, &orders.handle)?;
+                let child = start(domain, (role, index), trust, [&endpoint, &orders.handle])?;
                 team.sandbox = child.sandbox().map(|report| report.to_string()).or(team.sandbox);
-                let report = report_of(domain, role, args).with_context(|| {
+                let (report, _) = await_report(domain, role, &run).with_context(|| {
                     format!("{} {index} (process {}) did not start", role.name(), child.process.id())
                 })?;
                 let pid = child.process.id();
@@ -134,8 +116,7 @@ impl Team {
     /// Starts threads over a channel within this domain.
     pub(crate) fn of_threads(args: &Args) -> anyhow::Result<Self> {
         let (orders, orders_fd) = WriterMemory::create("demo-orders", ORDERS_BYTES)?;
-        give_orders(&orders, args);
-        let mut team = Self { orders, workers: Vec::new(), sandbox: None };
+        let mut team = Self { orders: Command::new(orders, &args.run()), workers: Vec::new(), sandbox: None };
         let bytes = encoded_size(args.size as usize, Layer::Raw);
         let depth = args.terms()?.depth() as usize;
         let (sender, receiver) =
@@ -145,22 +126,22 @@ impl Team {
             let bytes = report_bytes(role.bitmaps(args.producers as usize), args.share());
             let (memory, fd) = WriterMemory::create("demo-report", bytes)?;
             let report = Report::new(memory, args.share());
-            let view = view(ReaderMemory::map(fd.as_fd(), bytes)?, role, args)?;
-            let orders = ReaderMemory::map(orders_fd.as_fd(), ORDERS_BYTES)?;
+            let view = View::new(ReaderMemory::map(fd.as_fd(), bytes)?, role, args.producers, args.share());
+            let view = view.ok_or(Failed::Report)?;
+            let orders = Orders::new(ReaderMemory::map(orders_fd.as_fd(), ORDERS_BYTES)?);
+            let orders = orders.ok_or(Failed::Orders)?;
             let (mut sender, mut receiver) = (sender.clone_local(), receiver.clone_local());
             let body = move || {
-                let orders = Orders(&orders);
-                if orders.is_set(Order::Pin) {
-                    work::pin(role, index, &orders);
-                }
+                work::pin(role, index, &orders);
+                let post = Post { orders, report, home: LinuxHome::new(), clock: Counter };
                 match (role, &mut sender, &mut receiver) {
                     (Role::Producer, Some(sender), receiver) => {
                         receiver.take();
-                        Producer { index, peers: 1, orders, report, sender }.run()
+                        Ok(post.produce(index, 1, sender)?)
                     }
                     (Role::Consumer, sender, Some(receiver)) => {
                         sender.take();
-                        Consumer { peers: 1, orders, report, receiver }.run()
+                        Ok(post.consume(1, receiver)?)
                     }
                     _ => bail!("this channel is not one within a domain"),
                 }
@@ -177,44 +158,32 @@ impl Team {
     pub(crate) fn of(&self, role: Role) -> impl Iterator<Item = &Worker> {
         self.workers.iter().filter(move |worker| worker.role == role)
     }
+
+    /// The reports of one role.
+    pub(crate) fn reports(&self, role: Role) -> impl Iterator<Item = &View<ReaderMemory>> {
+        self.of(role).map(|worker| &worker.report)
+    }
+
+    /// The reports of all.
+    pub(crate) fn all_reports(&self) -> impl Iterator<Item = &View<ReaderMemory>> {
+        self.workers.iter().map(|worker| &worker.report)
+    }
+
+    /// What the proof is made of.
+    pub(crate) fn accounts(&self) -> Vec<Account<'_, ReaderMemory>> {
+        self.workers.iter().map(Worker::account).collect()
+    }
 }
 
-fn give_orders(orders: &WriterMemory, args: &Args) {
-    order(orders, Order::Producers, args.producers.into());
-    order(orders, Order::Consumers, args.consumers.into());
-    order(orders, Order::Share, args.share());
-    order(orders, Order::PayloadBytes, args.size.into());
-    order(orders, Order::WatchPeers, args.kill.into());
-    order(orders, Order::Pin, args.pin.into());
-    order(orders, Order::Version, VERSION);
-}
-
-/// Starts one process with what it needs and nothing else: its side of the endpoint, badged with its number; a way to
-/// grant to us; and the orders, to read.
+/// Starts one process with what it needs and nothing else.
 fn start(
     domain: &Domain,
-    role: Role,
-    index: u32,
-    endpoint: &Handle<SocketGate>,
-    authority: Authority,
-    orders: &Handle<SocketGate>,
+    (role, index): (Role, u32),
+    trust: Trust,
+    [endpoint, orders]: [&Handle<SocketGate>; 2],
 ) -> anyhow::Result<Child> {
     let own = domain.own();
-    let grants = [
-        (endpoint, authority.badge(u64::from(index) + 1)),
-        (own.handle(), Authority::send(authority.trust)),
-        (orders, Authority::new(Rights::MAP_READ, authority.trust)),
-    ];
-    Ok(Program::this(authority.trust)?.env(ROLE_VARIABLE, role.name()).spawn(domain, &grants)?)
-}
-
-/// The report that the process just started grants to us.
-fn report_of(domain: &Domain, role: Role, args: &Args) -> anyhow::Result<View> {
-    let (handle, _) = domain.granted(10 * SECOND)?;
-    view(handle.map()?, role, args)
-}
-
-fn view(memory: ReaderMemory, role: Role, args: &Args) -> anyhow::Result<View> {
-    let bitmaps = role.bitmaps(args.producers as usize);
-    View::new(Box::new(memory), bitmaps, args.share()).context("its report is not what this program writes")
+    let [to_side, to_root, to_orders] = authorities(role, index, trust);
+    let grants = [(endpoint, to_side), (own.handle(), to_root), (orders, to_orders)];
+    Ok(Program::this(trust)?.env(ROLE_VARIABLE, role.name()).spawn(domain, &grants)?)
 }

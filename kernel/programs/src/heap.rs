@@ -26,6 +26,11 @@ struct Heap {
 #[global_allocator]
 static HEAP: Heap = Heap { next: AtomicUsize::new(START), mapped: AtomicUsize::new(START) };
 
+/// Has memory for so many bytes more, so that nothing has to be asked for until they are used up; whether there was so much.
+pub(crate) fn reserve(bytes: usize) -> bool {
+    HEAP.grow(HEAP.next.load(Ordering::Relaxed) + bytes)
+}
+
 impl Heap {
     /// Maps more, until `end` is mapped; whether there was memory for it.
     fn grow(&self, end: usize) -> bool {

@@ -1,174 +1,254 @@
 //! The producer-consumer demonstration: in each layer, every message of a known number arrives once, and as it was sent.
 //!
-//! What a message carries, and how it is checked, is the hosted demonstration's own source: [`payload`].
+//! What producers and consumers do, what they report, and the proof, is the same source as on Linux: [`feuerbird_demos_worker`]. Here is
+//! the root's part: it makes the endpoint, the orders and the workers, and looks at their reports, which it has mapped by capability.
 
-use feuerbird_abi::Call;
-use feuerbird_capability::{Rights, Trust};
-use feuerbird_channel::{Home, RecvError, Terms, WhenFull};
-use feuerbird_libos::Error;
+use alloc::vec::Vec;
+
+use feuerbird_capability::{Slot, Trust};
+use feuerbird_demos_worker::{
+    Account, Clock, Command, Complaint, Failed, Histogram, ORDERS_BYTES, Proof, Role, Run, State, View, Word,
+    authorities, await_report, strictest_layer, sum, terms, work,
+};
+use feuerbird_libos::{DomainHandle, Error};
 use feuerbird_serialization::Layer;
-use feuerbird_serialization::sample::{Sample, SampleMessage, SampleReader};
 
 use crate::child::{Child, Image};
-use crate::gate::{self, Result, println};
-use crate::ring::{self, Ring};
-use crate::role::Role;
+use crate::gate::{self, println};
+use crate::memory::{OwnMemory, PeerMemory};
+use crate::ring::{self, Domain, Handle};
+use crate::role;
 
-#[path = "../../../demos/src/producer_consumer/payload.rs"]
-mod payload;
+/// What is done in each layer.
+const RUN: Run =
+    Run { producers: 2, consumers: 2, share: 16_384, payload_bytes: 64, watches_peers: false, pins: false };
 
-/// How many messages are sent in each layer, 64 to a word of the bitmap.
-const MESSAGES: u64 = 64 * WORDS as u64;
-const WORDS: usize = 512;
-
-/// The payload of a message, in bytes.
-const PAYLOAD: usize = 64;
-
-/// Who sends.
-const PRODUCER: u32 = 1;
-
-/// How long one layer may take.
+/// How long nothing may happen before a layer is given up, in nanoseconds.
 const PATIENCE_NS: u64 = 20_000_000_000;
 
-/// How long the consumer looks for messages that nobody should have sent.
-const AFTERMATH_NS: u64 = 20_000_000;
+/// How often the root looks at the reports.
+const LOOK_NS: u64 = 1_000_000;
 
-/// The first domain: one pair of domains in each layer. Whether every proof holds.
+/// The processor's counter, which the emulator keeps the same on all cores.
+#[derive(Clone, Copy)]
+struct Counter;
+
+impl Clock for Counter {
+    #[inline]
+    fn cycles(self) -> u64 {
+        gate::counter()
+    }
+}
+
+/// What came of one layer.
+struct Outcome {
+    layer: Layer,
+    proof: Proof,
+    messages_per_s: u64,
+    /// The median and the 99th percentile, from a message's making to its handling.
+    latencies_ns: [u64; 2],
+    complaints: Vec<(u32, Complaint)>,
+}
+
+/// The first domain: two producers and two consumers in each layer. Whether every proof holds.
 pub(crate) fn run(image: &Image) -> bool {
-    println!("{:<18}  messages      lost     twice   altered", "layer");
-    for trust in [Trust::BASE, Trust::LIBOS, Trust::USER] {
-        match pair(image, trust) {
-            Ok(true) => {}
-            Ok(false) => {
-                println!("proof: does NOT hold, or not in time, with trust {:#x}", trust.level());
-                return false;
-            }
-            Err(status) => {
-                println!("proof: a call was refused: {status}");
-                return false;
-            }
+    let Run { producers, consumers, payload_bytes, .. } = RUN;
+    println!(
+        "{producers} producers, {consumers} consumers, payload {payload_bytes} B; times are the emulated machine's"
+    );
+    println!(
+        "{:<18} {:>9} {:>11} {:>11} {:>11} {:>6} {:>6} {:>8}",
+        "layer", "messages", "messages/s", "p50 ns", "p99 ns", "lost", "twice", "altered"
+    );
+    let holds = [Trust::BASE, Trust::LIBOS, Trust::USER].into_iter().all(|trust| holds(image, trust));
+    if holds {
+        println!("proof: none lost, none twice, none altered");
+    }
+    holds
+}
+
+/// Whether all messages arrived once and unaltered between workers with this much trust; prints what came of it.
+pub(crate) fn holds(image: &Image, trust: Trust) -> bool {
+    match exchange(image, trust) {
+        Ok(outcome) => {
+            outcome.print();
+            outcome.is_proven()
         }
-    }
-    println!("proof: none lost, none twice, none altered");
-    true
-}
-
-/// Whether the consumer of this pair found nothing wrong: it ends only then.
-pub(crate) fn pair(image: &Image, trust: Trust) -> Result<bool> {
-    let terms = Terms::new(256, 64).expect("small terms are good ones");
-    let endpoint = gate::call(Call::CreateEndpoint, &[terms.to_bits()])?.values[0];
-    let producer = Child::new(image, trust)?;
-    let consumer = Child::new(image, trust)?;
-    producer.start(image, Role::Numberer.argument(0))?;
-    consumer.start(image, Role::Prover.argument(0))?;
-    consumer.grant(endpoint, Rights::RECEIVE, trust)?;
-    producer.grant(endpoint, Rights::SEND, trust)?;
-    let deadline = gate::now_ns() + PATIENCE_NS;
-    while consumer.is_alive() && gate::now_ns() < deadline {
-        gate::sleep(1_000_000)?;
-    }
-    let holds = !consumer.is_alive();
-    producer.destroy()?;
-    consumer.destroy()?;
-    gate::call(Call::Delete, &[endpoint])?;
-    Ok(holds)
-}
-
-/// Sends every message once, and stays until its consumer has left: what is in a lane ends with its producer.
-pub(crate) fn number() {
-    if let Err(error) = try_number() {
-        println!("producer: {error}");
-    }
-}
-
-fn try_number() -> core::result::Result<(), Error> {
-    let domain = ring::enter()?;
-    let mut sender = domain.sender::<SampleMessage>(&domain.granted(PATIENCE_NS)?.0)?;
-    sender.set_when_full(WhenFull::Block { timeout_ns: PATIENCE_NS });
-    for sequence in 0..MESSAGES {
-        let mut bytes = [0; PAYLOAD];
-        let digest = payload::fill(PRODUCER, sequence, &mut bytes);
-        let message = Sample { sequence, producer: PRODUCER, sent_at: 0, digest, payload: &bytes };
-        if let Err(error) = sender.send(&message) {
-            println!("producer: {sequence} messages sent, then: {error}");
-            return Ok(());
-        }
-    }
-    while sender.receivers() > 0 {
-        Home::wait(&Ring, &[], PATIENCE_NS);
-    }
-    Ok(())
-}
-
-/// What became of the messages.
-struct Tally {
-    seen: [u64; WORDS],
-    twice: u64,
-    altered: u64,
-}
-
-impl Tally {
-    fn add(&mut self, sample: &SampleReader<'_>) {
-        let sequence = sample.sequence();
-        let is_intact = sample.producer() == PRODUCER
-            && sample.payload().len() == PAYLOAD
-            && payload::is_intact(PRODUCER, sequence, sample.payload(), sample.digest());
-        if !is_intact || sequence >= MESSAGES {
-            self.altered += 1;
-            return;
-        }
-        let (word, bit) = (&mut self.seen[sequence as usize / 64], 1 << (sequence % 64));
-        self.twice += u64::from(*word & bit != 0);
-        *word |= bit;
-    }
-
-    fn handled(&self) -> u64 {
-        self.seen.iter().map(|word| u64::from(word.count_ones())).sum()
-    }
-}
-
-/// Receives until all have come and none comes any more; prints what became of them, and ends only if all is well.
-pub(crate) fn prove() {
-    match try_prove() {
-        Ok(true) => {}
-        Ok(false) => stay(),
         Err(error) => {
-            println!("consumer: {error}");
-            stay()
+            println!("proof: with trust {:#x}: {error}", trust.level());
+            false
         }
     }
 }
 
-fn try_prove() -> core::result::Result<bool, Error> {
+impl Outcome {
+    fn is_proven(&self) -> bool {
+        let all = RUN.share * u64::from(RUN.producers);
+        self.proof.holds() && self.proof.handled == all && self.complaints.is_empty()
+    }
+
+    fn print(&self) {
+        let Self { layer, proof, messages_per_s, latencies_ns: [p50, p99], complaints } = self;
+        let Proof { handled, lost, duplicated, altered, .. } = proof;
+        println!(
+            "{layer:<18} {handled:>9} {messages_per_s:>11} {p50:>11} {p99:>11} {lost:>6} {duplicated:>6} {altered:>8}"
+        );
+        for (producer, complaint) in complaints {
+            println!("proof: producer {producer} {complaint}");
+        }
+        if !self.is_proven() {
+            println!("proof: does NOT hold in this layer");
+        }
+    }
+}
+
+/// One layer, from the making of its workers to their end.
+fn exchange(image: &Image, trust: Trust) -> Result<Outcome, Failed> {
     let domain = ring::enter()?;
-    let mut receiver = domain.receiver::<SampleMessage>(&domain.granted(PATIENCE_NS)?.0)?;
-    let mut tally = Tally { seen: [0; WORDS], twice: 0, altered: 0 };
-    let (mut received, mut layer) = (0, None);
-    let (mut patience, mut refused) = (PATIENCE_NS / 2, 0);
-    loop {
-        match receiver.recv_timeout(patience, |sample: SampleReader<'_>| tally.add(&sample)) {
-            Ok(()) => received += 1,
-            Err(RecvError::DeadlinePassed | RecvError::Disconnected) => break,
-            Err(RecvError::Malformed(_) | RecvError::PeerMisbehaved(_)) => refused += 1,
-            Err(error) => {
-                println!("consumer: {error}");
-                break;
+    let endpoint = domain.endpoint(terms(RUN.payload_bytes).map_err(Error::from)?)?;
+    let orders = domain.region(ORDERS_BYTES)?;
+    let mut team = Team { orders: Command::new(orders.writer, &RUN), workers: Vec::new() };
+    let outcome = team.start(&domain, image, trust, [&endpoint, &orders.handle]).and_then(|()| team.watch());
+    team.end()?;
+    endpoint.delete()?;
+    orders.handle.delete()?;
+    outcome
+}
+
+/// The workers of one layer, and the orders they go by.
+struct Team {
+    orders: Command<OwnMemory>,
+    workers: Vec<Worker>,
+}
+
+/// One worker, as the root knows it.
+struct Worker {
+    role: Role,
+    index: u32,
+    child: Child,
+    report: View<PeerMemory>,
+    /// By which the report is mapped.
+    region: Handle,
+}
+
+impl Team {
+    /// Starts workers, whose producers are trusted so far, with what they need and nothing else.
+    fn start(
+        &mut self,
+        domain: &Domain,
+        image: &Image,
+        trust: Trust,
+        [endpoint, orders]: [&Handle; 2],
+    ) -> Result<(), Failed> {
+        // As on Linux: that the lower trust counts leaves the layer to the producers'.
+        let consumers = (0..RUN.consumers).map(|index| (Role::Consumer, index, Trust::BASE));
+        let producers = (0..RUN.producers).map(|index| (Role::Producer, index, trust));
+        for (role, index, trust) in consumers.chain(producers) {
+            let child = Child::new(image, trust).map_err(Error::Refused)?;
+            let to = DomainHandle::new(domain.handle(Slot::from_bits(child.slot)));
+            let own = domain.own();
+            let granted = [endpoint, own.handle(), orders]
+                .into_iter()
+                .zip(authorities(role, index, trust))
+                .try_for_each(|(what, authority)| what.grant(&to, authority).map(|_| ()));
+            let started = child.start(image, as_role(role).argument(0)).map_err(Error::Refused);
+            let reported = granted.and(started).map_err(Failed::from);
+            match reported.and_then(|()| await_report(domain, role, &RUN)) {
+                Ok((report, region)) => self.workers.push(Worker { role, index, child, report, region }),
+                Err(error) => {
+                    child.destroy().map_err(Error::Refused)?;
+                    return Err(error);
+                }
             }
         }
-        layer = layer.or_else(|| receiver.layer());
-        if received == MESSAGES {
-            patience = AFTERMATH_NS;
-        }
+        Ok(())
     }
-    let (lost, altered) = (MESSAGES - tally.handled(), tally.altered + refused);
-    let (twice, layer) = (tally.twice, layer.unwrap_or(Layer::Full));
-    println!("{layer:<18} {received:>9} {lost:>9} {twice:>9} {altered:>9}");
-    Ok(lost + twice + altered == 0)
+
+    /// Sees the work to its end, and accounts for it.
+    fn watch(&self) -> Result<Outcome, Failed> {
+        self.wait_until_all(State::Ready)?;
+        let start = [gate::now_ns(), gate::counter()];
+        self.orders.go();
+        self.wait_until_all(State::Done)?;
+        let [ns, cycles] = [gate::now_ns() - start[0], gate::counter() - start[1]];
+        let ended = self.of(Role::Consumer).map(|worker| worker.report.get(Word::EndedNs)).max();
+        let took_ns = ended.unwrap_or(0).saturating_sub(start[0]).max(1);
+        let layer = strictest_layer(self.workers.iter().map(|worker| &worker.report)).unwrap_or(Layer::Full);
+        let accounts: Vec<_> = self.workers.iter().map(Worker::account).collect();
+        let proof = Proof::of(&accounts, RUN.share, layer);
+        let latency = Histogram::of(self.of(Role::Consumer).map(|worker| &worker.report));
+        let to_ns = |share| (latency.quantile(share) as f64 * ns as f64 / cycles.max(1) as f64) as u64;
+        let complaints = self.of(Role::Producer).flat_map(|producer| {
+            producer.report.complaints(false).map(|complaint| (producer.index, complaint))
+        });
+        Ok(Outcome {
+            layer,
+            proof,
+            messages_per_s: (proof.handled as f64 * 1e9 / took_ns as f64) as u64,
+            latencies_ns: [0.5, 0.99].map(to_ns),
+            complaints: complaints.collect(),
+        })
+    }
+
+    /// Waits for as long as something happens.
+    fn wait_until_all(&self, state: State) -> Result<(), Failed> {
+        let mut moved = (gate::now_ns(), 0);
+        while !self.workers.iter().all(|worker| worker.report.is(state) || worker.report.is(State::Done)) {
+            let handled = sum(self.workers.iter().map(|worker| &worker.report), Word::Messages);
+            let now = gate::now_ns();
+            if handled != moved.1 {
+                moved = (now, handled);
+            }
+            if now - moved.0 > PATIENCE_NS {
+                return Err(Error::DeadlinePassed.into());
+            }
+            // What the kernel says meanwhile is about those who have ended: the reports say it, too.
+            gate::sleep(LOOK_NS).map_err(Error::Refused)?;
+        }
+        Ok(())
+    }
+
+    fn of(&self, role: Role) -> impl Iterator<Item = &Worker> {
+        self.workers.iter().filter(move |worker| worker.role == role)
+    }
+
+    /// Ends all of them, at work or not.
+    fn end(self) -> Result<(), Error> {
+        for Worker { child, report, region, .. } in self.workers {
+            child.destroy().map_err(Error::Refused)?;
+            drop(report);
+            region.delete()?;
+        }
+        Ok(())
+    }
 }
 
-/// Who does not end has found something wrong.
-fn stay() -> ! {
-    loop {
-        let _ = gate::wait(u64::MAX);
+impl Worker {
+    fn account(&self) -> Account<'_, PeerMemory> {
+        Account { role: self.role, index: self.index, report: &self.report, was_killed: false }
+    }
+}
+
+fn as_role(role: Role) -> role::Role {
+    match role {
+        Role::Producer => role::Role::Numberer,
+        Role::Consumer => role::Role::Prover,
+    }
+}
+
+/// What a worker does, in a domain of its own.
+pub(crate) fn produce() {
+    work_as(Role::Producer);
+}
+
+/// As [`produce`].
+pub(crate) fn consume() {
+    work_as(Role::Consumer);
+}
+
+fn work_as(role: Role) {
+    let entered = ring::enter().map_err(Failed::from);
+    if let Err(error) = entered.and_then(|domain| work(&domain, role, Counter, |_, _| {})) {
+        println!("{}: {error}", role.name());
     }
 }

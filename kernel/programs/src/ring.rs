@@ -8,7 +8,7 @@ use alloc::collections::VecDeque;
 use feuerbird_abi::{PAYLOAD_BYTES, Reply, Request, Status};
 use feuerbird_channel::Watched;
 use feuerbird_libos::{Answer, Error, Gate, GateError, MemoryError, WeakDomain, Work};
-use spin::{Mutex, Once};
+use spin::Mutex;
 
 use crate::gate::{self, HandleNumber};
 use crate::memory::{self, OwnMemory, PeerMemory};
@@ -32,18 +32,18 @@ pub(crate) struct Held(HandleNumber);
 pub(crate) struct Life;
 
 /// Whose upcalls are heard.
-static DOMAIN: Once<WeakDomain<Ring>> = Once::new();
+static DOMAIN: Mutex<Option<WeakDomain<Ring>>> = Mutex::new(None);
 
 /// What is to run beside the program.
 static BESIDE: Mutex<VecDeque<Work>> = Mutex::new(VecDeque::new());
 
-/// Becomes a domain, once.
+/// Becomes a domain. Who does so again, after the first has ended, hears as the second from then on.
 ///
 /// # Errors
 /// As [`feuerbird_libos::Domain::enter`].
 pub(crate) fn enter() -> Result<Domain, Error> {
     let domain = Domain::enter(Ring, "")?;
-    DOMAIN.call_once(|| domain.downgrade());
+    *DOMAIN.lock() = Some(domain.downgrade());
     Ok(domain)
 }
 
@@ -52,7 +52,8 @@ pub(crate) fn enter() -> Result<Domain, Error> {
 /// # Cost
 /// One call where nothing was said.
 pub(crate) fn hear() {
-    let Some(domain) = DOMAIN.get().and_then(WeakDomain::upgrade) else { return };
+    let domain = DOMAIN.lock().as_ref().and_then(WeakDomain::upgrade);
+    let Some(domain) = domain else { return };
     while let Ok(Some((upcall, handle))) = gate::wait(0) {
         // A pair that comes to nothing says so at its endpoint.
         let _ = domain.upcall(&upcall, held(handle));

@@ -33,9 +33,9 @@ pub(crate) enum Role {
     BadHandler = 10,
     /// The first domain, of the producer-consumer demonstration.
     Proof = 13,
-    /// Sends numbered messages, each once.
+    /// A producer of that demonstration: sends numbered messages, each once.
     Numberer = 14,
-    /// Receives them, and proves that it got each once.
+    /// A consumer of it: receives them, and marks each.
     Prover = 15,
     /// The first domain, of the hostile demonstration.
     Attempts = 16,
@@ -161,8 +161,8 @@ pub(crate) fn main(argument: u64, file: u64, bytes: u64) -> ! {
         Role::LibOs => tests::be_libos(own),
         Role::Forger => attempts::forge(),
         Role::Typed => tests::talk_typed(own),
-        Role::Numberer => proof::number(),
-        Role::Prover => proof::prove(),
+        Role::Numberer => proof::produce(),
+        Role::Prover => proof::consume(),
         Role::Yielder => loop {
             gate::give_way();
         },

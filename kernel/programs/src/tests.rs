@@ -28,10 +28,10 @@ use feuerbird_abi::{Access, MachineCall, Status};
 use feuerbird_capability::Trust;
 
 use crate::child::{Child, Image};
-use crate::fault;
 use crate::gate::{self, println};
 use crate::memory::{self, Mapping};
 use crate::role::Role;
+use crate::{fault, heap};
 
 pub(crate) use attack::attack;
 pub(crate) use authority::be_deputy;
@@ -194,8 +194,14 @@ pub(crate) fn run(image: &Image) -> ! {
     gate::power_off(failures)
 }
 
-/// Uses every address once that a test will: the tables for them stay with this domain.
+/// What of the heap the tests in this domain use: nothing of it comes back.
+const HEAP_BYTES: usize = 256 << 10;
+
+/// Uses every address once that a test will: the tables for them stay with this domain, as does its heap.
 fn warm_up() -> gate::Result<()> {
+    if !heap::reserve(HEAP_BYTES) {
+        return Err(Status::ObjectsFull);
+    }
     let handle = memory::allocate(1)?;
     let mappings: [_; 16] = core::array::from_fn(|_| Mapping::new(handle, 1, Access::Read));
     gate::machine(MachineCall::Map, &[handle, memory::SCRATCH, Access::Read as u64])?;

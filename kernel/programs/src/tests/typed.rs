@@ -115,7 +115,7 @@ fn bind_another_type(domain: &Domain) -> Result<bool, Error> {
 }
 
 pub(super) fn layers(ground: &Ground<'_>) -> Checked {
-    LAYERS.into_iter().try_for_each(|trust| ensure(proof::pair(ground.image, trust)?))
+    LAYERS.into_iter().try_for_each(|trust| ensure(proof::holds(ground.image, trust)))
 }
 
 /// An endpoint, and what the domains of a test get derived from.

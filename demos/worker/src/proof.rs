@@ -1,70 +1,88 @@
 //! The proof: what became of every single message, from the marks of those who handled it.
 
-use feuerbird::serialization::Layer;
+use alloc::vec::Vec;
 
-use crate::{
-    consumer::in_hand,
-    layout::{Word, bitmap_words},
-    team::{Role, Team, Worker},
-};
+use feuerbird_serialization::Layer;
+use feuerbird_zero_copy::Region;
+
+use crate::layout::{Word, bitmap_words, in_hand};
+use crate::{Role, View, sum};
+
+/// What the root knows of a worker.
+#[derive(Debug)]
+pub struct Account<'a, R> {
+    /// Which side it had.
+    pub role: Role,
+    /// Its number among those in this role.
+    pub index: u32,
+    /// What it says.
+    pub report: &'a View<R>,
+    /// Whether the root has killed it.
+    pub was_killed: bool,
+}
 
 /// What became of the messages of one run.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Proof {
+pub struct Proof {
     /// Different messages that were handled.
-    pub(crate) handled: u64,
+    pub handled: u64,
     /// Messages that were sent and that nobody handled, without anybody's death to explain it.
-    pub(crate) lost: u64,
+    pub lost: u64,
     /// Messages handled more than once, other than the one in a killed consumer's hand.
-    pub(crate) duplicated: u64,
+    pub duplicated: u64,
     /// Messages that are not what was sent, or that were never sent.
-    pub(crate) altered: u64,
+    pub altered: u64,
     /// Messages that a killed consumer had taken and not handled: it copies a message out of its producer's reach before
     /// it checks it, and at most one at a time.
-    pub(crate) taken_along: u64,
+    pub taken_along: u64,
     /// Messages that a killed consumer was handling in place: not given back, so another one got it, too.
-    pub(crate) handed_on: u64,
+    pub handed_on: u64,
 }
 
 impl Proof {
     /// Whether nothing was lost, nothing came twice and nothing was altered.
-    pub(crate) fn holds(&self) -> bool {
+    pub fn holds(&self) -> bool {
         self.lost == 0 && self.duplicated == 0 && self.altered == 0
     }
 
     /// Looks at every bit. `share` is the most that a producer sends.
-    pub(crate) fn of(team: &Team, share: u64, layer: Layer) -> Self {
-        let consumers: Vec<&Worker> = team.of(Role::Consumer).collect();
-        let killed: Vec<&Worker> =
-            consumers.iter().copied().filter(|worker| worker.killed_ns.is_some()).collect();
-        let in_hands: Vec<u64> = killed.iter().map(|worker| worker.report.get(Word::InHand)).collect();
+    pub fn of<R: Region>(workers: &[Account<'_, R>], share: u64, layer: Layer) -> Self {
+        let of = |role| workers.iter().filter(move |worker| worker.role == role);
+        let consumers: Vec<&View<R>> = of(Role::Consumer).map(|worker| worker.report).collect();
+        let killed = of(Role::Consumer).filter(|worker| worker.was_killed);
+        let in_hands: Vec<u64> = killed.map(|worker| worker.report.get(Word::InHand)).collect();
         let mut proof = Self::default();
         let mut missing = 0;
-        for producer in team.of(Role::Producer) {
+        for producer in of(Role::Producer) {
             missing += proof.account(producer, &consumers, &in_hands, share);
         }
-        let count =
-            |word| consumers.iter().fold(0u64, |sum, worker| sum.saturating_add(worker.report.get(word)));
+        let count = |word| sum(consumers.iter().copied(), word);
         proof.altered =
             proof.altered.saturating_add(count(Word::Altered)).saturating_add(count(Word::Refused));
         proof.duplicated = proof.duplicated.saturating_add(count(Word::Twice));
         // What is read in place is taken when it has been handled.
-        let explained = if layer == Layer::Raw { 0 } else { killed.len() as u64 };
+        let explained = if layer == Layer::Raw { 0 } else { in_hands.len() as u64 };
         proof.taken_along = missing.min(explained);
         proof.lost = missing - proof.taken_along;
         proof
     }
 
     /// Goes through the messages of one producer; how many were sent and never handled.
-    fn account(&mut self, producer: &Worker, consumers: &[&Worker], in_hands: &[u64], share: u64) -> u64 {
+    fn account<R: Region>(
+        &mut self,
+        producer: &Account<'_, R>,
+        consumers: &[&View<R>],
+        in_hands: &[u64],
+        share: u64,
+    ) -> u64 {
         let sent = producer.report.get(Word::Messages).min(share);
         // One that was killed may have published one more than it had time to count.
-        let possible = if producer.killed_ns.is_some() { (sent + 1).min(share) } else { sent };
+        let possible = if producer.was_killed { (sent + 1).min(share) } else { sent };
         let mut missing = 0;
         for index in 0..bitmap_words(share) {
             let (mut seen, mut twice) = (0, 0);
             for consumer in consumers {
-                let marks = consumer.report.marks(producer.index as usize, index);
+                let marks = consumer.marks(producer.index as usize, index);
                 twice |= seen & marks;
                 seen |= marks;
             }
@@ -92,7 +110,7 @@ fn below(count: u64, index: usize) -> u64 {
 
 /// The numbers of the bits that are set.
 fn bits(mut word: u64) -> impl Iterator<Item = u64> {
-    std::iter::from_fn(move || {
+    core::iter::from_fn(move || {
         let bit = (word != 0).then(|| u64::from(word.trailing_zeros()))?;
         word &= word - 1;
         Some(bit)

@@ -4,6 +4,7 @@ const STEP: u64 = 0x9e37_79b9_7f4a_7c15;
 const PRIME: u64 = 0x0000_0100_0000_01b3;
 
 /// The first word of a payload. Two messages differ in every word.
+#[inline]
 fn seed(producer: u32, sequence: u64) -> u64 {
     // The finaliser of splitmix64 (Steele, Lea, Flood 2014).
     let mut word = (sequence << 16 ^ u64::from(producer)).wrapping_add(STEP);
@@ -17,6 +18,7 @@ fn seed(producer: u32, sequence: u64) -> u64 {
 struct Digest([u64; 4]);
 
 impl Digest {
+    #[inline]
     fn new() -> Self {
         Self([0xcbf2_9ce4_8422_2325, 1, 2, 3])
     }
@@ -26,6 +28,7 @@ impl Digest {
         self.0[lane] = (self.0[lane] ^ word).wrapping_mul(PRIME);
     }
 
+    #[inline]
     fn finish(self) -> u64 {
         self.0.into_iter().fold(0, |sum, lane| (sum ^ lane).wrapping_mul(PRIME).rotate_left(23))
     }
@@ -79,6 +82,7 @@ fn partial(bytes: &[u8]) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use alloc::vec;
 
     #[test]
     fn an_intact_payload_is_told_from_one_with_any_bit_changed() {

@@ -1,5 +1,11 @@
 //! Latencies in buckets: 32 to each power of two, so that a value is known to 3 %.
 
+use alloc::vec;
+use alloc::vec::Vec;
+
+use feuerbird_zero_copy::Region;
+
+use crate::View;
 use crate::layout::BUCKETS;
 
 const SUB_BITS: u32 = 5;
@@ -22,18 +28,26 @@ fn middle(bucket: usize) -> f64 {
         return bucket as f64;
     }
     let shift = bucket / SUB - 1;
-    ((SUB + bucket % SUB) as f64 + 0.5) * 2f64.powi(shift as i32)
+    // At most 58, so the power of two fits.
+    ((SUB + bucket % SUB) as f64 + 0.5) * (1u64 << shift) as f64
 }
 
 /// Counts of values, from one report or from several.
 #[derive(Clone, Debug)]
-pub(crate) struct Histogram {
+pub struct Histogram {
     counts: Vec<u64>,
 }
 
 impl Histogram {
+    /// All latencies that these reports have counted.
+    pub fn of<'a, R: Region + 'a>(reports: impl IntoIterator<Item = &'a View<R>>) -> Self {
+        let mut sum = Self::new();
+        reports.into_iter().for_each(|report| report.add_latencies(&mut sum));
+        sum
+    }
+
     /// Without any value.
-    pub(crate) fn new() -> Self {
+    fn new() -> Self {
         Self { counts: vec![0; BUCKETS] }
     }
 
@@ -45,7 +59,7 @@ impl Histogram {
     }
 
     /// The value below which this share (0 to 1) of all values lies; 0 where there are none.
-    pub(crate) fn quantile(&self, share: f64) -> u64 {
+    pub fn quantile(&self, share: f64) -> u64 {
         let total: f64 = self.counts.iter().map(|&count| count as f64).sum();
         let mut below = 0.0;
         for (bucket, &count) in self.counts.iter().enumerate() {

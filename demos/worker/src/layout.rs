@@ -9,9 +9,12 @@ pub(crate) const VERSION: u64 = 0x4642_4445_4d4f_0001;
 /// Words of the orders, which the root writes.
 #[derive(Clone, Copy, Debug)]
 #[repr(usize)]
-pub(crate) enum Order {
+pub enum Order {
+    /// Changed whenever the meaning of any word is.
     Version = 0,
+    /// How many there are.
     Producers = 1,
+    /// How many there are.
     Consumers = 2,
     /// The most messages that one producer sends.
     Share = 3,
@@ -28,23 +31,27 @@ pub(crate) enum Order {
 }
 
 /// Bytes of the orders.
-pub(crate) const ORDERS_BYTES: usize = 4096;
+pub const ORDERS_BYTES: usize = 4096;
 
 /// Words of a report, which its worker writes.
 #[derive(Clone, Copy, Debug)]
 #[repr(usize)]
-pub(crate) enum Word {
+pub enum Word {
+    /// Changed whenever the meaning of any word is.
     Version = 0,
+    /// A [`State`].
     State = 1,
     /// A producer's messages published, a consumer's messages handled.
     Messages = 2,
     /// Messages published and not taken.
     Depth = 3,
+    /// Uses of message bytes where they lay.
     CopiesAvoided = 4,
+    /// Uses of message bytes through a copy.
     CopiesMade = 5,
     /// The number of the strictest layer, plus 1; 0 while there is none.
     Layer = 6,
-    /// When the first peer was found gone, in nanoseconds of the monotonic clock.
+    /// When the first peer was found gone, in nanoseconds of the home's clock.
     NoticedNs = 7,
     /// 1: what a dead peer left behind is with another one, or taken.
     Settled = 8,
@@ -69,7 +76,7 @@ pub(crate) enum Word {
 /// A worker's [`Word::State`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u64)]
-pub(crate) enum State {
+pub enum State {
     /// It has found its peers and waits for the start.
     Ready = 1,
     /// It is done, and everything it has to say is written.
@@ -88,29 +95,38 @@ pub(crate) const BITMAPS: usize = HISTOGRAM + BUCKETS;
 const _: () = assert!((Word::BuffersReturned as usize) < HISTOGRAM && BITMAPS.is_multiple_of(64));
 
 /// Words of one producer's bitmap.
+#[inline]
 pub(crate) const fn bitmap_words(share: u64) -> usize {
     share.div_ceil(64) as usize
 }
 
 /// Bytes of a report with this many bitmaps: a consumer has one for each producer, a producer has none.
-pub(crate) const fn report_bytes(bitmaps: usize, share: u64) -> usize {
+pub const fn report_bytes(bitmaps: usize, share: u64) -> usize {
     (BITMAPS + bitmaps * bitmap_words(share)) * 8
 }
 
 /// The word and the bit of a message.
+#[inline]
 pub(crate) const fn bit(producer: usize, sequence: u64, share: u64) -> (usize, u64) {
     let word = BITMAPS + producer * bitmap_words(share) + (sequence / 64) as usize;
     (word, 1 << (sequence % 64))
 }
 
+/// A message as [`Word::InHand`] names it.
+#[inline]
+pub(crate) const fn in_hand(producer: u32, sequence: u64) -> u64 {
+    (producer as u64) << 40 | sequence.wrapping_add(1)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use alloc::collections::BTreeSet;
 
     #[test]
     fn every_message_has_a_bit_of_its_own_inside_the_report() {
         let (producers, share) = (3, 130);
-        let mut seen = std::collections::BTreeSet::new();
+        let mut seen = BTreeSet::new();
         for producer in 0..producers {
             for sequence in 0..share {
                 let (word, bit) = bit(producer, sequence, share);

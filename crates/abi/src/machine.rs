@@ -54,7 +54,8 @@ pub struct Fault {
 ///
 /// Memory that a domain allocates is named by a capability for frames, whose range is all its pages. Who has the youngest such capability
 /// has the pages, and nobody else: to grant it to another domain, by [`Grant`](crate::Call::Grant) or along with a message, hands them
-/// over, and what the one before had mapped of them reads as zeroes on every core before the other one can use them. They come
+/// over, and what the one before had mapped of them reads as zeroes on every core, and is not written any more (a store is an exception),
+/// before the other one can use them. They come
 /// back when that capability is revoked or deleted, or its domain ends. They are handed over as a whole, and not while others read them
 /// ([`Status::Busy`](crate::Status::Busy)); a capability that was derived for a part of them maps that part. Who allocated them pays for
 /// them, whoever has them. To delete the last capability for them leaves them mapped where they are.

@@ -10,10 +10,13 @@
 //! Who has the **youngest** that can be looked up has the pages, and nobody else has any of them mapped. Whenever the chain changes, by
 //! whatever call or end, the machine takes the pages from who had them, on every processor, before it lets the next one have them.
 //!
-//! What was derived for a part of the pages maps that part, where its holder has the pages. It gives nothing away and lends nothing.
+//! What was derived for a part of the pages maps that part, where its holder has the pages. It gives nothing away and lends nothing, and it
+//! keeps nothing: with the last capability for all pages the object is gone, and what is left for parts names nothing. Else whoever has had
+//! pages for a while could keep a part of the authority, and with it all frames, from who pays for them.
 //!
 //! # Invariants
-//! 1. `holder` is who holds the youngest capability that is live, or held the last one there was.
+//! 1. `holder` is who holds the youngest capability that is live, or held the last one there was. Between a revocation or a death and
+//!    the sweep it may be who held one that is not live any more; whoever asks meanwhile has it settled first.
 //! 2. Memory that can be taken back from its holder is mapped by that holder and by nobody else: who holds it for others can neither
 //!    register it as a region nor give it to a new domain, and what others read cannot be handed over.
 
@@ -38,7 +41,8 @@ const RIGHTS: Rights = Rights::MAP_READ
 
 /// A memory object that capabilities name.
 pub(crate) struct Frames<H> {
-    memory: H,
+    /// Until the last capability for all of it has gone.
+    memory: Option<H>,
     pages: u64,
     /// Capabilities that name it, or a part of it.
     pub(crate) references: u32,
@@ -70,8 +74,14 @@ impl<M: Machine> Kernel<M> {
     /// [`Status::DomainGone`], [`Status::SlotsFull`], [`Status::ObjectsFull`].
     pub fn mint_frames(&mut self, domain: DomainId, memory: M::Handle, pages: u64) -> Result<Slot, Status> {
         let trust = self.alive(domain)?.trust;
-        let frames =
-            Frames { memory, pages, references: 1, youngest: NONE, holder: domain, is_writable: true };
+        let frames = Frames {
+            memory: Some(memory),
+            pages,
+            references: 1,
+            youngest: NONE,
+            holder: domain,
+            is_writable: true,
+        };
         let id = self.frames.insert(frames).ok_or(Status::ObjectsFull)?;
         let object = Object { kind: ObjectKind::Frame, id: id.0 };
         let capability = Capability { range: Range::new(0, pages), ..whole(object, RIGHTS, trust) };
@@ -112,7 +122,7 @@ impl<M: Machine> Kernel<M> {
         match (all.contains(pages), capability.range.contains(pages)) {
             (false, _) => Err(Status::BadArgument),
             (true, false) => Err(Status::Escalation),
-            (true, true) => Ok(frames.memory.clone()),
+            (true, true) => frames.memory.clone().ok_or(Status::NoCapability),
         }
     }
 
@@ -120,12 +130,17 @@ impl<M: Machine> Kernel<M> {
     /// them.
     ///
     /// # Errors
-    /// As there; [`Status::NotSealed`] where there is another one.
+    /// As there; [`Status::NotSealed`] where there is another one; [`Status::Busy`] where that may be about to go.
     pub fn own_frames(&mut self, domain: DomainId, slot: Slot, needed: Rights) -> Result<M::Handle, Status> {
         let memory = self.claim_frames(domain, slot, needed, None)?;
         let id = Id(self.capability(domain, slot)?.object.id);
         let is_only_one = self.frames.get(id).is_some_and(|frames| frames.references == 1);
-        if is_only_one { Ok(memory) } else { Err(Status::NotSealed) }
+        match is_only_one {
+            true => Ok(memory),
+            // It may only be that of a domain that has ended, or one that was revoked.
+            false if !self.capabilities.is_swept() => Err(Status::Busy),
+            false => Err(Status::NotSealed),
+        }
     }
 
     /// Whether a capability may go to another domain: memory that others use too may not, because it could not be taken from them.
@@ -145,8 +160,8 @@ impl<M: Machine> Kernel<M> {
             return Err(Status::Escalation);
         }
         let id = Id(capability.object.id);
-        let is_shared = self.frames.get(id).is_none_or(|it| self.machine.is_shared(from, &it.memory));
-        if is_shared { Err(Status::Busy) } else { Ok(()) }
+        let memory = self.frames.get(id).and_then(|it| it.memory.as_ref()).ok_or(Status::NoCapability)?;
+        if self.machine.is_shared(from, memory) { Err(Status::Busy) } else { Ok(()) }
     }
 
     /// A capability has come into a domain's space, whose the pages are from now on if it is for all of them.
@@ -192,6 +207,9 @@ impl<M: Machine> Kernel<M> {
         if at == left {
             frames.youngest = share.elder;
         }
+        if frames.youngest == NONE {
+            frames.memory = None;
+        }
         while let Some(younger) = self.shares.get_mut(at as usize) {
             if younger.elder == left {
                 younger.elder = share.elder;
@@ -212,7 +230,8 @@ impl<M: Machine> Kernel<M> {
             // Who has them may have ended, and the sweep not have come there.
             self.settle_frames(id);
         }
-        let frames = self.frames.get(id).ok_or(Status::NoCapability)?;
+        let frames = self.frames.get(id).filter(|frames| frames.memory.is_some());
+        let frames = frames.ok_or(Status::NoCapability)?;
         if frames.holder == domain { Ok(frames) } else { Err(Status::Busy) }
     }
 
@@ -228,7 +247,9 @@ impl<M: Machine> Kernel<M> {
             return;
         };
         if (holder, is_writable) != (frames.holder, frames.is_writable) {
-            self.machine.hand_over(&frames.memory, frames.holder, holder, is_writable);
+            if let Some(memory) = &frames.memory {
+                self.machine.hand_over(memory, frames.holder, holder, is_writable);
+            }
             (frames.holder, frames.is_writable) = (holder, is_writable);
         }
     }

@@ -6,7 +6,7 @@ mod world;
 use feuerbird_abi::{AuditKind, Call, Status};
 use feuerbird_capability::{ObjectKind, Range, Rights, Slot, Trust};
 use feuerbird_exokernel::fake::FakeHandle;
-use feuerbird_exokernel::{DomainId, Limits};
+use feuerbird_exokernel::{DomainId, Limits, Sent};
 
 use world::{Answered, Child, World};
 
@@ -145,6 +145,47 @@ fn parts_map_and_give_nothing_away() {
     assert_eq!(claim(&mut world, root, slot, WRITE), Ok(()));
 }
 
+/// Whoever has had pages for a while could keep a part, and with it all frames, from who pays for them.
+#[test]
+fn a_part_keeps_nothing_when_nobody_has_the_whole() {
+    let (mut world, slot, [first, ..]) = setting();
+    let (root, all) = (world.root, u64::from(ALL.bits()));
+    let there = world.grant(slot, first, ALL, Trust::USER);
+    let part = world.ok(first.id, Call::Derive, &[there, all, 0, 0, 0, 1])[0];
+    world.ok(first.id, Call::Delete, &[there]);
+    assert_eq!(claim(&mut world, root, slot, WRITE), Ok(()));
+    world.ok(root, Call::Delete, &[slot]);
+    let range = Some(Range::new(0, 1));
+    let left = world.kernel.claim_frames(first.id, Slot::from_bits(part), READ, range).map(|_| ());
+    assert_eq!(left, Err(Status::NoCapability));
+    world.ok(first.id, Call::Delete, &[part]);
+    assert_eq!(world.kernel.verify(), Ok(()));
+}
+
+/// What is in the way is dead already: worth trying again, and nobody's mistake.
+#[test]
+fn what_the_sweep_has_not_reached_is_no_mistake_of_the_caller() {
+    let (mut world, slot, [first, second, _]) = setting_with(Limits { steps_per_call: 1, ..LIMITS });
+    let root = world.root;
+    let there = world.grant(slot, first, ALL, Trust::USER);
+    // So much that the sweep is not over with the call.
+    for _ in 0..20 {
+        let region = world.region(first.id, 4096).unwrap()[0];
+        world.ok(first.id, Call::Copy, &[region]);
+    }
+    world.ok(first.id, Call::Inspect, &[there]);
+    world.kernel.domain_died(first.id);
+    let own = world.kernel.own_frames(root, Slot::from_bits(slot), READ).map(|_| ());
+    let granted = try_grant(&mut world, root, slot, second.slot, ALL).map(|_| ());
+    assert_eq!((own, granted), (Err(Status::Busy), Err(Status::Busy)));
+    while let Some(0) = world.kernel.next_deadline() {
+        world.kernel.tick(0);
+    }
+    assert_eq!(world.kernel.own_frames(root, Slot::from_bits(slot), READ).map(|_| ()), Ok(()));
+    try_grant(&mut world, root, slot, second.slot, ALL).unwrap();
+    assert_eq!(world.kernel.verify(), Ok(()));
+}
+
 #[test]
 fn what_others_use_is_not_handed_over() {
     let (mut world, slot, [first, ..]) = setting();
@@ -264,4 +305,26 @@ fn never_two_at_once() {
         moves += hands.world.kernel.machine().handed_over.len();
     }
     assert!(moves > 1000, "{moves} moves prove little");
+}
+
+/// To find out that pages may not be handed over takes long, so a server hears of the next one in its next call.
+#[test]
+fn one_refused_hand_over_is_enough_for_a_call() {
+    let (mut world, _, children) = setting();
+    let root = world.root;
+    let endpoint = world.endpoint(0);
+    let sent = |capability| Sent { length: 1, capability };
+    for child in children {
+        let frames = world.kernel.mint_frames(child.id, MEMORY, 4).unwrap().to_bits();
+        let way = world.grant(endpoint, child, Rights::SEND, Trust::USER);
+        assert_eq!(world.kernel.send(child.id, way, sent(frames)), Ok(None));
+    }
+    world.kernel.machine_mut().shared.push(MEMORY);
+    for answered in 1..=3 {
+        assert_eq!(world.kernel.receive(root, endpoint), Err(Status::Interrupted));
+        assert_eq!(world.kernel.machine().replies.len(), answered);
+    }
+    let refused = world.kernel.machine().replies.iter().all(|(_, it)| it.status == Status::Busy as u32);
+    assert!(refused && world.kernel.receive(root, endpoint) == Ok(()), "nobody queues any more");
+    assert_eq!(world.kernel.verify(), Ok(()));
 }

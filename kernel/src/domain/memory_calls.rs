@@ -1,11 +1,11 @@
 //! Calls about memory: frames, what is mapped where, and who pays.
 
-use feuerbird_abi::{Access, EDIT_PAGES, Edit, EditAction, PAYLOAD_BYTES, Status};
+use feuerbird_abi::{Access, EDIT_PAGES, Edit, EditAction, MachineCall, PAYLOAD_BYTES, Status};
 use feuerbird_capability::{Range, Rights, Slot};
 use feuerbird_exokernel::DomainId;
 use zerocopy::{FromZeros, IntoBytes};
 
-use crate::domain::calls::{Result, named, own};
+use crate::domain::calls::{Result, log_refusal, named, own};
 use crate::domain::resident::{self, Resident, State};
 use crate::domain::run::{self, World};
 use crate::memory::frames::{self, Wanted};
@@ -145,6 +145,10 @@ pub(super) fn edit_space(world: &mut World, caller: DomainId, length: u64) -> Re
     }
     // Only the caller's core can have used these tables, and frames that went back are nobody's before this.
     run::load_space(own(world, caller)?.mapped.root());
+    if refusal != Status::Ok {
+        let memory = list.get(done as usize).map_or(0, |edit| edit.memory);
+        log_refusal(world, caller, MachineCall::EditSpace as u64, memory, refusal);
+    }
     Ok(([done, refusal as u64, changed, 0, 0, 0], 0))
 }
 

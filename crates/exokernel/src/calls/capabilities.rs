@@ -75,7 +75,8 @@ impl<M: Machine> Kernel<M> {
         let target = DomainId(named.object.id);
         let to = self.alive(target)?.space;
         self.check_handing_over(asked.caller, asked.slot(0), target)?;
-        let slot = self.capabilities.grant(from, asked.slot(0), to, derivation).map_err(status)?;
+        let slot = self.capabilities.grant(from, asked.slot(0), to, derivation);
+        let slot = slot.map_err(|error| self.refused_grant(error))?;
         let granted = self.entered(AuditKind::Granted, asked.caller, target, slot)?;
         self.tell(
             target,

@@ -236,6 +236,14 @@ fn known_call(request: &Request) -> Result<Call, Status> {
     Call::from_number(request.number).ok_or(Status::NoSuchCall)
 }
 
+impl<M: Machine> Kernel<M> {
+    /// The status that a refusal to grant is. What is in the way may be dead, and the sweep not have come there: then it is worth trying
+    /// again.
+    pub(crate) fn refused_grant(&self, error: Error) -> Status {
+        if error == Error::Overlap && !self.capabilities.is_swept() { Status::Busy } else { status(error) }
+    }
+}
+
 /// The status that a refusal by the capability spaces is.
 pub(crate) fn status(error: Error) -> Status {
     match error {

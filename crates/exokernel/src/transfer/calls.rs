@@ -8,6 +8,15 @@ use crate::calls::status;
 use crate::table::Id;
 use crate::{DomainId, Kernel, Machine};
 
+/// What came of looking at who queues.
+enum Taken {
+    /// A message was handed over.
+    One,
+    /// Enough was looked at for one call.
+    Later,
+    None,
+}
+
 impl<M: Machine> Kernel<M> {
     fn take_receiver(&mut self, to: DomainId, object: u64) {
         if let Some(party) = self.transfers.parties.get_mut(to.index()) {
@@ -73,7 +82,7 @@ impl<M: Machine> Kernel<M> {
     ///
     /// # Errors
     /// What a look-up refuses; [`Status::Busy`] where another domain waits there; [`Status::Interrupted`] where the domain has
-    /// been told something that it has not heard. Later the machine's `reply` may tell it [`Status::NoCapability`],
+    /// been told something that it has not heard, or one that queued was refused to hand over pages: then it is to try again. Later the machine's `reply` may tell it [`Status::NoCapability`],
     /// [`Status::Interrupted`] or [`Status::TimedOut`].
     pub fn receive(&mut self, server: DomainId, slot: u64) -> Result<(), Status> {
         let known = self.look_up(server, slot, Uses::RECEIVE)?;
@@ -86,8 +95,10 @@ impl<M: Machine> Kernel<M> {
             return Err(Status::Interrupted);
         }
         self.transfers.points[index].server = server.into();
-        if self.take_queued(index, server) {
-            return Ok(());
+        match self.take_queued(index, server) {
+            Taken::One => return Ok(()),
+            Taken::Later => return Err(Status::Interrupted),
+            Taken::None => {}
         }
         let party = self.transfers.party_mut(server).ok_or(Status::DomainGone)?;
         (party.standing, party.slot) = (Standing::Receiving, slot);
@@ -96,8 +107,9 @@ impl<M: Machine> Kernel<M> {
         Ok(())
     }
 
-    /// Hands over the first queued message that is still allowed. At most as many steps as there are domains.
-    fn take_queued(&mut self, point: usize, server: DomainId) -> bool {
+    /// Hands over the first queued message that is still allowed. At most as many steps as there are domains, of which one is long:
+    /// finding out that pages may not be handed over looks through page tables.
+    fn take_queued(&mut self, point: usize, server: DomainId) -> Taken {
         while let Some(index) = self.transfers.take_first(point) {
             let party = &mut self.transfers.parties[index as usize];
             party.standing = Standing::Apart;
@@ -107,15 +119,20 @@ impl<M: Machine> Kernel<M> {
                 false => Err(Status::NoCapability),
             };
             match handed {
-                Ok(()) if is_call => return true,
+                Ok(()) if is_call => return Taken::One,
                 Ok(()) => {
                     self.machine.reply(sender, &Reply::new(Status::Ok, 0, &[]));
-                    return true;
+                    return Taken::One;
                 }
-                Err(status) => self.machine.reply(sender, &Reply::new(status, 0, &[])),
+                Err(status) => {
+                    self.machine.reply(sender, &Reply::new(status, 0, &[]));
+                    if status == Status::Busy {
+                        return Taken::Later;
+                    }
+                }
             }
         }
-        false
+        Taken::None
     }
 
     /// Replies to a call, once. Returns the caller, whom the machine may give the time back.
@@ -192,7 +209,8 @@ impl<M: Machine> Kernel<M> {
         self.check_handing_over(from, slot, to)?;
         let capability = self.capabilities.lookup(source, slot, Rights::GRANT).map_err(status)?;
         let whole = Derivation::all_of(&capability);
-        let granted = self.capabilities.grant(source, slot, target, whole).map_err(status)?;
+        let granted = self.capabilities.grant(source, slot, target, whole);
+        let granted = granted.map_err(|error| self.refused_grant(error))?;
         self.entered(AuditKind::Granted, from, to, granted)?;
         Ok(granted.to_bits())
     }

@@ -28,7 +28,7 @@ pub struct AuditRecord {
     pub target: u64,
     /// Which object.
     pub object: u64,
-    /// The slot in the target's space.
+    /// The slot in the target's space, or the subject's where its [`AuditKind`] says so.
     pub slot: u64,
     /// As the [`AuditKind`] says.
     pub detail: u64,
@@ -73,11 +73,14 @@ pub enum AuditKind {
     /// The subject was refused more calls than are written down one by one within one turn of the log. The detail is how
     /// many more so far; the object is the number of the newest, the slot its first argument.
     RefusedMore = 16,
+    /// The subject used its authority in a call of the machine's: it filled or started the target, gave it frames or slices, or took an
+    /// interrupt line. The capability is the subject's, in `slot`; the detail is the number of the call.
+    Controlled = 17,
 }
 
 impl AuditKind {
     /// Every kind, in the order of its number, which starts at 1.
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 17] = [
         Self::Minted,
         Self::Derived,
         Self::Copied,
@@ -94,6 +97,7 @@ impl AuditKind {
         Self::DomainEnded,
         Self::Refused,
         Self::RefusedMore,
+        Self::Controlled,
     ];
 
     /// The kind with this number, if there is one.

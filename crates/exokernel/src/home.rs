@@ -1,9 +1,10 @@
 //! Capabilities for what only a home has: its frames, slices of time, ports and interrupt lines. The kernel keeps, derives and revokes
 //! them as any other; what they allow, the home does.
 
-use feuerbird_abi::Status;
+use feuerbird_abi::{AuditKind, Status};
 use feuerbird_capability::{Capability, ObjectKind, Rights, Slot, Ticket};
 
+use crate::audit::Event;
 use crate::calls::status;
 use crate::{DomainId, Kernel, Machine};
 
@@ -34,6 +35,14 @@ impl<M: Machine> Kernel<M> {
         let space = self.alive(domain)?.space;
         let (_, ticket) = self.capabilities.ticket(space, slot, needed).map_err(status)?;
         Ok((capability, ticket))
+    }
+
+    /// Writes down what a domain did to itself or another one by a capability of its own, in a call of the home's.
+    pub fn log_control(&mut self, subject: DomainId, target: DomainId, slot: Slot, call: u64) {
+        if let Ok(capability) = self.capability(subject, slot) {
+            let event = Event::new(AuditKind::Controlled, Some(subject), target);
+            self.log(event.about(slot, &capability).with(call));
+        }
     }
 
     /// Whether what was claimed is still its holder's: neither deleted nor revoked, and the holder has not ended.

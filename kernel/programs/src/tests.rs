@@ -125,6 +125,7 @@ const TESTS: &[Test] = &[
     ("ports and lines without authority are refused", devices::refused),
     ("the audit log can be read without a call", monitor::records),
     ("what is refused is in the log, whichever call it was", monitor::refusals),
+    ("what is done to a domain by authority is in the log", monitor::control),
     ("what the kernel counts can be read without a call", monitor::counters),
     ("the monitor's pages are for those who may read the log", monitor::refused),
     ("100 000 random system calls do no harm", random::calls),

@@ -237,6 +237,17 @@ pub(super) fn named(world: &World, caller: DomainId, slot: u64, needed: Rights) 
     Ok(DomainId::from_bits(capability.object.id))
 }
 
+/// Writes down what a domain did by a capability of its own.
+pub(super) fn log_control(
+    world: &mut World,
+    caller: DomainId,
+    target: DomainId,
+    slot: u64,
+    call: MachineCall,
+) {
+    world.kernel.log_control(caller, target, Slot::from_bits(slot), call as u64);
+}
+
 fn print(resident: &Resident, length: u64) -> Result<()> {
     let mut text = [0; PAYLOAD_BYTES];
     let length = usize::try_from(length).map_err(|_| Status::BadArgument)?;
@@ -252,12 +263,13 @@ fn start(world: &mut World, caller: DomainId, slot: u64, [entry, stack, argument
         return Err(Status::BadArgument);
     }
     let machine = world.kernel.machine_mut();
-    let child =
-        machine.resident_mut(child).filter(|child| child.state == State::New).ok_or(Status::DomainGone)?;
-    (child.registers.rip, child.registers.rsp, child.registers.rdi) = (entry, stack, argument);
-    child.state = State::Ready;
-    let core = child.core;
+    let new = machine.resident_mut(child).filter(|child| child.state == State::New);
+    let started = new.ok_or(Status::DomainGone)?;
+    (started.registers.rip, started.registers.rsp, started.registers.rdi) = (entry, stack, argument);
+    started.state = State::Ready;
+    let core = started.core;
     machine.wake(core);
+    log_control(world, caller, child, slot, MachineCall::Start);
     Ok(())
 }
 

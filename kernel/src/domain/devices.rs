@@ -4,13 +4,13 @@
 //! the task state would be 8 KiB to copy at each switch of domains. A line interrupts whoever took it as long as its
 //! ticket is live, which is looked at each time it fires.
 
-use feuerbird_abi::{Status, event};
+use feuerbird_abi::{MachineCall, Status, event};
 use feuerbird_capability::{ObjectKind, Range, Rights, Slot, Ticket};
 use feuerbird_exokernel::DomainId;
 
 use crate::cpu::io_apic::{self, Mode};
 use crate::cpu::{apic, core, ports};
-use crate::domain::calls::{Result, own};
+use crate::domain::calls::{Result, log_control, own};
 use crate::domain::run::World;
 
 /// How many lines can be taken at one time: as many as there are vectors for.
@@ -82,6 +82,7 @@ pub(super) fn take_line(world: &mut World, caller: DomainId, slot: u64, line: u6
         io_apic::mask(before.number);
     }
     io_apic::route(number, apic::DEVICES + place as u64, mode, core::apic_id(core));
+    log_control(world, caller, caller, slot, MachineCall::TakeInterrupt);
     Ok(())
 }
 

@@ -5,7 +5,7 @@ use feuerbird_capability::{Range, Rights, Slot};
 use feuerbird_exokernel::DomainId;
 use zerocopy::{FromZeros, IntoBytes};
 
-use crate::domain::calls::{Result, log_refusal, named, own};
+use crate::domain::calls::{Result, log_control, log_refusal, named, own};
 use crate::domain::resident::{self, Resident, State};
 use crate::domain::run::{self, World};
 use crate::memory::frames::{self, Wanted};
@@ -91,7 +91,9 @@ pub(super) fn hand_down(world: &mut World, caller: DomainId, slot: u64, frames: 
     let child = named(world, caller, slot, Rights::CONTROL)?;
     let frames = u32::try_from(frames).ok().filter(|_| child != caller).ok_or(Status::BadArgument)?;
     let tables = own(world, child)?.mapped.tables().tables();
-    quota::hand_down(caller, child, frames, tables)
+    quota::hand_down(caller, child, frames, tables)?;
+    log_control(world, caller, child, slot, MachineCall::HandDown);
+    Ok(())
 }
 
 pub(super) fn quota(caller: DomainId) -> Result {
@@ -211,6 +213,7 @@ pub(super) fn place(
         }
         _ => memory.set_writer(NOBODY),
     }
+    log_control(world, caller, child, slot, MachineCall::Place);
     Ok(())
 }
 

@@ -1,13 +1,13 @@
 //! Time: who runs in which slices, by capability; yielding to one domain; the end of a slice, announced.
 
-use feuerbird_abi::{Status, event};
+use feuerbird_abi::{MachineCall, Status, event};
 use feuerbird_capability::{ObjectKind, Rights, Slot};
 use feuerbird_exokernel::DomainId;
 
 use crate::console::println;
 use crate::cpu::state::Registers;
 use crate::cpu::{apic, core};
-use crate::domain::calls::{self, Result, named, own};
+use crate::domain::calls::{self, Result, log_control, named, own};
 use crate::domain::machine::Native;
 use crate::domain::resident::State;
 use crate::domain::run::{self, World};
@@ -61,6 +61,7 @@ fn assign(world: &mut World, caller: DomainId, slices: u64, target: u64) -> Resu
     slices_there.take_back_lent(domain);
     slices_there.assign(slices, domain, ticket);
     machine.wake(core);
+    log_control(world, caller, domain, slot.to_bits(), MachineCall::RunIn);
     Ok(before != core && domain == caller)
 }
 

@@ -72,7 +72,8 @@ impl Claims {
             | AuditKind::Shared
             | AuditKind::DomainCreated
             | AuditKind::Refused
-            | AuditKind::RefusedMore => (),
+            | AuditKind::RefusedMore
+            | AuditKind::Controlled => (),
         }
     }
 

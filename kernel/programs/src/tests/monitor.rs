@@ -2,8 +2,10 @@
 
 use feuerbird_abi::monitor::{CAPACITY, COUNTERS, Counter, NEXT, RING, SWITCHES, TIME};
 use feuerbird_abi::{Access, AuditKind, Call, MachineCall, Status};
+use feuerbird_capability::Trust;
 
 use super::{Checked, Ground, ensure, ensure_ends, ensure_refused};
+use crate::child::Child;
 use crate::gate::{self, Result};
 use crate::memory::{self, Mapping};
 use crate::role::Role;
@@ -83,6 +85,26 @@ pub(super) fn refusals(ground: &Ground<'_>) -> Checked {
         }
     }
     ensure(expected.next().is_none())
+}
+
+/// What was done to a domain by authority to control it is in the log.
+pub(super) fn control(ground: &Ground<'_>) -> Checked {
+    let monitor = Monitor::open(audit_slot()?)?;
+    let before = monitor.0.load(NEXT);
+    let child = Child::new(ground.image, Trust::USER)?;
+    let slot = child.slot;
+    gate::machine(MachineCall::HandDown, &[slot, 64])?;
+    child.start(ground.image, Role::Idle.argument(0))?;
+    let done = |call: MachineCall| {
+        let records = (before..monitor.0.load(NEXT)).filter_map(|sequence| monitor.record(sequence));
+        let is_it = |it: &[u64; WORDS]| {
+            (it[2] & 0xffff, it[6], it[7]) == (AuditKind::Controlled as u64, slot, call as u64)
+        };
+        records.filter(is_it).count()
+    };
+    ensure(done(MachineCall::HandDown) == 1 && done(MachineCall::Start) == 1)?;
+    ensure(done(MachineCall::Place) > 1 && done(MachineCall::RunIn) == 0)?;
+    Ok(child.destroy()?)
 }
 
 /// Calls that nobody may make with nothing in their registers, or only who has authority, and how they are refused.

@@ -137,6 +137,23 @@ fn listener_is_for_its_owner_and_cleans_up() {
 }
 
 #[test]
+fn who_sees_the_path_of_a_listener_can_connect() {
+    let place = Place::new("early");
+    for round in 0..200 {
+        let path = place.0.clone();
+        let client = std::thread::spawn(move || {
+            while fs::symlink_metadata(&path).is_err() {
+                std::hint::spin_loop();
+            }
+            Socket::connect(&path).map(drop)
+        });
+        let listener = Listener::bind(&place.0).unwrap();
+        assert!(client.join().unwrap().is_ok(), "round {round}");
+        drop(listener);
+    }
+}
+
+#[test]
 fn stale_socket_is_replaced_and_a_live_one_is_not() {
     let place = Place::new("stale");
     let other = Place::new("stale-moved");

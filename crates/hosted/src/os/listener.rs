@@ -7,6 +7,7 @@ use std::{
         unix::fs::{FileTypeExt, MetadataExt, PermissionsExt},
     },
     path::{Path, PathBuf},
+    sync::atomic::{AtomicU32, Ordering},
     time::Duration,
 };
 
@@ -29,7 +30,7 @@ pub enum ListenError {
     /// There is a file that is not a socket.
     #[error("a file that is not a socket is in the way; remove it or choose another path")]
     NotSocket,
-    /// Something else, such as a folder that does not exist, or a path of more than 107 bytes.
+    /// Something else, such as a folder that does not exist, or a path of more than 107 bytes (or of more than 92 for the folder).
     #[error("socket could not be made there ({0}); choose another path")]
     Os(Errno),
 }
@@ -44,26 +45,28 @@ pub struct Listener {
 }
 
 impl Listener {
-    /// Listens on `path`. A socket that a killed supervisor left behind is replaced.
+    /// Listens on `path`, which is there from the moment on when somebody listens. A socket that a killed supervisor left behind is
+    /// replaced.
     ///
     /// Two supervisors that start in the same moment over the same leftover may both succeed, and the later one is found.
     ///
     /// # Errors
     /// Any [`ListenError`].
     pub fn bind(path: &Path) -> Result<Self, ListenError> {
-        let address = SocketAddrUnix::new(path)?;
+        SocketAddrUnix::new(path)?;
         let fd = socket_with(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None)?;
         remove_stale(path)?;
-        bind(&fd, &address).map_err(|error| match error {
-            Errno::ADDRINUSE => ListenError::Busy,
-            other => ListenError::Os(other),
+        let hidden = Hidden::beside(path);
+        bind(&fd, &SocketAddrUnix::new(&hidden.0)?)?;
+        let metadata = fs::symlink_metadata(&hidden.0)?;
+        fs::set_permissions(&hidden.0, fs::Permissions::from_mode(0o600))?;
+        listen(&fd, BACKLOG)?;
+        // The name that others look for comes last, and never in the place of somebody else's.
+        fs::hard_link(&hidden.0, path).map_err(|error| match error.kind() {
+            io::ErrorKind::AlreadyExists => ListenError::Busy,
+            _ => error.into(),
         })?;
-        let metadata = fs::symlink_metadata(path)?;
-        let listener = Self { fd, path: path.to_owned(), identity: (metadata.dev(), metadata.ino()) };
-        // Nobody can connect before `listen`, so there is no moment at which others might.
-        fs::set_permissions(path, fs::Permissions::from_mode(0o600))?;
-        listen(&listener.fd, BACKLOG)?;
-        Ok(listener)
+        Ok(Self { fd, path: path.to_owned(), identity: (metadata.dev(), metadata.ino()) })
     }
 
     /// Lets every user connect (mode 0666). Who is let in is for whoever accepts to say, by [`Socket::peer`].
@@ -123,6 +126,25 @@ impl From<Errno> for ListenError {
 impl From<io::Error> for ListenError {
     fn from(error: io::Error) -> Self {
         Self::Os(Errno::from_io_error(&error).unwrap_or(Errno::IO))
+    }
+}
+
+/// A name for a socket until it is ready, as short as one can be. Goes away with the value.
+struct Hidden(PathBuf);
+
+impl Hidden {
+    /// In the same folder; no other process and no other call has it.
+    fn beside(path: &Path) -> Self {
+        static CALLS: AtomicU32 = AtomicU32::new(0);
+        let call = CALLS.fetch_add(1, Ordering::Relaxed);
+        Self(path.with_file_name(format!(".{:x}.{call:x}", std::process::id())))
+    }
+}
+
+impl Drop for Hidden {
+    fn drop(&mut self) {
+        // It may not have been made.
+        let _ = fs::remove_file(&self.0);
     }
 }
 

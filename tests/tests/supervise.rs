@@ -245,7 +245,7 @@ fn visitors_that_came_and_went_leave_no_room_taken() {
 #[test]
 fn a_connection_that_was_handed_on_is_nobodys() {
     let supervisor = Supervisor::start("handed", &policy(rustix::process::getuid().as_raw()));
-    let connection = feuerbird::hosted::os::socket::Socket::connect(&supervisor.socket).unwrap();
+    let connection = Socket::connect(&supervisor.socket).unwrap();
     let mut command = Command::new(env!("CARGO_BIN_EXE_authority_actor"));
     let said =
         command.arg("hello-from-input").stdin(std::os::fd::OwnedFd::from(connection)).output().unwrap();

@@ -6,7 +6,7 @@ use crate::context::{Context, Failure};
 use crate::jobs::{self, Job};
 use crate::run;
 
-/// Runs one job of the tests; without a name all of them but `race` and `fuzz`, which take minutes to build.
+/// Runs one job of the tests; without a name all of them but `machines`, `race` and `fuzz`, which take minutes.
 #[derive(clap::Args, Debug)]
 pub(crate) struct Args {
     /// Which one.

@@ -27,6 +27,7 @@ pub(crate) enum Job {
     Benches,
     Loom,
     Miri,
+    Machines,
     Race,
     Fuzz,
 }
@@ -41,11 +42,11 @@ pub(crate) enum Outcome {
 }
 
 impl Job {
-    /// All jobs that a run without a name runs. Racing and fuzzing are by name only: building for every profile, and with the sanitizer,
-    /// takes minutes.
+    /// All jobs that a run without a name runs. Racing, fuzzing and more machines are by name only: building for every profile, and with
+    /// the sanitizer, and booting so often takes minutes.
     pub(crate) fn ordinary() -> Vec<Self> {
         let all = <Self as clap::ValueEnum>::value_variants().iter();
-        all.copied().filter(|job| !matches!(job, Self::Race | Self::Fuzz)).collect()
+        all.copied().filter(|job| !matches!(job, Self::Machines | Self::Race | Self::Fuzz)).collect()
     }
 
     /// Its name on the command line.
@@ -63,6 +64,7 @@ impl Job {
             Self::Benches => "benches",
             Self::Loom => "loom",
             Self::Miri => "miri",
+            Self::Machines => "machines",
             Self::Race => "race",
             Self::Fuzz => "fuzz",
         }
@@ -94,6 +96,9 @@ impl Job {
                 "no decoder panics, hangs or reads where it must not, on what a fuzzer finds in seconds"
             }
             Self::Miri => "shared memory and the codec have no undefined behaviour in these tests",
+            Self::Machines => {
+                "the tests from ring 3 pass on every machine of 1 or 4 cores, 1 or 2 nodes, an old or a new processor"
+            }
             Self::Race => {
                 "of memory that is written meanwhile, only consistent messages or errors come, at every level of optimisation"
             }
@@ -114,6 +119,7 @@ impl Job {
             Self::Benches => commands::benches(context),
             Self::Loom => commands::loom(context),
             Self::Miri => commands::miri(context),
+            Self::Machines => qemu::machines(context),
             Self::Race => race::run(context),
             Self::Fuzz => fuzz::run(context),
         }

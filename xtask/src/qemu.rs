@@ -200,6 +200,20 @@ pub(crate) fn job(context: &Context) -> Result<jobs::Outcome, Failure> {
     check_overflow(context, &folder).map(|()| jobs::Outcome::Passed)
 }
 
+/// The tests on every machine that the choices make; `job` runs two of them.
+pub(crate) fn machines(context: &Context) -> Result<jobs::Outcome, Failure> {
+    tools::ensure(context, tools::QEMU)?;
+    let folder = build(context)?;
+    for smp in [1, 4] {
+        for numa in [1, 2] {
+            for cpu in ["max", "qemu64"] {
+                judge(&boot(context, &job_args(smp, numa, cpu), TEST, &folder)?, Some(JOB_LIMIT))?;
+            }
+        }
+    }
+    Ok(jobs::Outcome::Passed)
+}
+
 /// The other cores come after nobody waits for them any more: the first one goes on alone, and well.
 fn check_late_cores(context: &Context, folder: &Path) -> Result<(), Failure> {
     let line = [Demo::Attempts.word(), LATE_CORES].join(" ");

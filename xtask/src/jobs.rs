@@ -97,7 +97,7 @@ impl Job {
             }
             Self::Miri => "shared memory and the codec have no undefined behaviour in these tests",
             Self::Machines => {
-                "the tests from ring 3 pass on every machine of 1 or 4 cores, 1 or 2 nodes, an old or a new processor"
+                "the tests from ring 3 pass on every machine of 1 core or 4, in 1 node or 2, an old or a new processor"
             }
             Self::Race => {
                 "of memory that is written meanwhile, only consistent messages or errors come, at every level of optimisation"

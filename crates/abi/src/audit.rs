@@ -76,11 +76,14 @@ pub enum AuditKind {
     /// The subject used its authority in a call of the machine's: it filled or started the target, gave it frames or slices, or took an
     /// interrupt line. The capability is the subject's, in `slot`; the detail is the number of the call.
     Controlled = 17,
+    /// What the target still used by a revoked capability that had been in `slot` is no longer its. The detail is 1 where it was taken by
+    /// force, and 0 where the target let go of it in time, or ended.
+    GivenUp = 18,
 }
 
 impl AuditKind {
     /// Every kind, in the order of its number, which starts at 1.
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 18] = [
         Self::Minted,
         Self::Derived,
         Self::Copied,
@@ -98,6 +101,7 @@ impl AuditKind {
         Self::Refused,
         Self::RefusedMore,
         Self::Controlled,
+        Self::GivenUp,
     ];
 
     /// The kind with this number, if there is one.

@@ -25,9 +25,10 @@ pub enum Call {
     Grant = 5,
     /// `(slot)`. Empties the slot. Children live on under the deleted one's parent.
     Delete = 6,
-    /// `(slot, deadline)` -> `(capabilities revoked, bindings torn down by force)`. Everything derived from `slot` is
-    /// revoked; `slot` itself stays. Holders of bindings are told and have until `deadline` (absolute; 0: no time at
-    /// all). The reply comes when the last one has let go or was made to. Needs `REVOKE`.
+    /// `(slot, deadline)` -> `(capabilities revoked, bindings and uses taken by force)`. Everything derived from `slot` is
+    /// revoked; `slot` itself stays. Holders of bindings, and of frames, regions, slices, ports and interrupt lines that they use, are told
+    /// and have until `deadline` (absolute; 0: no time at all) to let go of what they have begun; they can begin nothing more. The reply
+    /// comes when the last one has let go or was made to. Needs `REVOKE`.
     Revoke = 7,
     /// `(terms)` -> `(slot)`. A new endpoint; the capability has all rights. `terms` is an opaque word for its users,
     /// handed to everyone who binds.
@@ -51,7 +52,7 @@ pub enum Call {
     /// `(binding)`. Ends a binding; its peers get [`UpcallKind::PeerLeft`](crate::UpcallKind::PeerLeft).
     Unbind = 13,
     /// `(upcall sequence)`. Says that the caller has acted on an upcall that waits for it, which is
-    /// [`UpcallKind::RevocationRequested`](crate::UpcallKind::RevocationRequested): the binding ends now.
+    /// [`UpcallKind::RevocationRequested`](crate::UpcallKind::RevocationRequested): the binding, or the use, ends now.
     Acknowledge = 14,
     /// `(trust)` -> `(domain slot)`, and in the home on Linux one handle: the new domain's end of its gate, for its program to enter
     /// by. The capability has all rights; on the bootable kernel those with `CONTROL` on it fill and start the domain.

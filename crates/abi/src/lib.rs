@@ -44,4 +44,4 @@ pub use record::{
     Along, CONTRACT_BYTES, Class, GRANTS_ALONG, PAYLOAD_BYTES, RECORD_BYTES, Reply, Request, Upcall,
 };
 pub use status::Status;
-pub use upcall::{Reason, UNHEARD_OF, Undone, UpcallKind};
+pub use upcall::{NO_BINDING, Reason, UNHEARD_OF, Undone, UpcallKind};

@@ -6,7 +6,7 @@ use crate::Upcall;
 pub const UNHEARD_OF: u64 = u64::MAX;
 
 /// In place of a binding's number: none.
-const NO_BINDING: u64 = u64::MAX;
+pub const NO_BINDING: u64 = u64::MAX;
 
 /// What an upcall says, and what its six values are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -24,8 +24,10 @@ pub enum UpcallKind {
     /// `(binding, peer, reason)`: a [`Reason`]. The pair's validity word has already changed. `peer` is [`UNHEARD_OF`] for
     /// one or more that came and left before this domain heard of them, or were refused for want of room.
     PeerLeft = 4,
-    /// `(binding, peer, deadline)`: the capability behind a binding was revoked; it works until the deadline or until this
-    /// upcall is acknowledged, whichever is first. `peer` is all ones where the whole binding goes.
+    /// `(binding, peer, deadline, slot, kind, object)`: the capability behind a binding was revoked; the binding works until the deadline or
+    /// until this upcall is acknowledged, whichever is first. `peer` is all ones where the whole binding goes. `binding` is all ones for a
+    /// capability for frames, a region, slices, ports or interrupt lines, which was in `slot`: what was begun by it goes on as long, which
+    /// is to say what is mapped, who runs, and the use of ports and of lines that were taken; nothing is begun by it any more.
     RevocationRequested = 5,
     /// `(binding, slot, kind, object)`: taken by force; the repossession vector, one upcall each. `binding` is all ones
     /// for a revoked capability that no binding was made with.
@@ -114,6 +116,10 @@ impl Upcall {
             (PeerLeft, Shared) if self.values[..2] == older.values[..2] => {
                 let is_revoked = self.values[2] == Reason::Revoked as u64;
                 if is_revoked { Undone::InPart } else { Undone::Memory }
+            }
+            (Repossessed, RevocationRequested) if self.values[0] == NO_BINDING => {
+                let is_same_slot = is_same_binding && self.values[1] == older.values[3];
+                if is_same_slot { Undone::InPart } else { Undone::Not }
             }
             (Repossessed, PeerJoined | Shared | PeerLeft | RevocationRequested) if is_same_binding => {
                 Undone::InPart

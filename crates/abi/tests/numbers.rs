@@ -181,12 +181,13 @@ fn audit_kinds() {
         (15, AuditKind::Refused),
         (16, AuditKind::RefusedMore),
         (17, AuditKind::Controlled),
+        (18, AuditKind::GivenUp),
     ];
     assert_eq!(fixed.len(), AuditKind::ALL.len());
     for (number, kind) in fixed {
         assert_eq!((kind as u16, AuditKind::from_number(number)), (number, Some(kind)));
     }
-    assert_eq!((AuditKind::from_number(0), AuditKind::from_number(18)), (None, None));
+    assert_eq!((AuditKind::from_number(0), AuditKind::from_number(19)), (None, None));
 }
 
 /// Where things lie in the gate page, as offsets in bytes: LibOSes and the entry code have them in assembly.

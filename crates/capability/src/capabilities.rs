@@ -165,6 +165,17 @@ impl<N: AsRef<[Node]> + AsMut<[Node]>, S: AsRef<[Space]> + AsMut<[Space]>> Capab
             && self.is_rooted(node)
     }
 
+    /// What a slot held until it was revoked, as long as the sweep has not come there: nobody was told of that yet.
+    ///
+    /// # Cost
+    /// As [`lookup`](Self::lookup).
+    pub fn condemned(&self, space: SpaceId, slot: Slot) -> Option<Capability> {
+        if self.find(space, slot).err() != Some(Error::Revoked) {
+            return None;
+        }
+        self.given(slot).copied()
+    }
+
     /// A number that grows whenever anything ends that a lookup could have found: by delete, move, revoke or the end of a space.
     ///
     /// What a lookup found stays true for as long as the number is the same, so that who keeps both need not look again: one

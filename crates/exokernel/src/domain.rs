@@ -53,6 +53,8 @@ pub(crate) struct Domain {
     pub(crate) bindings: List,
     /// The regions it registered.
     pub(crate) regions: List,
+    /// What it has been given notice of.
+    pub(crate) notices: List,
     /// Its place among those that are ending.
     pub(crate) links: Links,
 }
@@ -66,6 +68,7 @@ pub(crate) struct Charges {
     pub(crate) region_bytes: u64,
     pub(crate) bindings: u32,
     pub(crate) revocations: u32,
+    pub(crate) notices: u32,
     /// Capabilities that came along and lie where they came.
     pub(crate) along: u32,
     /// Domains below it, at any depth.

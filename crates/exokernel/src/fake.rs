@@ -6,6 +6,7 @@ use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 
 use feuerbird_abi::{Reply, Status, UNHEARD_OF, Upcall, UpcallKind};
+use feuerbird_capability::{Capability, Slot};
 
 use crate::{DomainId, Machine, Message};
 
@@ -36,6 +37,10 @@ pub struct FakeMachine {
     pub shared: Vec<FakeHandle>,
     /// What went from whom to whom, and whether that one may write it, in that order.
     pub handed_over: Vec<(FakeHandle, DomainId, DomainId, bool)>,
+    /// The slots of capabilities for slices, ports and lines that what was done by them ended with.
+    pub taken_back: Vec<Slot>,
+    /// From which slot to which such a capability went.
+    pub followed: Vec<(Slot, Slot)>,
     /// Who may not read the log any more.
     pub withdrawn_logs: Vec<DomainId>,
     /// What was written to validity words; the others are 0.
@@ -132,6 +137,14 @@ impl Machine for FakeMachine {
     fn keep(&mut self, domain: DomainId, memory: &FakeHandle) {
         self.must_be_there(domain);
         self.kept.push((domain, *memory));
+    }
+
+    fn take_back(&mut self, slot: Slot, _: &Capability) {
+        self.taken_back.push(slot);
+    }
+
+    fn follow(&mut self, old: Slot, new: Slot, _: &Capability) {
+        self.followed.push((old, new));
     }
 
     fn withdraw_log(&mut self, domain: DomainId) {

@@ -21,7 +21,7 @@
 //!    register it as a region nor give it to a new domain, and what others read cannot be handed over.
 
 use feuerbird_abi::Status;
-use feuerbird_capability::{Capability, Object, ObjectKind, Range, Rights, Slot, Ticket};
+use feuerbird_capability::{Capability, Cause, Object, ObjectKind, Range, Rights, Slot, Ticket};
 
 use crate::calls::status;
 use crate::kernel::whole;
@@ -30,6 +30,9 @@ use crate::{DomainId, Kernel, Machine};
 
 /// The index that names no slot.
 const NONE: u32 = u32::MAX;
+
+/// No domain has this number.
+const NOBODY: DomainId = DomainId(0);
 
 /// What the domain that allocates memory may do with it.
 const RIGHTS: Rights = Rights::MAP_READ
@@ -50,6 +53,8 @@ pub(crate) struct Frames<H> {
     youngest: u32,
     holder: DomainId,
     is_writable: bool,
+    /// Its holder's capability was revoked, and its holder has time to let the pages go.
+    is_noticed: bool,
 }
 
 /// A capability for all pages of a memory object, by the index of its slot.
@@ -81,6 +86,7 @@ impl<M: Machine> Kernel<M> {
             youngest: NONE,
             holder: domain,
             is_writable: true,
+            is_noticed: false,
         };
         let id = self.frames.insert(frames).ok_or(Status::ObjectsFull)?;
         let object = Object { kind: ObjectKind::Frame, id: id.0 };
@@ -193,7 +199,7 @@ impl<M: Machine> Kernel<M> {
     }
 
     /// A capability has gone from its space.
-    pub(crate) fn frames_left(&mut self, slot: Slot, object: Object) {
+    pub(crate) fn frames_left(&mut self, slot: Slot, object: Object, cause: Cause) {
         let (id, left) = (Id(object.id), slot.index);
         let (Some(share), Some(frames)) = (self.shares.get_mut(left as usize), self.frames.get_mut(id))
         else {
@@ -207,16 +213,16 @@ impl<M: Machine> Kernel<M> {
         if at == left {
             frames.youngest = share.elder;
         }
-        if frames.youngest == NONE {
-            frames.memory = None;
-        }
         while let Some(younger) = self.shares.get_mut(at as usize) {
             if younger.elder == left {
                 younger.elder = share.elder;
             }
             at = younger.elder;
         }
-        self.settle_frames(id);
+        match frames.youngest {
+            NONE => self.close_frames(id, cause),
+            _ => self.settle_frames(id),
+        }
     }
 
     /// What a capability names, if its pages are with this domain.
@@ -235,35 +241,77 @@ impl<M: Machine> Kernel<M> {
         if frames.holder == domain { Ok(frames) } else { Err(Status::Busy) }
     }
 
-    /// Lets who should have the pages have them, and nobody else.
+    /// Whether a capability is one by which its holder has pages, and would lose them with it.
+    pub(crate) fn has_frames_by(&self, holder: DomainId, slot: Slot, object: Object) -> bool {
+        let share = self.shares.get(slot.index as usize);
+        let is_whole = share.is_some_and(|share| share.ticket.is_some_and(|ticket| ticket.slot() == slot));
+        let frames = self.frames.get(Id(object.id)).filter(|it| is_whole && it.holder == holder);
+        let next = frames.map(|frames| self.first_live(frames.youngest));
+        frames.is_some_and(|it| !it.is_noticed)
+            && next.is_some_and(|next| next.is_none_or(|next| next.0 != holder))
+    }
+
+    /// The holder of some pages is given time, or its time is over.
+    pub(crate) fn frames_under_notice(&mut self, object: Object, is_noticed: bool) {
+        let id = Id(object.id);
+        let Some(frames) = self.frames.get_mut(id) else { return };
+        frames.is_noticed = is_noticed;
+        match frames.youngest {
+            NONE => self.close_frames(id, Cause::Revoked),
+            _ => self.settle_frames(id),
+        }
+    }
+
+    /// The last capability for all of some pages is gone. What was mapped by it stays, unless it was revoked.
+    fn close_frames(&mut self, id: Id, cause: Cause) {
+        let Some(frames) = self.frames.get_mut(id).filter(|frames| !frames.is_noticed) else { return };
+        if let Some(memory) = frames.memory.take()
+            && cause == Cause::Revoked
+        {
+            self.machine.hand_over(&memory, frames.holder, NOBODY, false);
+        }
+    }
+
+    /// Lets who should have the pages have them, and nobody else. Who loses them because a capability was revoked loses them when the
+    /// sweep comes to it, or when the time is over that it was given.
     ///
     /// # Cost
-    /// One look at each capability between the youngest and the first live one; and where the pages move, the machine's.
+    /// One look at each capability for all of the pages; and where the pages move, the machine's.
     fn settle_frames(&mut self, id: Id) {
-        let Some(frames) = self.frames.get_mut(id) else { return };
-        let Some((holder, is_writable)) =
-            first_live(&self.shares, frames.youngest, |ticket| self.capabilities.is_live(ticket))
-        else {
+        let Some(frames) = self.frames.get(id) else { return };
+        let Some((holder, is_writable)) = self.first_live(frames.youngest) else { return };
+        let before = (frames.holder, frames.is_writable);
+        if (holder, is_writable) == before || holder != before.0 && self.is_to_be_told(frames) {
             return;
-        };
-        if (holder, is_writable) != (frames.holder, frames.is_writable) {
-            if let Some(memory) = &frames.memory {
-                self.machine.hand_over(memory, frames.holder, holder, is_writable);
-            }
-            (frames.holder, frames.is_writable) = (holder, is_writable);
         }
+        let Some(frames) = self.frames.get_mut(id) else { return };
+        if let Some(memory) = &frames.memory {
+            self.machine.hand_over(memory, before.0, holder, is_writable);
+        }
+        (frames.holder, frames.is_writable) = (holder, is_writable);
+    }
+
+    /// Whether who has some pages has time, or may get some when the sweep comes to its capability, which was revoked.
+    fn is_to_be_told(&self, frames: &Frames<M::Handle>) -> bool {
+        let mut chain = chain(&self.shares, frames.youngest);
+        let is_condemned = |share: &Share| {
+            let is_live = share.ticket.as_ref().is_some_and(|ticket| self.capabilities.is_live(ticket));
+            share.holder == frames.holder && !is_live
+        };
+        self.is_alive(frames.holder) && (frames.is_noticed || chain.any(is_condemned))
+    }
+
+    /// Who holds the youngest capability that is live, and whether any of theirs from there on allows to write.
+    fn first_live(&self, youngest: u32) -> Option<(DomainId, bool)> {
+        let is_live =
+            |share: &&Share| share.ticket.as_ref().is_some_and(|ticket| self.capabilities.is_live(ticket));
+        let mut live = chain(&self.shares, youngest).filter(is_live).peekable();
+        let holder = live.peek()?.holder;
+        Some((holder, live.take_while(|share| share.holder == holder).any(|share| share.can_write)))
     }
 }
 
-/// Who holds the youngest capability that is live, and whether any of theirs from there on allows to write.
-fn first_live(
-    shares: &[Share],
-    youngest: u32,
-    is_live: impl Fn(&Ticket) -> bool,
-) -> Option<(DomainId, bool)> {
-    let elder = |share: &&Share| shares.get(share.elder as usize);
-    let chain = core::iter::successors(shares.get(youngest as usize), elder);
-    let mut live = chain.filter(|share| share.ticket.as_ref().is_some_and(&is_live)).peekable();
-    let holder = live.peek()?.holder;
-    Some((holder, live.take_while(|share| share.holder == holder).any(|share| share.can_write)))
+/// The capabilities for all of some pages, the youngest first.
+fn chain(shares: &[Share], youngest: u32) -> impl Iterator<Item = &Share> {
+    core::iter::successors(shares.get(youngest as usize), |share| shares.get(share.elder as usize))
 }

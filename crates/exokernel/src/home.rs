@@ -2,10 +2,9 @@
 //! them as any other; what they allow, the home does.
 
 use feuerbird_abi::{AuditKind, Status};
-use feuerbird_capability::{Capability, ObjectKind, Rights, Slot, Ticket};
+use feuerbird_capability::{Capability, ObjectKind, Rights, Slot};
 
 use crate::audit::Event;
-use crate::calls::status;
 use crate::{DomainId, Kernel, Machine};
 
 impl<M: Machine> Kernel<M> {
@@ -20,7 +19,9 @@ impl<M: Machine> Kernel<M> {
         Ok(slot)
     }
 
-    /// What a slot of a domain's holds, if it is of this kind and has these rights; with a ticket to keep.
+    /// What a slot of a domain's holds, if it is of this kind and has these rights.
+    ///
+    /// What the home does by it, and goes on to do, is to end where [`Machine::take_back`] says so.
     ///
     /// # Errors
     /// [`Status::DomainGone`], [`Status::NoCapability`], [`Status::WrongKind`], [`Status::MissingRight`].
@@ -30,11 +31,8 @@ impl<M: Machine> Kernel<M> {
         slot: Slot,
         kind: ObjectKind,
         needed: Rights,
-    ) -> Result<(Capability, Ticket), Status> {
-        let capability = self.authority(domain, slot, kind, needed)?;
-        let space = self.alive(domain)?.space;
-        let (_, ticket) = self.capabilities.ticket(space, slot, needed).map_err(status)?;
-        Ok((capability, ticket))
+    ) -> Result<Capability, Status> {
+        self.authority(domain, slot, kind, needed)
     }
 
     /// Writes down what a domain did to itself or another one by a capability of its own, in a call of the home's.
@@ -43,13 +41,5 @@ impl<M: Machine> Kernel<M> {
             let event = Event::new(AuditKind::Controlled, Some(subject), target);
             self.log(event.about(slot, &capability).with(call));
         }
-    }
-
-    /// Whether what was claimed is still its holder's: neither deleted nor revoked, and the holder has not ended.
-    ///
-    /// # Cost
-    /// One step per derivation between the capability and the minted one.
-    pub fn is_live(&self, ticket: &Ticket) -> bool {
-        self.capabilities.is_live(ticket)
     }
 }

@@ -11,6 +11,7 @@ use crate::audit::{AuditRing, Event};
 use crate::binding::{Binding, Pair};
 use crate::domain::{Domain, DomainId};
 use crate::frames::{Frames, Share};
+use crate::notice::Notice;
 use crate::object::{Endpoint, Region};
 use crate::revocation::Revocation;
 use crate::table::{Id, List, Table};
@@ -44,6 +45,7 @@ pub struct Kernel<M: Machine> {
     pub(crate) bindings: Table<Binding>,
     pub(crate) pairs: Table<Pair<M::Handle>>,
     pub(crate) revocations: Table<Revocation>,
+    pub(crate) notices: Table<Notice<M::Handle>>,
     /// The revocation on whose account the sweep finds capabilities.
     pub(crate) sweeping: Option<Id>,
     /// Bindings whose pairs are being ended.
@@ -83,6 +85,7 @@ impl<M: Machine> Kernel<M> {
             // Each pair takes a word on each side, so this many there can be at most.
             pairs: Table::new(times(limits.words_per_domain).div_ceil(2)),
             revocations: Table::new(times(limits.revocations_per_domain)),
+            notices: Table::new(times(limits.notices_per_domain)),
             sweeping: None,
             doomed: List::EMPTY,
             ending: List::EMPTY,

@@ -77,6 +77,7 @@ mod home;
 mod kernel;
 mod limits;
 mod machine;
+mod notice;
 mod object;
 mod outcome;
 mod revocation;

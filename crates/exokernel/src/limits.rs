@@ -34,6 +34,8 @@ pub struct Limits {
     pub peers_per_binding: u32,
     /// Revocations of one domain that have not been answered.
     pub revocations_per_domain: u32,
+    /// Revoked capabilities that one domain is given time to let go of at one time, bindings apart. Of more it has none.
+    pub notices_per_domain: u32,
     /// Domains below a first domain: those it has created, those that these have created, and so on. A created domain gets
     /// an eighth of its creator's quota as its own, and each domain counts against all above it: whoever one domain lets
     /// create more can use up an eighth of what it has.
@@ -63,6 +65,7 @@ impl Limits {
         words_per_domain: 256,
         peers_per_binding: 64,
         revocations_per_domain: 8,
+        notices_per_domain: 16,
         children_per_domain: 48,
         audit_records: 4096,
         refusals_per_turn: 16,

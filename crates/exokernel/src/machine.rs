@@ -1,6 +1,7 @@
 //! What the kernel needs from the machine below it.
 
 use feuerbird_abi::{AuditRecord, Reply, Status, Upcall};
+use feuerbird_capability::{Capability, Slot};
 
 use crate::{DomainId, Message};
 
@@ -57,6 +58,17 @@ pub trait Machine {
     /// mappings cost their writer nothing does nothing.
     fn keep(&mut self, domain: DomainId, memory: &Self::Handle) {
         let _ = (domain, memory);
+    }
+
+    /// Takes back what the home did by a capability for slices, ports or interrupt lines, which is gone, and so is the time that its holder
+    /// had: before this returns, nobody runs anew in those slices by it, and the lines that were taken by it are silent.
+    fn take_back(&mut self, slot: Slot, capability: &Capability) {
+        let _ = (slot, capability);
+    }
+
+    /// A capability for slices, ports or interrupt lines is in another slot, and what was done by it stays.
+    fn follow(&mut self, old: Slot, new: Slot, capability: &Capability) {
+        let _ = (old, new, capability);
     }
 
     /// As [`withdraw`](Self::withdraw), of what the home lets readers of the audit log map: this domain is none any more.

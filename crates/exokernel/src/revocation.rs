@@ -1,25 +1,25 @@
 //! Visible revocation, then the abort protocol.
 //!
-//! Revoking makes every descendant unusable at once, in the capability spaces. What was bound with one of them before is
-//! found by the sweep: its holder is told and may let go by itself until the deadline, then it is taken by force. The
-//! revocation is answered when nothing hangs on it any more.
+//! Revoking makes every descendant unusable at once, in the capability spaces. What was bound with one of them before, or is in use by it
+//! in another way (see [`notice`](crate::notice)), is found by the sweep: its holder is told and may let go by itself until the deadline,
+//! then it is taken by force. The revocation is answered when nothing hangs on it any more.
 //!
 //! Two revocations can meet. One that revokes the revoker of another (or is the same one asked for again) must not be
 //! answered before that other is complete, and its deadline holds for both: it *absorbs* the other. The same goes for one
 //! that comes while the sweep is still busy with another, because the sweep cannot tell whose descendant it finds. A
 //! revocation whose revoker is deleted, or whose domain ends, has nobody left who would grant time: it is due at once.
 
-use feuerbird_abi::{AuditKind, Reply, Status, UpcallKind};
+use feuerbird_abi::{AuditKind, NO_BINDING, Reply, Status, UpcallKind};
 use feuerbird_capability::{Cause, Finalised, ObjectKind, Rights, Ticket};
 
 use crate::audit::Event;
-use crate::binding::{Chain, Ending, State};
+use crate::binding::{Binding, Chain, Ending, State};
 use crate::calls::{Asked, Values, status};
 use crate::table::{Id, List};
 use crate::{DomainId, Kernel, Machine};
 
-/// What stands for "no binding" or "the whole binding" in an upcall.
-const ALL_ONES: u64 = u64::MAX;
+/// In place of a peer's number: all of the binding.
+pub(crate) const WHOLE: u64 = u64::MAX;
 
 /// One revocation that is not complete.
 pub(crate) struct Revocation {
@@ -35,7 +35,9 @@ pub(crate) struct Revocation {
     waits_for: u32,
     /// Bindings whose holders still have time.
     pending: List,
-    /// Bindings that are not gone, those with time included.
+    /// Notices that others still have.
+    pub(crate) noticed: List,
+    /// Bindings and notices that are not gone, those with time included.
     outstanding: u32,
     revoked: u64,
     forced: u64,
@@ -60,7 +62,17 @@ impl Revocation {
         self.absorbed_by
     }
 
-    /// Bindings and revocations that it waits for.
+    /// One more thing has to go before it is complete.
+    pub(crate) fn waits_for_another(&mut self) {
+        self.outstanding += 1;
+    }
+
+    /// Whether somebody still has time.
+    fn has_given_time(&self) -> bool {
+        !self.pending.is_empty() || !self.noticed.is_empty()
+    }
+
+    /// Bindings or notices, and revocations, that it waits for.
     pub(crate) fn counts(&self) -> (u32, u32) {
         (self.outstanding, self.waits_for)
     }
@@ -88,6 +100,7 @@ impl<M: Machine> Kernel<M> {
             absorbed_by: None,
             waits_for: 0,
             pending: List::EMPTY,
+            noticed: List::EMPTY,
             outstanding: 0,
             revoked: 0,
             forced: 0,
@@ -143,14 +156,14 @@ impl<M: Machine> Kernel<M> {
     }
 
     /// When the time of a revocation's holders is over: the earliest deadline of those that wait for it.
-    fn due(&self, id: Id) -> u64 {
+    pub(crate) fn due(&self, id: Id) -> u64 {
         let deadlines = self.absorbers(id).filter_map(|id| Some(self.revocations.get(id)?.deadline));
         deadlines.min().unwrap_or(0)
     }
 
     /// The earliest deadline of a holder who has not let go.
     pub(crate) fn earliest_deadline(&self) -> Option<u64> {
-        let waiting = self.revocations.iter().filter(|(_, it)| !it.pending.is_empty());
+        let waiting = self.revocations.iter().filter(|(_, it)| it.has_given_time());
         waiting.map(|(id, _)| self.due(id)).min()
     }
 
@@ -164,17 +177,16 @@ impl<M: Machine> Kernel<M> {
         }
     }
 
-    /// Takes one binding by force whose holder's time is over. Whether there was one.
+    /// Takes by force one thing whose holder's time is over. Whether there was one.
     pub(crate) fn expire_one(&mut self, now: u64) -> bool {
-        let late = self
-            .revocations
-            .iter()
-            .filter_map(|(id, it)| Some((id, it.pending.head()?)))
-            .find(|&(id, _)| self.due(id) <= now);
-        if let Some((_, binding)) = late {
-            self.doom(binding, Ending::Forced);
+        let late = self.revocations.iter().find(|&(id, it)| it.has_given_time() && self.due(id) <= now);
+        let Some((_, it)) = late else { return false };
+        match (it.pending.head(), it.noticed.head()) {
+            (Some(binding), _) => self.doom(binding, Ending::Forced),
+            (None, Some(notice)) => self.end_notice(notice, Ending::Forced),
+            (None, None) => return false,
         }
-        late.is_some()
+        true
     }
 
     /// Acts on the end of a capability: what was bound with it, what it named, and the log.
@@ -191,20 +203,20 @@ impl<M: Machine> Kernel<M> {
                 Cause::Revoked => self.revoke_binding(binding, now),
             }
         }
+        let mut has_notice = false;
         match cause {
             Cause::Deleted => {
-                self.withdraw_by(holder, &capability);
                 self.log(Event::new(AuditKind::Deleted, Some(holder), holder).about(slot, &capability));
             }
             Cause::Revoked => {
-                self.withdraw_by(holder, &capability);
                 self.log(Event::new(AuditKind::Revoked, None, holder).about(slot, &capability));
                 if let Some(it) = self.sweeping.and_then(|id| self.revocations.get_mut(id)) {
                     it.revoked += 1;
                 }
-                if !had_bindings {
+                has_notice = self.give_notice(holder, slot, &capability, now);
+                if !had_bindings && !has_notice {
                     let object = capability.object;
-                    let values = [ALL_ONES, slot.to_bits(), object.kind.number(), object.id];
+                    let values = [NO_BINDING, slot.to_bits(), object.kind.number(), object.id];
                     self.tell(holder, UpcallKind::Repossessed, &values, None);
                 }
             }
@@ -212,9 +224,12 @@ impl<M: Machine> Kernel<M> {
             Cause::SpaceDestroyed => (),
         }
         if capability.object.kind == ObjectKind::Frame {
-            self.frames_left(slot, capability.object);
+            self.frames_left(slot, capability.object, cause);
         }
-        self.release(capability.object);
+        if !has_notice {
+            self.withdraw_by(holder, slot, &capability);
+            self.release(capability.object);
+        }
     }
 
     /// Gives the holder of a binding until the deadline, if that is not over.
@@ -228,11 +243,12 @@ impl<M: Machine> Kernel<M> {
             it.outstanding += 1;
             self.bindings.push(&mut it.pending, id, Chain::Queue);
         }
-        let Some(holder) = self.bindings.get(id).map(|it| it.holder) else { return };
+        let Some(&Binding { holder, endpoint, ticket, .. }) = self.bindings.get(id) else { return };
         if due <= now {
             return self.doom(id, Ending::Forced);
         }
-        let upcall = self.tell(holder, UpcallKind::RevocationRequested, &[id.0, ALL_ONES, due], None);
+        let values = [id.0, WHOLE, due, ticket.slot().to_bits(), endpoint.kind.number(), endpoint.id];
+        let upcall = self.tell(holder, UpcallKind::RevocationRequested, &values, None);
         if let Some(binding) = self.bindings.get_mut(id) {
             binding.state = State::Revoking { revocation, upcall };
         }

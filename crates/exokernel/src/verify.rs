@@ -1,10 +1,11 @@
 //! The kernel's tables checked against each other, for tests and for a home that wants to know.
 
 use feuerbird_abi::Role;
-use feuerbird_capability::ObjectKind;
+use feuerbird_capability::{Capability, ObjectKind};
 
 use crate::binding::{Binding, Chain, State};
 use crate::domain::{Charges, Domain};
+use crate::notice;
 use crate::table::{Id, Linked, List, Table};
 use crate::{DomainId, Kernel, Machine};
 
@@ -64,6 +65,7 @@ impl<M: Machine> Kernel<M> {
             region_bytes: regions().map(|(_, it)| it.bytes).sum(),
             bindings: count(bindings()),
             revocations: count(self.revocations.iter().filter(|(_, it)| it.requester() == id)),
+            notices: count(self.notices.iter().filter(|(_, it)| it.holder == id)),
             children: count(
                 self.domains.iter().filter(|(_, it)| self.creators(it.parent).any(|above| above == id)),
             ),
@@ -75,6 +77,8 @@ impl<M: Machine> Kernel<M> {
         let listed = length(&self.bindings, domain.bindings, Chain::Holder);
         check(listed == count(current()), Damage::List)?;
         check(length(&self.regions, domain.regions, ()) == count(regions()), Damage::List)?;
+        let noticed = length(&self.notices, domain.notices, notice::Listed::Holder);
+        check(noticed == charges.notices, Damage::List)?;
         let used = count(current()) + bindings().map(|(_, it)| it.peers).sum::<u32>();
         let all = self.limits.words_per_domain;
         check(domain.is_ending || domain.words.count() + used == all, Damage::Words)
@@ -94,9 +98,12 @@ impl<M: Machine> Kernel<M> {
     }
 
     fn verify_references(&self) -> Result<(), Damage> {
+        // What somebody has notice of is held until that is over.
         let held = |kind, id: Id| {
+            let is_it = |it: &Capability| it.object.kind == kind && it.object.id == id.0;
             let all = self.domains.iter().flat_map(|(domain, _)| self.held(DomainId(domain.0)));
-            count(all.filter(|(_, it)| it.object.kind == kind && it.object.id == id.0))
+            let noticed = self.notices.iter().filter(|(_, it)| is_it(&it.capability));
+            count(all.filter(|(_, it)| is_it(it))) + count(noticed)
         };
         self.domains.iter().filter(|(_, it)| !it.is_ending).try_for_each(|(id, it)| {
             let along = self.held(DomainId(id.0)).filter(|(slot, _)| self.came_along[slot.index as usize]);
@@ -129,7 +136,9 @@ impl<M: Machine> Kernel<M> {
                 State::Doomed { revocation, .. } => revocation == Some(id),
             });
             let absorbed = self.revocations.iter().filter(|(_, it)| it.absorber() == Some(id));
-            check(it.counts() == (count(waiting), count(absorbed)), Damage::Revocation)
+            let noticed = count(self.notices.iter().filter(|(_, it)| it.revocation == id));
+            check(length(&self.notices, it.noticed, notice::Listed::Revocation) == noticed, Damage::List)?;
+            check(it.counts() == (count(waiting) + noticed, count(absorbed)), Damage::Revocation)
         })
     }
 }

@@ -7,7 +7,7 @@
 //! What a peer left behind is the exception: who has not left may still read it, at its own cost.
 
 use feuerbird_abi::Role;
-use feuerbird_capability::{Capability, Object, ObjectKind, Rights};
+use feuerbird_capability::{Capability, Object, ObjectKind, Rights, Slot};
 
 use crate::binding::{Chain, Side};
 use crate::table::Id;
@@ -15,8 +15,11 @@ use crate::{DomainId, Kernel, Machine};
 
 impl<M: Machine> Kernel<M> {
     /// A capability has gone from its holder's space: so goes what was mapped by it, unless there is other authority for the same.
-    pub(crate) fn withdraw_by(&mut self, holder: DomainId, capability: &Capability) {
+    pub(crate) fn withdraw_by(&mut self, holder: DomainId, slot: Slot, capability: &Capability) {
         match capability.object.kind {
+            ObjectKind::TimeSlice | ObjectKind::IoPort | ObjectKind::Interrupt => {
+                self.machine.take_back(slot, capability);
+            }
             ObjectKind::Region if capability.rights.contains(Rights::MAP_READ) => {
                 let id = Id(capability.object.id);
                 let memory = self.regions.get(id).filter(|region| region.owner != holder);
@@ -45,7 +48,7 @@ impl<M: Machine> Kernel<M> {
         }
     }
 
-    fn withdraw(&mut self, holder: DomainId, region: Id, memory: &M::Handle) {
+    pub(crate) fn withdraw(&mut self, holder: DomainId, region: Id, memory: &M::Handle) {
         if self.is_alive(holder) && !self.may_map(holder, region) {
             self.machine.withdraw(holder, memory);
         }

@@ -53,6 +53,8 @@ impl<M: Machine> Kernel<M> {
         let Some(domain) = self.domains.get(id) else { return false };
         if let Some(binding) = domain.bindings.head() {
             self.doom(binding, Ending::Died);
+        } else if let Some(notice) = domain.notices.head() {
+            self.end_notice(notice, Ending::Died);
         } else if let Some(region) = domain.regions.head() {
             self.release_region(region);
         } else {

@@ -19,6 +19,7 @@ const LIMITS: Limits = Limits {
     words_per_domain: 16,
     peers_per_binding: 8,
     revocations_per_domain: 2,
+    notices_per_domain: 2,
     children_per_domain: 2,
     audit_records: 64,
     along_per_domain: 6,

@@ -128,9 +128,7 @@ mod tests {
     #![allow(clippy::unwrap_used, reason = "a test may panic")]
     use super::*;
     use UpcallKind::{Granted, PeerJoined, PeerLeft, Repossessed, RevocationRequested, Shared};
-    use feuerbird_abi::{Reason, UpcallKind};
-
-    const NO_BINDING: u64 = u64::MAX;
+    use feuerbird_abi::{NO_BINDING, Reason, UpcallKind};
 
     /// What is left of a queue of upcalls that came one after the other.
     fn left(upcalls: &[(UpcallKind, &[u64])]) -> Vec<(u32, u64)> {
@@ -185,6 +183,14 @@ mod tests {
             (Repossessed, &[1, 7]),
         ];
         assert_eq!(left(&of_one_binding), [(6, 1)]);
+    }
+
+    #[test]
+    fn time_that_is_over_unheard_of_is_not_told_and_other_s_is() {
+        let request = |slot| (RevocationRequested, [NO_BINDING, NO_BINDING, 1000, slot]);
+        let [(kind, first), (_, second)] = [request(7), request(8)];
+        let taken: (UpcallKind, &[u64]) = (Repossessed, &[NO_BINDING, 7]);
+        assert_eq!(left(&[(kind, &first), (kind, &second), taken]), [(5, NO_BINDING), (6, NO_BINDING)]);
     }
 
     #[test]

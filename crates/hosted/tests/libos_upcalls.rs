@@ -15,7 +15,7 @@ use std::{
     time::Duration,
 };
 
-use feuerbird_abi::{Call, Reason, Status, Upcall, UpcallKind};
+use feuerbird_abi::{Call, NO_BINDING, Reason, Status, Upcall, UpcallKind};
 use feuerbird_capability::Slot;
 use feuerbird_channel::layout::Half;
 use feuerbird_libos::{Error, Repossession};
@@ -100,6 +100,37 @@ fn a_request_to_let_go_goes_with_its_binding() {
     gate.until_called(Call::Acknowledge, 1);
     thread::sleep(Duration::from_millis(20));
     assert_eq!((handled.load(SeqCst), gate.count(Call::Acknowledge)), (1, 1));
+}
+
+/// Asks to let go of what is mapped by the capability in a slot.
+fn asked_for_slot(sequence: u64, slot: u64) -> Upcall {
+    Upcall::new(UpcallKind::RevocationRequested, sequence, &[NO_BINDING, NO_BINDING, 9, slot, 4, 1])
+}
+
+#[test]
+fn what_is_mapped_by_a_capability_is_let_go_at_once_or_when_the_handler_has_returned() {
+    let (domain, gate) = domain();
+    domain.upcall(&asked_for_slot(1, 7), None).unwrap();
+    assert_eq!(gate.count(Call::Acknowledge), 1, "nobody wants to look after it");
+    let (release, released) = mpsc::channel::<()>();
+    let released = Mutex::new(released);
+    let (began, begins) = mpsc::channel();
+    domain.on_revocation(move |deadline| {
+        began.send(deadline).unwrap();
+        let _ = released.lock().unwrap().recv();
+    });
+    (2..=4).for_each(|slot| domain.upcall(&asked_for_slot(slot, slot), None).unwrap());
+    assert_eq!(begins.recv_timeout(PATIENCE), Ok(9));
+    assert_eq!(domain.upcall(&asked_for_slot(5, 4), None), Err(Error::Garbled), "one slot ends once");
+    // What was taken by force meanwhile is nothing to look after any more.
+    domain.upcall(&upcall(UpcallKind::Repossessed, &[NO_BINDING, 3, 4, 1]), None).unwrap();
+    assert_eq!(gate.count(Call::Acknowledge), 1);
+    drop(release);
+    gate.until_called(Call::Acknowledge, 3);
+    thread::sleep(Duration::from_millis(20));
+    let calls = gate.calls.lock().unwrap();
+    let acknowledged = calls.iter().filter(|(call, _)| *call == Call::Acknowledge).map(|(_, it)| it[0]);
+    assert_eq!(acknowledged.collect::<Vec<_>>(), [1, 2, 4]);
 }
 
 #[test]

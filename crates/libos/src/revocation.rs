@@ -1,11 +1,11 @@
-//! Visible revocation: the program may look after what it holds, then the binding is let go.
+//! Visible revocation: the program may look after what it holds, then the binding, or what is mapped, is let go.
 //!
 //! The program's handler may take as long as it likes, so it runs beside the upcalls, one request after the other: peers
 //! join and leave meanwhile, and the kernel's deadline ends a binding whether its handler has returned or not.
 
 use alloc::{boxed::Box, collections::VecDeque, sync::Arc};
 
-use feuerbird_abi::Call;
+use feuerbird_abi::{Call, NO_BINDING};
 use feuerbird_channel::Ended;
 
 use crate::{Domain, Error, Gate, WeakDomain, Work};
@@ -16,7 +16,7 @@ type Handler = Arc<dyn Fn(u64) + Send + Sync>;
 #[derive(Default)]
 pub(crate) struct Revocations {
     handler: Option<Handler>,
-    /// Not begun yet. At most one for each binding that is there.
+    /// Not begun yet. At most one for each binding that is there, and for each capability that the kernel gives time for.
     asked: VecDeque<Asked>,
     is_running: bool,
 }
@@ -24,14 +24,30 @@ pub(crate) struct Revocations {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Asked {
     sequence: u64,
-    binding: u64,
+    what: What,
     deadline_ns: u64,
 }
 
+/// What is to be let go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum What {
+    Binding(u64),
+    /// What was begun by the capability that was in this slot.
+    Used(u64),
+}
+
+impl What {
+    /// As an upcall names it.
+    fn named(binding: u64, slot: u64) -> Self {
+        if binding == NO_BINDING { Self::Used(slot) } else { Self::Binding(binding) }
+    }
+}
+
 impl<G: Gate> Domain<G> {
-    /// Chooses what to do when the kernel asks to let a binding go: `handler` is given the deadline (nanoseconds of the
-    /// monotonic clock, 0 for none), and when it returns (or panics) the binding is let go. It runs on a thread of its own,
-    /// for one binding after the other, and may call this domain; what else the kernel says is acted on meanwhile.
+    /// Chooses what to do when the kernel asks to let something go, a binding or memory that was mapped by a capability that was revoked:
+    /// `handler` is given the deadline (nanoseconds of the monotonic clock, 0 for none), and when it returns (or panics) it is let
+    /// go. It runs on a thread of its own, for one after the other, and may call this domain; what else the kernel says is acted on
+    /// meanwhile.
     ///
     /// A handler that holds this domain or a handle keeps the domain alive for ever; let it hold a [`WeakDomain`].
     pub fn on_revocation(&self, handler: impl Fn(u64) + Send + Sync + 'static) {
@@ -42,19 +58,20 @@ impl<G: Gate> Domain<G> {
     }
 
     pub(crate) fn on_revocation_requested(&self, sequence: u64, values: [u64; 6]) -> Result<(), Error> {
-        let [binding, _, deadline_ns, ..] = values;
-        if self.with_binding(binding, |_| ()).is_none() {
+        let [binding, _, deadline_ns, slot, ..] = values;
+        let what = What::named(binding, slot);
+        if !self.is_there(what) {
             // Its owner dropped it, which lets it go as well.
             return Ok(());
         }
-        let asked = Asked { sequence, binding, deadline_ns };
+        let asked = Asked { sequence, what, deadline_ns };
         let mut revocations = self.inner.revocations.lock();
         if revocations.handler.is_none() {
             drop(revocations);
             self.let_go(asked);
             return Ok(());
         }
-        if revocations.asked.iter().any(|other| other.binding == binding) {
+        if revocations.asked.iter().any(|other| other.what == what) {
             return Err(Error::Garbled);
         }
         revocations.asked.push_back(asked);
@@ -74,12 +91,30 @@ impl<G: Gate> Domain<G> {
 
     /// The binding is gone: nothing of it is left to look after.
     pub(crate) fn forget_revocation(&self, binding: u64) {
-        self.inner.revocations.lock().asked.retain(|asked| asked.binding != binding);
+        self.forget(What::Binding(binding));
+    }
+
+    /// What was used by a capability in that slot was taken.
+    pub(crate) fn forget_used(&self, slot: u64) {
+        self.forget(What::Used(slot));
+    }
+
+    fn forget(&self, what: What) {
+        self.inner.revocations.lock().asked.retain(|asked| asked.what != what);
+    }
+
+    fn is_there(&self, what: What) -> bool {
+        match what {
+            What::Binding(binding) => self.with_binding(binding, |_| ()).is_some(),
+            What::Used(_) => true,
+        }
     }
 
     fn let_go(&self, asked: Asked) {
-        let remains = self.with_binding(asked.binding, |binding| binding.end(Ended::Revoked));
-        self.delete_all(remains.iter().flat_map(|remains| remains.regions()));
+        if let What::Binding(binding) = asked.what {
+            let remains = self.with_binding(binding, |binding| binding.end(Ended::Revoked));
+            self.delete_all(remains.iter().flat_map(|remains| remains.regions()));
+        }
         self.give_back(Call::Acknowledge, [asked.sequence, 0]);
     }
 
@@ -91,8 +126,7 @@ impl<G: Gate> Domain<G> {
             let next = next.map(|asked| (asked, revocations.handler.clone()));
             drop(revocations);
             // Its owner may have dropped the binding between the request's coming and its being queued.
-            let is_there = |asked: Asked| self.with_binding(asked.binding, |_| ()).is_some();
-            if next.as_ref().is_none_or(|(asked, _)| is_there(*asked)) {
+            if next.as_ref().is_none_or(|(asked, _)| self.is_there(asked.what)) {
                 return next;
             }
         }

@@ -1,6 +1,6 @@
 //! What the kernel says unasked, and what this domain does about it.
 
-use feuerbird_abi::{Call, Reason, Upcall, UpcallKind};
+use feuerbird_abi::{Call, NO_BINDING, Reason, Upcall, UpcallKind};
 use feuerbird_capability::{Badge, ObjectKind, Rights, Slot, Trust};
 use feuerbird_channel::{Ended, Validity};
 
@@ -59,6 +59,13 @@ impl<G: Gate> Domain<G> {
                 self.inner.pocket.lock().forget(Slot::from_bits(slot));
                 let taken = Repossession { binding, slot: Slot::from_bits(slot) };
                 self.inner.repossessed.lock().push(taken);
+                if binding == NO_BINDING {
+                    self.forget_used(slot);
+                    return Ok(());
+                }
+            }
+            UpcallKind::RevocationRequested if upcall.values[0] == NO_BINDING => {
+                return self.on_revocation_requested(upcall.sequence, upcall.values);
             }
             _ => {}
         }

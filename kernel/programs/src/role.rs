@@ -67,6 +67,8 @@ pub(crate) enum Role {
     Flooder = 51,
     /// Fills and starts domains for others.
     Deputy = 52,
+    /// Is told that what it uses was revoked.
+    Noticed = 54,
     /// Makes the calls that it is told to.
     Puppet = 53,
     /// Calls without its gate page.
@@ -92,7 +94,8 @@ pub(crate) enum Role {
 }
 
 impl Role {
-    const ALL: [Self; 41] = [
+    const ALL: [Self; 42] = [
+        Self::Noticed,
         Self::Taker,
         Self::Demo,
         Self::Tests,
@@ -189,6 +192,7 @@ pub(crate) fn main(argument: u64, file: u64, bytes: u64) -> ! {
         Role::Steward => tests::hand_on(),
         Role::Deputy => tests::be_deputy(),
         Role::Puppet => tests::obey(),
+        Role::Noticed => tests::be_noticed(own),
         Role::Refused => tests::be_refused(),
         Role::Thief => tests::share_core(own),
         Role::Flooder => tests::flood(),

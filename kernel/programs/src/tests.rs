@@ -11,6 +11,7 @@ mod float;
 mod frames;
 mod hostile;
 mod monitor;
+mod notice;
 mod ownership;
 mod pages;
 mod policies;
@@ -42,6 +43,7 @@ pub(crate) use float::keep_patterns;
 pub(crate) use frames::{hand_on, hoard};
 pub(crate) use hostile::call_without_gate;
 pub(crate) use monitor::be_refused;
+pub(crate) use notice::be_noticed;
 pub(crate) use ownership::obey;
 pub(crate) use policies::be_libos;
 pub(crate) use random::call_at_random;
@@ -138,6 +140,10 @@ const TESTS: &[Test] = &[
     ("what a revoked receiver has mapped reads as zeroes at once", talk::withdrawn),
     ("what was mapped by a capability goes with it, however it goes", withdrawal::of_a_region),
     ("who may not read the log any more does not", withdrawal::of_the_log),
+    ("who has pages that are revoked is told, saves itself, and has none after", notice::of_pages),
+    ("who reads a region that is revoked is told before it is gone", notice::of_a_region),
+    ("who loses its slices runs until the deadline", notice::of_slices),
+    ("a driver brings its device to rest by what it loses", notice::of_devices),
     ("a peer that keeps what it mapped pays for that itself", withdrawal::of_a_peer),
     ("who comes and goes without end has nothing lost", talk::flooded),
     ("a peer that dies leaves what it shared readable", talk::died),

@@ -233,7 +233,7 @@ pub(super) fn own(world: &mut World, caller: DomainId) -> Result<&mut Resident> 
 
 /// The domain that the caller's capability is for, if it has these rights now.
 pub(super) fn named(world: &World, caller: DomainId, slot: u64, needed: Rights) -> Result<DomainId> {
-    let (capability, _) = world.kernel.claim(caller, Slot::from_bits(slot), ObjectKind::Domain, needed)?;
+    let capability = world.kernel.claim(caller, Slot::from_bits(slot), ObjectKind::Domain, needed)?;
     Ok(DomainId::from_bits(capability.object.id))
 }
 

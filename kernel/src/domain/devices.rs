@@ -1,11 +1,11 @@
 //! Ports and interrupt lines, by capability.
 //!
-//! A port is read and written by a call that looks at the capability each time, so that a revocation takes it away at once; a bitmap in
-//! the task state would be 8 KiB to copy at each switch of domains. A line interrupts whoever took it as long as its
-//! ticket is live, which is looked at each time it fires.
+//! A port is read and written by a call that looks at the capability each time; a bitmap in the task state would be 8 KiB to copy at each
+//! switch of domains. A line interrupts whoever took it until the capability for it is taken back. Who has notice that such a
+//! capability goes can bring its device to rest by it until the deadline.
 
 use feuerbird_abi::{MachineCall, Status, event};
-use feuerbird_capability::{ObjectKind, Range, Rights, Slot, Ticket};
+use feuerbird_capability::{Capability, ObjectKind, Range, Rights, Slot};
 use feuerbird_exokernel::DomainId;
 
 use crate::cpu::io_apic::{self, Mode};
@@ -22,7 +22,7 @@ pub(crate) struct Line {
     number: u32,
     mode: Mode,
     domain: DomainId,
-    by: Ticket,
+    by: Slot,
     /// Fired, and masked since.
     has_fired: bool,
 }
@@ -53,7 +53,7 @@ fn check_port(
     bytes: u64,
 ) -> Result<(u16, ports::Width)> {
     let slot = Slot::from_bits(slot);
-    let (capability, _) = world.kernel.claim(caller, slot, ObjectKind::IoPort, Rights::CONTROL)?;
+    let capability = world.kernel.claim_use(caller, slot, ObjectKind::IoPort, Rights::CONTROL)?;
     let width = ports::Width::from_bytes(bytes).ok_or(Status::BadArgument)?;
     if !capability.range.contains(Range::new(port, bytes)) {
         return Err(Status::BadArgument);
@@ -63,24 +63,22 @@ fn check_port(
 
 /// Makes a line interrupt the caller.
 pub(super) fn take_line(world: &mut World, caller: DomainId, slot: u64, line: u64, mode: u64) -> Result<()> {
-    let (number, by) = claim_line(world, caller, slot, line)?;
+    let by = Slot::from_bits(slot);
+    let capability = world.kernel.claim(caller, by, ObjectKind::Interrupt, Rights::CONTROL)?;
+    let number = check_line(&capability, line)?;
     let mode = Mode::from_bits(mode).ok_or(Status::BadArgument)?;
     let core = own(world, caller)?.core;
-    let World { kernel, .. } = world;
-    let lines = &kernel.machine().lines;
+    let lines = &mut world.kernel.machine_mut().lines;
     let same = lines.iter().position(|it| it.is_some_and(|it| it.number == number));
-    let is_free = |it: &Option<Line>| it.is_none_or(|it| !kernel.is_live(&it.by));
     let place = match same {
-        Some(place) if lines[place].is_some_and(|it| it.domain != caller && kernel.is_live(&it.by)) => {
+        Some(place) if lines[place].is_some_and(|it| it.domain != caller) => {
             return Err(Status::ObjectsFull);
         }
         Some(place) => place,
-        None => lines.iter().position(is_free).ok_or(Status::ObjectsFull)?,
+        None => lines.iter().position(Option::is_none).ok_or(Status::ObjectsFull)?,
     };
-    let line = Line { number, mode, domain: caller, by, has_fired: false };
-    if let Some(before) = kernel.machine_mut().lines[place].replace(line) {
-        io_apic::mask(before.number);
-    }
+    lines[place] = Some(Line { number, mode, domain: caller, by, has_fired: false });
+    io_apic::mask(number);
     io_apic::route(number, apic::DEVICES + place as u64, mode, core::apic_id(core));
     log_control(world, caller, caller, slot, MachineCall::TakeInterrupt);
     Ok(())
@@ -88,14 +86,14 @@ pub(super) fn take_line(world: &mut World, caller: DomainId, slot: u64, line: u6
 
 /// Whether a line of the caller's has fired; from now on it may again.
 pub(super) fn next_interrupt(world: &mut World, caller: DomainId, slot: u64, line: u64) -> Result<u64> {
-    let (number, _) = claim_line(world, caller, slot, line)?;
+    let capability =
+        world.kernel.claim_use(caller, Slot::from_bits(slot), ObjectKind::Interrupt, Rights::CONTROL)?;
+    let number = check_line(&capability, line)?;
     let core = own(world, caller)?.core;
-    let kernel = &world.kernel;
-    let is_it = |it: &Line| it.number == number && it.domain == caller && kernel.is_live(&it.by);
-    let place = kernel.machine().lines.iter().position(|it| it.as_ref().is_some_and(is_it));
-    let place = place.ok_or(Status::BadArgument)?;
-    let machine = world.kernel.machine_mut();
-    let Some(line) = &mut machine.lines[place] else { return Err(Status::BadArgument) };
+    let lines = &mut world.kernel.machine_mut().lines;
+    let is_it = |it: &Option<Line>| it.is_some_and(|it| it.number == number && it.domain == caller);
+    let place = lines.iter().position(is_it).ok_or(Status::BadArgument)?;
+    let Some(line) = &mut lines[place] else { return Err(Status::BadArgument) };
     let has_fired = ::core::mem::take(&mut line.has_fired);
     if has_fired {
         io_apic::route(number, apic::DEVICES + place as u64, line.mode, core::apic_id(core));
@@ -103,27 +101,34 @@ pub(super) fn next_interrupt(world: &mut World, caller: DomainId, slot: u64, lin
     Ok(has_fired.into())
 }
 
-fn claim_line(world: &World, caller: DomainId, slot: u64, line: u64) -> Result<(u32, Ticket)> {
-    let slot = Slot::from_bits(slot);
-    let (capability, ticket) = world.kernel.claim(caller, slot, ObjectKind::Interrupt, Rights::CONTROL)?;
+fn check_line(capability: &Capability, line: u64) -> Result<u32> {
     let number = u32::try_from(line).ok().filter(|line| *line < io_apic::lines());
-    match number {
-        Some(number) if capability.range.contains(Range::new(line, 1)) => Ok((number, ticket)),
-        _ => Err(Status::BadArgument),
+    let number = number.filter(|_| capability.range.contains(Range::new(line, 1)));
+    number.ok_or(Status::BadArgument)
+}
+
+/// The lines that were taken by a capability are silent.
+pub(super) fn take_back(lines: &mut [Option<Line>], by: Slot) {
+    for line in lines.iter_mut() {
+        if let Some(taken) = line.take_if(|line| line.by == by) {
+            io_apic::mask(taken.number);
+        }
     }
 }
 
-/// A device's interrupt has come to this core. The line is masked until its domain asks for the next one; for ever, where the capability
-/// for it is gone.
+/// Lines that were taken by a capability are taken by it in its new slot.
+pub(super) fn follow(lines: &mut [Option<Line>], old: Slot, new: Slot) {
+    lines.iter_mut().flatten().filter(|line| line.by == old).for_each(|line| line.by = new);
+}
+
+/// A device's interrupt has come to this core. The line is masked until its domain asks for the next one.
 pub(super) fn interrupt(world: &mut World, vector: u64) {
     let place = (vector - apic::DEVICES) as usize;
-    let Some(&Some(line)) = world.kernel.machine().lines.get(place) else { return };
-    io_apic::mask(line.number);
-    let is_live = world.kernel.is_live(&line.by);
     let machine = world.kernel.machine_mut();
+    let Some(Some(line)) = machine.lines.get_mut(place) else { return };
+    io_apic::mask(line.number);
+    line.has_fired = true;
+    let domain = line.domain;
     machine.monitor.interrupts += 1;
-    machine.lines[place] = is_live.then_some(Line { has_fired: true, ..line });
-    if is_live {
-        machine.post_event(line.domain, event::INTERRUPT);
-    }
+    machine.post_event(domain, event::INTERRUPT);
 }

@@ -3,6 +3,7 @@
 use alloc::vec::Vec;
 
 use feuerbird_abi::{AuditRecord, GATE_UPCALL, Reply, Status, Upcall, event};
+use feuerbird_capability::{Capability, ObjectKind, Slot};
 use feuerbird_exokernel::{DomainId, Limits, Machine, Message};
 use zerocopy::IntoBytes;
 
@@ -172,6 +173,12 @@ impl Native {
         }
     }
 
+    /// The time of the core that a capability is for.
+    fn slices_of(&mut self, capability: &Capability) -> Option<&mut Slices> {
+        let core = usize::try_from(capability.object.id).ok()?;
+        self.cores.get_mut(core).map(|core| &mut core.slices)
+    }
+
     /// Has a core look at its domain, if it runs that one.
     pub(crate) fn interrupt(&self, number: usize, domain: DomainId) {
         if number != core::number() && self.cores[number].current.domain() == Some(domain) {
@@ -252,6 +259,22 @@ impl Machine for Native {
         }
         let left = memory.copy_for(domain).unwrap_or_else(|_| self.zeroes.clone());
         self.replace(domain, memory, &left);
+    }
+
+    fn take_back(&mut self, slot: Slot, capability: &Capability) {
+        if capability.object.kind == ObjectKind::TimeSlice {
+            self.slices_of(capability).into_iter().for_each(|slices| slices.take_back_by(slot));
+        } else {
+            devices::take_back(&mut self.lines, slot);
+        }
+    }
+
+    fn follow(&mut self, old: Slot, new: Slot, capability: &Capability) {
+        if capability.object.kind == ObjectKind::TimeSlice {
+            self.slices_of(capability).into_iter().for_each(|slices| slices.follow(old, new));
+        } else {
+            devices::follow(&mut self.lines, old, new);
+        }
     }
 
     fn withdraw_log(&mut self, domain: DomainId) {

@@ -233,9 +233,7 @@ fn choose(world: &mut World, number: usize) -> Option<DomainId> {
     }
     let mut rest = world.kernel.machine().cores[number].slices.in_turn();
     while let Some((slice, holder)) = rest.next(&world.kernel.machine().cores[number].slices) {
-        if holder.by.is_some_and(|ticket| !world.kernel.is_live(&ticket)) {
-            world.kernel.machine_mut().cores[number].slices.clear(slice);
-        } else if can_run(world, holder.domain) && !time_calls::pays(world, holder.domain) {
+        if can_run(world, holder.domain) && !time_calls::pays(world, holder.domain) {
             begin_slice(world, number, slice);
             return Some(holder.domain);
         } else if let Some(server) = working_for(world, number, holder.domain) {

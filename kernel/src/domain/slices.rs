@@ -2,7 +2,7 @@
 
 use core::ops::Range;
 
-use feuerbird_capability::Ticket;
+use feuerbird_capability::Slot;
 use feuerbird_exokernel::DomainId;
 
 /// How many slices a core's time has.
@@ -10,7 +10,7 @@ pub(crate) const COUNT: u32 = 64;
 
 /// Whose each slice is. They come in order, round and round; the slice of who is not ready is passed over.
 ///
-/// All are the first domain's, by capability; a slice runs whom the holder of its capability says, as long as that is live. Slices
+/// All are the first domain's, by capability; a slice runs whom the holder of its capability says, until that is taken back. Slices
 /// that nobody has said anything about are lent to new domains, one each.
 #[derive(Debug)]
 pub(crate) struct Slices {
@@ -28,7 +28,7 @@ pub(crate) struct Slices {
 pub(crate) struct Holder {
     pub(crate) domain: DomainId,
     /// By whose capability; lent where there is none.
-    pub(crate) by: Option<Ticket>,
+    by: Option<Slot>,
 }
 
 /// The slices that have not been looked at in this turn, the current one first.
@@ -63,27 +63,27 @@ impl Slices {
 
     /// Takes back all that a domain has.
     pub(crate) fn take_back(&mut self, domain: DomainId) {
-        for (slice, holder) in self.holders.iter_mut().enumerate() {
-            if holder.is_some_and(|it| it.domain == domain) {
-                *holder = None;
-                self.given &= !(1 << slice);
-            }
-        }
+        self.clear(|holder| holder.domain == domain);
     }
 
     /// Takes back what a domain was lent.
     pub(crate) fn take_back_lent(&mut self, domain: DomainId) {
-        let is_lent =
-            |holder: &Option<Holder>| holder.is_some_and(|it| it.domain == domain && it.by.is_none());
-        for slice in 0..COUNT {
-            if is_lent(&self.holders[slice as usize]) {
-                self.clear(slice);
-            }
-        }
+        self.clear(|holder| holder.domain == domain && holder.by.is_none());
+    }
+
+    /// Takes back all that is given by one capability.
+    pub(crate) fn take_back_by(&mut self, by: Slot) {
+        self.clear(|holder| holder.by == Some(by));
+    }
+
+    /// What was given by one capability is given by another: it has moved.
+    pub(crate) fn follow(&mut self, old: Slot, new: Slot) {
+        let moved = self.holders.iter_mut().flatten().filter(|holder| holder.by == Some(old));
+        moved.for_each(|holder| holder.by = Some(new));
     }
 
     /// Has a domain run in slices, by a capability for them.
-    pub(crate) fn assign(&mut self, slices: Range<u32>, domain: DomainId, by: Ticket) {
+    pub(crate) fn assign(&mut self, slices: Range<u32>, domain: DomainId, by: Slot) {
         for slice in slices {
             if let Some(holder) = self.holders.get_mut(slice as usize) {
                 *holder = Some(Holder { domain, by: Some(by) });
@@ -92,11 +92,13 @@ impl Slices {
         }
     }
 
-    /// The slice is nobody's: the capability for it is gone.
-    pub(crate) fn clear(&mut self, slice: u32) {
-        if let Some(holder) = self.holders.get_mut(slice as usize) {
-            *holder = None;
-            self.given &= !(1 << slice);
+    /// These are nobody's.
+    fn clear(&mut self, is_one: impl Fn(&Holder) -> bool) {
+        for (slice, holder) in self.holders.iter_mut().enumerate() {
+            if holder.as_ref().is_some_and(&is_one) {
+                *holder = None;
+                self.given &= !(1 << slice);
+            }
         }
     }
 

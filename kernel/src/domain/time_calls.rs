@@ -37,7 +37,7 @@ pub(super) fn run_in(world: &mut World, caller: DomainId, registers: &mut Regist
 /// Whether the caller itself leaves its core.
 fn assign(world: &mut World, caller: DomainId, slices: u64, target: u64) -> Result<bool> {
     let slot = Slot::from_bits(slices);
-    let (capability, ticket) = world.kernel.claim(caller, slot, ObjectKind::TimeSlice, Rights::CONTROL)?;
+    let capability = world.kernel.claim(caller, slot, ObjectKind::TimeSlice, Rights::CONTROL)?;
     let domain = match target {
         0 => caller,
         slot => named(world, caller, slot, Rights::CONTROL)?,
@@ -59,7 +59,7 @@ fn assign(world: &mut World, caller: DomainId, slices: u64, target: u64) -> Resu
     }
     let slices_there = &mut machine.cores.get_mut(core).ok_or(Status::BadArgument)?.slices;
     slices_there.take_back_lent(domain);
-    slices_there.assign(slices, domain, ticket);
+    slices_there.assign(slices, domain, slot);
     machine.wake(core);
     log_control(world, caller, domain, slot.to_bits(), MachineCall::RunIn);
     Ok(before != core && domain == caller)

@@ -108,7 +108,10 @@ impl<M: Machine> Kernel<M> {
                 _ => next = self.bindings.next(id, Chain::Holder),
             }
         }
-        Err(Status::BadArgument)
+        let notice = self.notice_told_by(asked.caller, asked.arguments[0]).ok_or(Status::BadArgument)?;
+        self.end_notice(notice, Ending::Acknowledged);
+        self.answer_revocations();
+        Ok([0; 6])
     }
 
     /// A binding that the caller holds and that is not about to go.

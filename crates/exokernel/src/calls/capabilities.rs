@@ -60,8 +60,12 @@ impl<M: Machine> Kernel<M> {
                 revocation.revoker = ticket;
             }
         }
-        if capability.object.kind == ObjectKind::Frame {
-            self.frames_moved(ticket);
+        match capability.object.kind {
+            ObjectKind::Frame => self.frames_moved(ticket),
+            ObjectKind::TimeSlice | ObjectKind::IoPort | ObjectKind::Interrupt => {
+                self.machine.follow(old, new, &capability);
+            }
+            _ => (),
         }
         let event = Event::new(AuditKind::Moved, Some(asked.caller), asked.caller);
         self.log(event.about(new, &capability).with(old.to_bits()));

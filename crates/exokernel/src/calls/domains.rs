@@ -132,6 +132,7 @@ impl<M: Machine> Kernel<M> {
             charges: Charges::default(),
             bindings: List::EMPTY,
             regions: List::EMPTY,
+            notices: List::EMPTY,
             links: Links::default(),
         });
         let Some(id) = made else {

@@ -73,7 +73,8 @@ impl Claims {
             | AuditKind::DomainCreated
             | AuditKind::Refused
             | AuditKind::RefusedMore
-            | AuditKind::Controlled => (),
+            | AuditKind::Controlled
+            | AuditKind::GivenUp => (),
         }
     }
 

@@ -28,6 +28,7 @@ pub const LIMITS: Limits = Limits {
     words_per_domain: 16,
     peers_per_binding: 4,
     revocations_per_domain: 3,
+    notices_per_domain: 4,
     // So that children can have children, and these too.
     children_per_domain: 64,
     audit_records: 1 << 12,

@@ -14,7 +14,7 @@ use crate::{events, lane};
 const CLOCK: u64 = 0x70;
 
 /// The clock's interrupt line.
-const LINE: u64 = 8;
+pub(super) const LINE: u64 = 8;
 
 /// Register B has a bit for periodic interrupts; register C says that there was one, and has to be read before the next.
 const REGISTER_B: u64 = 0x8b;
@@ -28,15 +28,44 @@ const LEVEL: u64 = 1;
 /// How many interrupts a driver waits for.
 const TICKS: u64 = 5;
 
-const RIGHTS: u64 = Rights::CONTROL.bits() as u64 | Rights::GRANT.bits() as u64;
+/// With `REVOKE`, so that it can be taken back from who was granted it.
+const RIGHTS: u64 = Rights::CONTROL.union(Rights::GRANT).union(Rights::REVOKE).bits() as u64;
 
 /// A driver of the clock, with what it was granted.
-struct Clock {
-    ports: u64,
-    line: u64,
+pub(super) struct Clock {
+    pub(super) ports: u64,
+    pub(super) line: u64,
 }
 
 impl Clock {
+    /// Capabilities for its ports and its line, below the first domain's.
+    pub(super) fn derive() -> Result<Self> {
+        Ok(Self {
+            ports: derive(ObjectKind::IoPort, CLOCK, 2)?,
+            line: derive(ObjectKind::Interrupt, LINE, 1)?,
+        })
+    }
+
+    pub(super) fn delete(self) -> Result<()> {
+        gate::call(Call::Delete, &[self.ports])?;
+        gate::call(Call::Delete, &[self.line]).map(|_| ())
+    }
+
+    /// Has it interrupt this domain, again and again; that is to say once, until it is asked.
+    pub(super) fn start_ticking(&self) -> Result<()> {
+        gate::machine(MachineCall::TakeInterrupt, &[self.line, LINE, EDGE])?;
+        self.read(REGISTER_C)?;
+        self.set(REGISTER_B, |bits| bits | PERIODIC)
+    }
+
+    pub(super) fn stop_ticking(&self) -> Result<()> {
+        self.set(REGISTER_B, |bits| bits & !PERIODIC)
+    }
+
+    pub(super) fn is_ticking(&self) -> Result<bool> {
+        Ok(self.read(REGISTER_B)? & PERIODIC != 0)
+    }
+
     fn read(&self, register: u64) -> Result<u64> {
         write(self.ports, CLOCK, 1, register)?;
         read(self.ports, CLOCK + 1, 1)
@@ -115,8 +144,7 @@ pub(crate) fn drive(habit: u64) {
 
 /// A line that stays as it is until the device is asked interrupts once until then.
 pub(super) fn level(_: &Ground<'_>) -> Checked {
-    let clock =
-        Clock { ports: derive(ObjectKind::IoPort, CLOCK, 2)?, line: derive(ObjectKind::Interrupt, LINE, 1)? };
+    let clock = Clock::derive()?;
     let monitor = Monitor::open(audit_slot()?)?;
     // The counters are written at the end of slices.
     gate::sleep(20_000_000)?;
@@ -125,9 +153,7 @@ pub(super) fn level(_: &Ground<'_>) -> Checked {
     gate::sleep(20_000_000)?;
     // It may have ticked once more before it was told to stop.
     ensure((TICKS..=TICKS + 1).contains(&(monitor.counter(Counter::Interrupts) - before)))?;
-    gate::call(Call::Delete, &[clock.ports])?;
-    gate::call(Call::Delete, &[clock.line])?;
-    Ok(())
+    Ok(clock.delete()?)
 }
 
 pub(super) fn revoked(ground: &Ground<'_>) -> Checked {
@@ -142,12 +168,9 @@ pub(super) fn revoked(ground: &Ground<'_>) -> Checked {
     ensure_ends(driver)?;
     while gate::wait(0)?.is_some() {}
     // The next holder has both, as if nobody had had them.
-    let clock =
-        Clock { ports: derive(ObjectKind::IoPort, CLOCK, 2)?, line: derive(ObjectKind::Interrupt, LINE, 1)? };
+    let clock = Clock::derive()?;
     ensure(clock.count_ticks(EDGE)? == TICKS)?;
-    gate::call(Call::Delete, &[clock.ports])?;
-    gate::call(Call::Delete, &[clock.line])?;
-    Ok(())
+    Ok(clock.delete()?)
 }
 
 pub(super) fn refused(_: &Ground<'_>) -> Checked {

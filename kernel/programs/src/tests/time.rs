@@ -10,7 +10,9 @@ use crate::lane;
 use crate::role::Role;
 use crate::transfer::{self, words};
 
-const RIGHTS: u64 = Rights::CONTROL.bits() as u64 | Rights::GRANT.bits() as u64;
+/// What a capability for slices is derived with.
+const RIGHTS: u64 =
+    Rights::CONTROL.union(Rights::GRANT).union(Rights::DERIVE).union(Rights::REVOKE).bits() as u64;
 
 /// A capability for some of a core's slices, below the first domain's.
 pub(super) fn slices(core: u64, start: u64, length: u64) -> Result<u64> {
@@ -22,7 +24,7 @@ fn all_of(core: u64) -> Result<u64> {
     Ok(gate::machine(MachineCall::Find, &[ObjectKind::TimeSlice.number(), core, 0])?.values[0])
 }
 
-fn run_in(slot: u64, domain: u64) -> Result<()> {
+pub(super) fn run_in(slot: u64, domain: u64) -> Result<()> {
     gate::machine(MachineCall::RunIn, &[slot, domain]).map(|_| ())
 }
 

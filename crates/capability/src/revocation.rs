@@ -66,7 +66,7 @@ impl<N: AsRef<[Node]> + AsMut<[Node]>, S: AsRef<[Space]> + AsMut<[Space]>> Capab
     /// # Cost
     /// A lookup and a constant number of steps, however many descendants there are.
     pub fn revoke(&mut self, space: SpaceId, slot: Slot) -> Result<bool, Error> {
-        self.lookup(space, slot, Rights::REVOKE)?;
+        self.find_with(space, slot, Rights::REVOKE)?;
         Ok(self.condemn_children(slot.index))
     }
 

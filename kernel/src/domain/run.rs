@@ -156,6 +156,7 @@ fn handle_fault(world: &mut World, registers: &mut Registers) {
 }
 
 /// Goes on with the current domain if it can, with another one otherwise.
+#[inline]
 fn resume_or_reschedule(mut world: Guard, registers: &mut Registers) {
     let resident = world.as_mut().and_then(current_resident);
     match resident.filter(|it| it.state == State::Ready && !it.is_put_away) {
@@ -171,6 +172,7 @@ fn current_resident(world: &mut World) -> Option<&mut Resident> {
 
 /// Puts the current domain away and another one's registers here. As long as there is none, does what calls have left to be done, and
 /// halts.
+#[inline(never)]
 fn reschedule(mut world: Guard, registers: &mut Registers) {
     let number = core::number();
     if let Some(world) = world.as_mut() {

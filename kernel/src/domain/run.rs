@@ -205,12 +205,14 @@ fn reschedule(mut world: Guard, registers: &mut Registers) {
             // A piece of it, then whoever wants the lock or this core.
             interrupts::enable();
             nop();
+            interrupts::disable();
+            world = lock::lock();
         } else {
             interrupts::enable_and_hlt();
+            interrupts::disable();
+            world = lock::lock();
+            world.as_mut().into_iter().for_each(monitor::publish_counters);
         }
-        interrupts::disable();
-        world = lock::lock();
-        world.as_mut().into_iter().for_each(monitor::publish_counters);
     }
 }
 

@@ -121,11 +121,13 @@ impl Upcall {
     ///
     /// # Panics
     /// With more than six values.
+    #[inline]
     pub fn new(kind: UpcallKind, sequence: u64, values: &[u64]) -> Self {
         Self { class: Class::Upcall as u32, kind: kind as u32, sequence, values: padded(values) }
     }
 }
 
+#[inline]
 fn padded(words: &[u64]) -> [u64; 6] {
     let mut six = [0; 6];
     six[..words.len()].copy_from_slice(words);

@@ -112,8 +112,7 @@ impl<N: AsRef<[Node]> + AsMut<[Node]>, S: AsRef<[Space]> + AsMut<[Space]>> Capab
         if capability.object.kind.is_exclusive() && capability.range.length == 0 {
             return Err(Error::EmptyRange);
         }
-        let index = self.allocate(space, capability)?;
-        Ok(self.node(index).slot(index))
+        self.allocate(space, Node { capability, ..Node::EMPTY })
     }
 
     /// Finds what a slot holds, if it holds at least these rights.
@@ -125,11 +124,7 @@ impl<N: AsRef<[Node]> + AsMut<[Node]>, S: AsRef<[Space]> + AsMut<[Space]>> Capab
     /// One step per derivation between the capability and the minted one, at most [`DEPTH_LIMIT`].
     #[inline]
     pub fn lookup(&self, space: SpaceId, slot: Slot, needed: Rights) -> Result<Capability, Error> {
-        let node = self.find(space, slot)?;
-        if !node.capability.rights.contains(needed) {
-            return Err(Error::MissingRight);
-        }
-        Ok(node.capability)
+        self.find_with(space, slot, needed).map(|node| node.capability)
     }
 
     /// What a slot holds that was given out a moment ago: no walk towards the root, and nobody's space. `None` where it holds
@@ -195,9 +190,8 @@ impl<N: AsRef<[Node]> + AsMut<[Node]>, S: AsRef<[Space]> + AsMut<[Space]>> Capab
     /// # Errors
     /// As [`lookup`](Self::lookup).
     pub fn inspect(&self, space: SpaceId, slot: Slot) -> Result<Inspection, Error> {
-        let capability = self.lookup(space, slot, Rights::INSPECT)?;
-        let node = self.node(slot.index);
-        Ok(Inspection { capability, depth: node.depth, has_children: node.children != NONE })
+        let node = self.find_with(space, slot, Rights::INSPECT)?;
+        Ok(Inspection { capability: node.capability, depth: node.depth, has_children: node.children != NONE })
     }
 
     /// The nearest capability above that somebody still holds: its space and slot. For whoever draws the tree.
@@ -242,7 +236,7 @@ impl<N: AsRef<[Node]> + AsMut<[Node]>, S: AsRef<[Space]> + AsMut<[Space]>> Capab
     }
 
     /// The node that `slot` of `space` names.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn find(&self, space: SpaceId, slot: Slot) -> Result<&Node, Error> {
         if !self.is_current(space) {
             return Err(Error::NoSpace);
@@ -254,12 +248,19 @@ impl<N: AsRef<[Node]> + AsMut<[Node]>, S: AsRef<[Space]> + AsMut<[Space]>> Capab
         if self.is_rooted(node) { Ok(node) } else { Err(Error::Revoked) }
     }
 
+    /// As [`find`](Self::find), where it holds at least these rights.
+    #[inline(always)]
+    pub(crate) fn find_with(&self, space: SpaceId, slot: Slot, needed: Rights) -> Result<&Node, Error> {
+        let node = self.find(space, slot)?;
+        if node.capability.rights.contains(needed) { Ok(node) } else { Err(Error::MissingRight) }
+    }
+
     /// Whether nothing between this node and its minted ancestor was revoked.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn is_rooted(&self, node: &Node) -> bool {
         let nodes = self.nodes.as_ref();
         let mut node = node;
-        for _ in 0..=DEPTH_LIMIT {
+        for _ in 0..u32::from(DEPTH_LIMIT) + 1 {
             if node.parent == NONE {
                 return true;
             }
@@ -293,34 +294,37 @@ impl<N: AsRef<[Node]> + AsMut<[Node]>, S: AsRef<[Space]> + AsMut<[Space]>> Capab
         &mut self.nodes.as_mut()[index as usize]
     }
 
-    /// Takes a node for a minted capability of `space`.
-    pub(crate) fn allocate(&mut self, space: SpaceId, capability: Capability) -> Result<u32, Error> {
+    /// Takes a node for a new capability of `space`: what it is, and where it comes from.
+    #[inline(always)]
+    pub(crate) fn allocate(&mut self, space: SpaceId, new: Node) -> Result<Slot, Error> {
         self.has_room(space)?;
-        let index = self.free_node;
+        let (index, parent) = (self.free_node, new.parent);
         let node = self.nodes.as_mut().get_mut(index as usize).ok_or(Error::NodesFull)?;
         self.free_node = node.neighbours.next;
-        *node = Node {
-            generation: node.generation,
-            epoch: node.epoch,
-            state: State::Held,
-            capability,
-            ..Node::EMPTY
-        };
+        let slot = node.slot(index);
+        *node = Node { generation: node.generation, epoch: node.epoch, state: State::Held, ..new };
         self.enter(space, index);
-        Ok(index)
+        if parent != NONE {
+            let elder = core::mem::replace(&mut self.node_mut(parent).children, index);
+            push_front(self.nodes.as_mut(), elder, index, Chain::Siblings);
+        }
+        Ok(slot)
     }
 
+    #[inline]
     pub(crate) fn has_room(&self, space: SpaceId) -> Result<(), Error> {
         let space = self.space(space)?;
         if space.used < space.limit { Ok(()) } else { Err(Error::SpaceFull) }
     }
 
     /// Puts a node into the list of a space and charges it.
+    #[inline(always)]
     pub(crate) fn enter(&mut self, id: SpaceId, index: u32) {
         self.node_mut(index).space = id;
         let space = &mut self.spaces.as_mut()[id.index as usize];
         space.used += 1;
-        space.held = push_front(self.nodes.as_mut(), space.held, index, Chain::Neighbours);
+        let first = core::mem::replace(&mut space.held, index);
+        push_front(self.nodes.as_mut(), first, index, Chain::Neighbours);
     }
 }
 

@@ -1,6 +1,6 @@
 //! New capabilities out of old ones: derive, grant, copy, move.
 
-use crate::node::{Chain, NONE, push_front};
+use crate::node::NONE;
 use crate::{Capabilities, Capability, DEPTH_LIMIT, Derivation, Error, Node, Rights, Slot, Space, SpaceId};
 
 impl<N: AsRef<[Node]> + AsMut<[Node]>, S: AsRef<[Space]> + AsMut<[Space]>> Capabilities<N, S> {
@@ -16,6 +16,7 @@ impl<N: AsRef<[Node]> + AsMut<[Node]>, S: AsRef<[Space]> + AsMut<[Space]>> Capab
     ///
     /// # Cost
     /// A lookup and a constant number of steps, however many children there are.
+    #[inline]
     pub fn derive(&mut self, space: SpaceId, slot: Slot, derivation: Derivation) -> Result<Slot, Error> {
         self.derive_into(space, slot, Rights::DERIVE, space, derivation)
     }
@@ -45,14 +46,11 @@ impl<N: AsRef<[Node]> + AsMut<[Node]>, S: AsRef<[Space]> + AsMut<[Space]>> Capab
     /// # Errors
     /// As [`lookup`](Self::lookup); [`Error::Exclusive`], [`Error::SpaceFull`], [`Error::NodesFull`].
     pub fn copy(&mut self, space: SpaceId, slot: Slot) -> Result<Slot, Error> {
-        let capability = self.lookup(space, slot, Rights::DERIVE)?;
+        let Node { capability, parent, seen, depth, .. } = *self.find_with(space, slot, Rights::DERIVE)?;
         if capability.object.kind.is_exclusive() {
             return Err(Error::Exclusive);
         }
-        let Node { parent, depth, .. } = *self.node(slot.index);
-        let index = self.allocate(space, capability)?;
-        self.adopt(parent, index, depth);
-        Ok(self.node(index).slot(index))
+        self.allocate(space, Node { capability, parent, seen, depth, ..Node::EMPTY })
     }
 
     /// Moves a capability to a new slot of the same space; its children stay its children. The old slot is empty, and
@@ -71,7 +69,7 @@ impl<N: AsRef<[Node]> + AsMut<[Node]>, S: AsRef<[Space]> + AsMut<[Space]>> Capab
     /// # Errors
     /// As [`lookup`](Self::lookup); [`Error::SpaceFull`], [`Error::WornOut`].
     pub fn move_to(&mut self, from: SpaceId, slot: Slot, to: SpaceId) -> Result<Slot, Error> {
-        self.lookup(from, slot, Rights::GRANT)?;
+        self.find_with(from, slot, Rights::GRANT)?;
         if from == to {
             return self.rename(slot.index);
         }
@@ -83,6 +81,7 @@ impl<N: AsRef<[Node]> + AsMut<[Node]>, S: AsRef<[Space]> + AsMut<[Space]>> Capab
         Ok(renamed)
     }
 
+    #[inline(always)]
     fn derive_into(
         &mut self,
         from: SpaceId,
@@ -91,46 +90,32 @@ impl<N: AsRef<[Node]> + AsMut<[Node]>, S: AsRef<[Space]> + AsMut<[Space]>> Capab
         to: SpaceId,
         derivation: Derivation,
     ) -> Result<Slot, Error> {
-        let parent = self.lookup(from, slot, needed)?;
-        let child = parent.derive(&derivation)?;
-        let Node { depth, epoch, .. } = *self.node(slot.index);
-        if depth >= DEPTH_LIMIT {
+        let parent = self.find_with(from, slot, needed)?;
+        let child = parent.capability.derive(&derivation)?;
+        if parent.depth >= DEPTH_LIMIT {
             return Err(Error::TooDeep);
         }
         // The last epoch is never seen by a child, so that a revocation can always leave the one they saw.
-        if epoch == u64::MAX {
+        if parent.epoch == u64::MAX {
             return Err(Error::WornOut);
         }
-        self.is_split_off(slot.index, &child)?;
-        let index = self.allocate(to, child)?;
-        self.adopt(slot.index, index, depth + 1);
-        Ok(self.node(index).slot(index))
+        self.is_split_off(parent, &child)?;
+        let (seen, depth) = (parent.epoch, parent.depth + 1);
+        self.allocate(to, Node { capability: child, parent: slot.index, seen, depth, ..Node::EMPTY })
     }
 
     /// Whether a child of an exclusive kind lies above all its elder siblings.
     ///
     /// Children are listed youngest first and each was above those before it, so the first one has the highest end.
-    fn is_split_off(&self, parent: u32, child: &Capability) -> Result<(), Error> {
-        let youngest = self.node(parent).children;
+    #[inline(always)]
+    fn is_split_off(&self, parent: &Node, child: &Capability) -> Result<(), Error> {
+        let youngest = parent.children;
         if !child.object.kind.is_exclusive() || youngest == NONE {
             return Ok(());
         }
         match self.node(youngest).capability.range.end() {
             Some(end) if child.range.start >= end => Ok(()),
             _ => Err(Error::Overlap),
-        }
-    }
-
-    /// Makes `index` the youngest child of `parent`, which may be [`NONE`].
-    fn adopt(&mut self, parent: u32, index: u32, depth: u8) {
-        let node = self.node_mut(index);
-        node.parent = parent;
-        node.depth = depth;
-        if parent != NONE {
-            let Node { epoch, children, .. } = *self.node(parent);
-            self.node_mut(index).seen = epoch;
-            let children = push_front(self.nodes.as_mut(), children, index, Chain::Siblings);
-            self.node_mut(parent).children = children;
         }
     }
 

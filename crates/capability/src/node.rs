@@ -83,10 +83,12 @@ impl Node {
     };
 
     /// The slot that names this node, which lies at `index`.
+    #[inline]
     pub(crate) fn slot(&self, index: u32) -> Slot {
         Slot { index, generation: self.generation }
     }
 
+    #[inline]
     fn links(&mut self, chain: Chain) -> &mut Links {
         match chain {
             Chain::Siblings => &mut self.siblings,
@@ -99,10 +101,16 @@ impl Links {
     const UNLINKED: Self = Self { next: NONE, previous: NONE };
 }
 
-/// Puts `index` before `head`; returns the new head.
-pub(crate) fn push_front(nodes: &mut [Node], head: u32, index: u32, chain: Chain) -> u32 {
-    *nodes[index as usize].links(chain) = Links { next: index, previous: index };
-    splice(nodes, index, head, chain)
+/// Puts `index` before `head`, which may be [`NONE`]: it is the new head.
+#[inline(always)]
+pub(crate) fn push_front(nodes: &mut [Node], head: u32, index: u32, chain: Chain) {
+    let mut links = Links { next: index, previous: index };
+    if head != NONE {
+        let tail = core::mem::replace(&mut nodes[head as usize].links(chain).previous, index);
+        nodes[tail as usize].links(chain).next = index;
+        links = Links { next: head, previous: tail };
+    }
+    *nodes[index as usize].links(chain) = links;
 }
 
 /// Takes `index` out of the list with this head; returns the new head.

@@ -145,6 +145,7 @@ impl Capability {
     /// # Errors
     /// [`Error::MoreRights`], [`Error::HigherTrust`], [`Error::AlreadyBadged`], [`Error::OutsideRange`] when it asks for
     /// more than this one has, [`Error::EmptyRange`] for no units of an exclusive kind.
+    #[inline]
     pub fn derive(&self, derivation: &Derivation) -> Result<Self, Error> {
         if !self.rights.contains(derivation.rights) {
             return Err(Error::MoreRights);

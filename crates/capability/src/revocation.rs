@@ -49,7 +49,9 @@ impl<N: AsRef<[Node]> + AsMut<[Node]>, S: AsRef<[Space]> + AsMut<[Space]>> Capab
     pub fn delete(&mut self, space: SpaceId, slot: Slot) -> Result<Finalised, Error> {
         self.find(space, slot)?;
         self.ended += 1;
-        Ok(self.finalise(slot.index, Cause::Deleted))
+        let finalised = self.empty(slot.index, Cause::Deleted);
+        self.release(slot.index);
+        Ok(finalised)
     }
 
     /// Revokes everything derived from a capability, which itself stays. Needs [`Rights::REVOKE`].
@@ -66,7 +68,7 @@ impl<N: AsRef<[Node]> + AsMut<[Node]>, S: AsRef<[Space]> + AsMut<[Space]>> Capab
     /// # Cost
     /// A lookup and a constant number of steps, however many descendants there are.
     pub fn revoke(&mut self, space: SpaceId, slot: Slot) -> Result<bool, Error> {
-        self.lookup(space, slot, Rights::REVOKE)?;
+        self.find_with(space, slot, Rights::REVOKE)?;
         Ok(self.condemn_children(slot.index))
     }
 
@@ -80,31 +82,34 @@ impl<N: AsRef<[Node]> + AsMut<[Node]>, S: AsRef<[Space]> + AsMut<[Space]>> Capab
     pub fn sweep(&mut self, budget: usize, mut report: impl FnMut(Finalised)) -> Progress {
         let mut steps = 0;
         while steps < budget && !self.is_swept() {
-            if self.condemned != NONE {
-                self.sweep_condemned(self.condemned, &mut report);
-            } else {
-                report(self.finalise(self.orphans, Cause::SpaceDestroyed));
-            }
+            self.sweep_one().into_iter().for_each(&mut report);
             steps += 1;
         }
         Progress { steps, is_done: self.is_swept() }
     }
 
+    /// As [`sweep`](Self::sweep) of one capability, if there is one; `None` also for a node that was kept after its capability had
+    /// ended. A condemned one's children become condemned in turn.
+    ///
+    /// # Cost
+    /// A step of [`sweep`](Self::sweep).
+    pub fn sweep_one(&mut self) -> Option<Finalised> {
+        let index = if self.condemned != NONE { self.condemned } else { self.orphans };
+        let node = self.nodes.as_ref().get(index as usize)?;
+        let (state, space) = (node.state, node.space);
+        if self.condemned != NONE {
+            self.condemn_children(index);
+        }
+        let finalised = (state == State::Held).then(|| {
+            self.empty(index, if self.is_current(space) { Cause::Revoked } else { Cause::SpaceDestroyed })
+        });
+        self.release(index);
+        finalised
+    }
+
     /// Whether there is nothing to sweep.
     pub fn is_swept(&self) -> bool {
         self.condemned == NONE && self.orphans == NONE
-    }
-
-    /// Ends a condemned node; its children become condemned in turn.
-    fn sweep_condemned(&mut self, index: u32, report: &mut impl FnMut(Finalised)) {
-        self.condemn_children(index);
-        if self.node(index).state == State::Held {
-            let cause =
-                if self.is_current(self.node(index).space) { Cause::Revoked } else { Cause::SpaceDestroyed };
-            report(self.finalise(index, cause));
-        } else {
-            self.release(index);
-        }
     }
 
     /// Leaves the epoch that the children saw, and puts them all on the list of the condemned.
@@ -121,18 +126,17 @@ impl<N: AsRef<[Node]> + AsMut<[Node]>, S: AsRef<[Space]> + AsMut<[Space]>> Capab
         true
     }
 
-    /// Empties a held node's slot. The node stays while it has children.
-    fn finalise(&mut self, index: u32, cause: Cause) -> Finalised {
+    /// Empties a held node's slot. The node is to be [released](Self::release).
+    #[inline]
+    fn empty(&mut self, index: u32, cause: Cause) -> Finalised {
         self.leave(index);
         let node = self.node_mut(index);
         node.state = State::Deleted;
-        let finalised =
-            Finalised { space: node.space, slot: node.slot(index), capability: node.capability, cause };
-        self.release(index);
-        finalised
+        Finalised { space: node.space, slot: node.slot(index), capability: node.capability, cause }
     }
 
     /// Frees a deleted node without children, then those ancestors that were only kept for it.
+    #[inline]
     fn release(&mut self, index: u32) {
         let mut index = index;
         while index != NONE && self.node(index).state == State::Deleted && self.node(index).children == NONE {

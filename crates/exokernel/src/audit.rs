@@ -3,23 +3,25 @@
 use alloc::vec::Vec;
 
 use feuerbird_abi::{AuditKind, AuditRecord};
-use feuerbird_capability::{Capability, Object, Rights, Slot, Trust};
+use feuerbird_capability::{Capability, Object, Slot};
+use zerocopy::FromZeros;
 
 use crate::DomainId;
 
 /// The newest audit records. When it is full the oldest is overwritten, and the gap in the numbers tells.
 pub struct AuditRing {
+    /// As many as there is room for; those that were not written yet have no number.
     records: Vec<AuditRecord>,
-    capacity: usize,
     /// The number of the next record; numbers start at 1.
     next: u64,
+    /// Where that will be.
+    place: usize,
 }
 
 impl AuditRing {
     /// A ring for so many records, at least one.
     pub(crate) fn new(capacity: u32) -> Self {
-        let capacity = capacity.max(1) as usize;
-        Self { records: Vec::with_capacity(capacity), capacity, next: 1 }
+        Self { records: alloc::vec![AuditRecord::new_zeroed(); capacity.max(1) as usize], next: 1, place: 0 }
     }
 
     /// The number that the next record will get: one more than there ever were.
@@ -29,106 +31,78 @@ impl AuditRing {
 
     /// The number of the oldest record that is left.
     pub fn oldest_sequence(&self) -> u64 {
-        self.next - self.records.len() as u64
+        self.next.saturating_sub(self.capacity()).max(1)
     }
 
     /// The records from this number on, the oldest first; those that were overwritten are left out.
     pub fn since(&self, first: u64) -> impl Iterator<Item = &AuditRecord> {
         let first = first.clamp(self.oldest_sequence(), self.next);
-        (first..self.next).map(|sequence| &self.records[self.place(sequence)])
+        (first..self.next).map(|sequence| &self.records[((sequence - 1) % self.capacity()) as usize])
     }
 
     /// How many records one turn has.
     pub(crate) fn capacity(&self) -> u64 {
-        self.capacity as u64
+        self.records.len() as u64
     }
 
     /// Writes an event down as the next record.
-    pub(crate) fn append(&mut self, time_ns: u64, event: &Event) -> &AuditRecord {
-        let sequence = self.next;
+    #[inline]
+    pub(crate) fn append(&mut self, time_ns: u64, event: &Event) -> AuditRecord {
+        let record = AuditRecord { sequence: self.next, time_ns, ..event.0 };
+        self.records[self.place] = record;
         self.next += 1;
-        let record = event.record(sequence, time_ns);
-        let place = self.place(sequence);
-        if self.records.len() < self.capacity {
-            self.records.push(record);
-        } else {
-            self.records[place] = record;
-        }
-        &self.records[place]
-    }
-
-    fn place(&self, sequence: u64) -> usize {
-        ((sequence - 1) % self.capacity as u64) as usize
+        self.place = if self.place + 1 < self.records.len() { self.place + 1 } else { 0 };
+        record
     }
 }
 
 /// What an audit record says, before it has a number and a time.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Event {
-    kind: AuditKind,
-    subject: u64,
-    target: u64,
-    object_kind: u8,
-    object: u64,
-    rights: Rights,
-    trust: Trust,
-    slot: Slot,
-    detail: u64,
-}
+pub(crate) struct Event(AuditRecord);
 
 impl Event {
     /// `subject` did something to the authority of `target`; `None` is the kernel or its home.
+    #[inline]
     pub(crate) fn new(kind: AuditKind, subject: Option<DomainId>, target: DomainId) -> Self {
-        Self {
-            kind,
+        Self(AuditRecord {
+            sequence: 0,
+            time_ns: 0,
+            kind: kind as u16,
+            object_kind: 0,
+            trust: 0,
+            rights: 0,
             subject: subject.map_or(0, DomainId::to_bits),
             target: target.to_bits(),
-            object_kind: 0,
             object: 0,
-            rights: Rights::empty(),
-            trust: Trust::USER,
-            slot: Slot::NULL,
+            slot: 0,
             detail: 0,
-        }
+        })
     }
 
     /// The same about this capability in this slot, with its badge as the detail.
+    #[inline]
     pub(crate) fn about(self, slot: Slot, capability: &Capability) -> Self {
         let Capability { object, rights, trust, badge, .. } = *capability;
-        Self { slot, rights, trust, detail: badge.0, ..self }.on(object)
+        let (trust, rights) = (trust.level(), rights.bits());
+        Self(AuditRecord { slot: slot.to_bits(), rights, trust, detail: badge.0, ..self.0 }).on(object)
     }
 
     /// The same about this object.
+    #[inline]
     pub(crate) fn on(self, object: Object) -> Self {
-        Self { object_kind: object.kind as u8, object: object.id, ..self }
+        Self(AuditRecord { object_kind: object.kind as u8, object: object.id, ..self.0 })
     }
 
     /// The same with a detail.
+    #[inline]
     pub(crate) fn with(self, detail: u64) -> Self {
-        Self { detail, ..self }
+        Self(AuditRecord { detail, ..self.0 })
     }
 
     /// A refusal: the call's number, its first argument and how it ended.
     pub(crate) fn refused(caller: DomainId, number: u32, argument: u64, status: u32) -> Self {
-        let event = Self::new(AuditKind::Refused, Some(caller), caller);
-        let slot = Slot::from_bits(argument);
-        Self { object: u64::from(number), slot, detail: u64::from(status), ..event }
-    }
-
-    fn record(&self, sequence: u64, time_ns: u64) -> AuditRecord {
-        AuditRecord {
-            sequence,
-            time_ns,
-            kind: self.kind as u16,
-            object_kind: self.object_kind,
-            trust: self.trust.level(),
-            rights: self.rights.bits(),
-            subject: self.subject,
-            target: self.target,
-            object: self.object,
-            slot: self.slot.to_bits(),
-            detail: self.detail,
-        }
+        let Self(record) = Self::new(AuditKind::Refused, Some(caller), caller);
+        Self(AuditRecord { object: number.into(), slot: argument, detail: status.into(), ..record })
     }
 }
 
@@ -173,7 +147,8 @@ impl Refusals {
     pub(crate) fn rest(&mut self, like: Event) -> Option<Event> {
         let is_new = self.more > self.told;
         self.told = self.more;
-        is_new.then_some(Event { kind: AuditKind::RefusedMore, detail: self.more, ..like })
+        let record = AuditRecord { kind: AuditKind::RefusedMore as u16, detail: self.more, ..like.0 };
+        is_new.then_some(Event(record))
     }
 }
 

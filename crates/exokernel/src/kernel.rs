@@ -166,12 +166,16 @@ impl<M: Machine> Kernel<M> {
     }
 
     /// Carries out a call that came as six words in registers, if it is one that never brings or takes more: as
-    /// [`dispatch`](Self::dispatch) does, without room for a payload. `None` has changed nothing: it is for `dispatch`.
+    /// [`dispatch`](Self::dispatch) does, without room for a payload. What it says is in the words then. `None` has changed nothing:
+    /// it is for `dispatch`.
+    ///
+    /// Work that is left, also by others, is all [`tick`](Self::tick)'s: only a revocation does a part of its own.
     ///
     /// # Cost
     /// Bounded by the limits, whatever the request.
-    pub fn dispatch_plain(&mut self, caller: DomainId, number: u32, arguments: [u64; 6]) -> Option<Plain> {
-        self.serve_plain(caller, number, arguments)
+    #[inline]
+    pub fn dispatch_plain(&mut self, caller: DomainId, number: u32, words: &mut [u64; 6]) -> Option<Plain> {
+        self.serve_plain(caller, number, words)
     }
 
     /// Refuses a request without looking at it, because the home could not bring all of it here: it has no descriptors
@@ -219,7 +223,7 @@ impl<M: Machine> Kernel<M> {
 
     pub(crate) fn log(&mut self, event: Event) {
         let record = self.audit.append(self.machine.now_ns(), &event);
-        self.machine.record(record);
+        self.machine.record(&record);
     }
 
     /// Writes down a capability that was minted for its holder.

@@ -17,12 +17,12 @@ pub enum Outcome<H> {
     Pending,
 }
 
-/// What a call comes to that neither brings nor takes anything beside its six words.
+/// What a call comes to that neither brings nor takes anything beside its six words, in which it leaves what it says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Plain {
-    /// It is carried out, and says this.
-    Done([u64; 6]),
-    /// It is refused.
+    /// It is carried out, and the words are what it says.
+    Done,
+    /// It is refused, and the words are nothing.
     Refused(Status),
     /// The answer comes later, by [`Machine::reply`](crate::Machine::reply).
     Pending,

@@ -14,7 +14,7 @@ use feuerbird_capability::{Cause, Finalised, ObjectKind, Rights, Ticket};
 
 use crate::audit::Event;
 use crate::binding::{Binding, Chain, Ending, State};
-use crate::calls::{Asked, Values, status};
+use crate::calls::{Values, Words, status};
 use crate::table::{Id, List};
 use crate::{DomainId, Kernel, Machine};
 
@@ -82,10 +82,11 @@ impl<M: Machine> Kernel<M> {
     /// Makes everything derived from a slot unusable. The rest is [`work`](Self::work).
     pub(crate) fn begin_revocation(
         &mut self,
-        asked: &Asked<'_, M::Handle>,
+        caller: DomainId,
         sequence: u64,
+        words: Words<'_>,
     ) -> Result<Id, Status> {
-        let (caller, slot, deadline) = (asked.caller, asked.slot(0), asked.arguments[1]);
+        let (slot, deadline) = (words.slot(0), words.word(1));
         let domain = self.alive(caller)?;
         let space = domain.space;
         let (capability, revoker) = self.capabilities.ticket(space, slot, Rights::REVOKE).map_err(status)?;

@@ -36,12 +36,12 @@ impl<M: Machine> Kernel<M> {
         if self.capabilities.is_swept() && self.sweeping.is_none() {
             return false;
         }
-        let mut found = None;
-        let progress = self.capabilities.sweep(1, |finalised| found = Some(finalised));
-        if let Some(finalised) = found {
-            self.finalise(&finalised, now);
+        let found = self.capabilities.sweep_one();
+        let is_done = self.capabilities.is_swept();
+        if let Some(finalised) = &found {
+            self.finalise(finalised, now);
         }
-        if progress.is_done {
+        if is_done {
             self.sweeping = None;
         }
         true
@@ -166,19 +166,25 @@ impl<M: Machine> Kernel<M> {
     }
 
     /// Makes an upcall to a domain that can take one; returns its number, or 0.
-    pub(crate) fn tell(
+    #[inline]
+    pub(crate) fn tell<const N: usize>(
         &mut self,
         domain: DomainId,
         kind: UpcallKind,
-        values: &[u64],
+        values: &[u64; N],
         handle: Option<&M::Handle>,
     ) -> u64 {
+        // How many values there are is known here: so they are padded without a loop.
+        self.make_upcall(domain, Upcall::new(kind, 0, values), handle)
+    }
+
+    fn make_upcall(&mut self, domain: DomainId, mut upcall: Upcall, handle: Option<&M::Handle>) -> u64 {
         let Ok(told) = self.alive_mut(domain) else { return 0 };
         told.upcalls += 1;
-        let sequence = told.upcalls;
-        self.machine.upcall(domain, &Upcall::new(kind, sequence, values), handle);
+        upcall.sequence = told.upcalls;
+        self.machine.upcall(domain, &upcall, handle);
         self.interrupt(domain);
-        sequence
+        upcall.sequence
     }
 
     /// Takes a validity word of a domain and writes its value to memory.

@@ -66,12 +66,12 @@ pub(crate) fn apic_id(number: usize) -> u32 {
 
 /// The number of the core that asks.
 pub(crate) fn number() -> usize {
-    word(16) as usize
+    word::<16>() as usize
 }
 
 /// Where the entry code of this core lays the registers of ring 3.
 pub(crate) fn registers() -> *mut Registers {
-    let place = word(8) as usize - size_of::<Registers>();
+    let place = word::<8>() as usize - size_of::<Registers>();
     ::core::ptr::with_exposed_provenance_mut(place)
 }
 
@@ -83,14 +83,15 @@ pub(crate) fn set_current(place: *mut Current) {
 
 /// The upper end of this core's stack.
 pub(crate) fn stack() -> u64 {
-    word(8)
+    word::<8>()
 }
 
-fn word(offset: usize) -> u64 {
+fn word<const OFFSET: usize>() -> u64 {
     let value;
     // SAFETY: in ring 0 the GS base is this core's `Own` (invariant 3 of `entry`), which stays for ever.
     unsafe {
-        asm!("mov {}, gs:[{}]", out(reg) value, in(reg) offset, options(nostack, preserves_flags, readonly))
+        asm!("mov {}, gs:[{offset}]", out(reg) value, offset = const OFFSET,
+            options(nostack, preserves_flags, readonly))
     };
     value
 }

@@ -23,14 +23,14 @@ use crate::cpu::state::Registers;
 global_asm!(
     r#"
     .macro SAVE
-        push rdi
-        push rsi
+        push r9
+        push r8
+        push r10
         push rdx
+        push rsi
+        push rdi
         push rcx
         push rax
-        push r8
-        push r9
-        push r10
         push r11
         push rbx
         push rbp
@@ -51,14 +51,14 @@ global_asm!(
         pop rbp
         pop rbx
         pop r11
-        pop r10
-        pop r9
-        pop r8
         pop rax
         pop rcx
-        pop rdx
-        pop rsi
         pop rdi
+        pop rsi
+        pop rdx
+        pop r10
+        pop r8
+        pop r9
     .endm
 
     // One stub for each vector, 16 bytes apart. Some exceptions come with an error code; the others get a 0.

@@ -421,7 +421,7 @@ fault_long:
     rsp = const register(offset_of!(Registers, rsp)),
     rflags = const register(offset_of!(Registers, rflags)),
     rax = const register(offset_of!(Registers, rax)),
-    rsi = const register(offset_of!(Registers, rsi)),
+    rsi = const register(offset_of!(Registers, words) + size_of::<u64>()),
     rbx = const register(offset_of!(Registers, rbx)),
     rbp = const register(offset_of!(Registers, rbp)),
     float = const offset_of!(Resident, float),

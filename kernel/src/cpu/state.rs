@@ -18,14 +18,10 @@ pub(crate) struct Registers {
     pub(crate) rbp: u64,
     pub(crate) rbx: u64,
     pub(crate) r11: u64,
-    pub(crate) r10: u64,
-    pub(crate) r9: u64,
-    pub(crate) r8: u64,
     pub(crate) rax: u64,
     pub(crate) rcx: u64,
-    pub(crate) rdx: u64,
-    pub(crate) rsi: u64,
-    pub(crate) rdi: u64,
+    /// `rdi`, `rsi`, `rdx`, `r10`, `r8`, `r9`: the six words of a system call, and of its answer.
+    pub(crate) words: [u64; 6],
     pub(crate) vector: u64,
     pub(crate) error: u64,
     pub(crate) rip: u64,
@@ -47,14 +43,9 @@ impl Registers {
         rbp: 0,
         rbx: 0,
         r11: 0,
-        r10: 0,
-        r9: 0,
-        r8: 0,
         rax: 0,
         rcx: 0,
-        rdx: 0,
-        rsi: 0,
-        rdi: 0,
+        words: [0; 6],
         vector: 0,
         error: 0,
         rip: 0,
@@ -69,14 +60,9 @@ impl Registers {
         self.cs & 3 == 3
     }
 
-    /// The six arguments of a system call.
-    pub(crate) fn arguments(&self) -> [u64; 6] {
-        [self.rdi, self.rsi, self.rdx, self.r10, self.r8, self.r9]
-    }
-
     /// Writes the answer of a system call.
     pub(crate) fn answer(&mut self, status: u32, values: [u64; 6], payload: usize, handle: u64) {
-        [self.rdi, self.rsi, self.rdx, self.r10, self.r8, self.r9] = values;
+        self.words = values;
         self.rax = status.into();
         self.r12 = payload as u64;
         self.r13 = handle;

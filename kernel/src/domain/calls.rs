@@ -25,10 +25,24 @@ const MACHINE_CALLS: u64 = 0x1000;
 pub(super) type Result<T = ([u64; 6], u64)> = ::core::result::Result<T, Status>;
 
 /// Carries out one call of `caller`, whose registers these are.
+#[inline]
 pub(crate) fn carry_out(world: &mut World, caller: DomainId, registers: &mut Registers) {
-    if registers.rax < MACHINE_CALLS {
-        return exokernel_call(world, caller, registers);
+    if registers.rax >= MACHINE_CALLS {
+        return carry_out_machines(world, caller, registers);
     }
+    let is_plain = registers.r12 | registers.r13 == 0;
+    let (number, words) = (registers.rax as u32, &mut registers.words);
+    match is_plain.then(|| world.kernel.dispatch_plain(caller, number, words)).flatten() {
+        // Its words are there already.
+        Some(Plain::Done) => registers.rax = Status::Ok as u64,
+        Some(Plain::Refused(status)) => registers.answer(status as u32, [0; 6], 0, 0),
+        Some(Plain::Pending) => wait_for_answer(world, caller, registers),
+        None => carry_out_with_payload(world, caller, registers),
+    }
+}
+
+#[inline(never)]
+fn carry_out_machines(world: &mut World, caller: DomainId, registers: &mut Registers) {
     let answer = match MachineCall::from_number(registers.rax) {
         // The answer to these is not for the registers on the stack.
         Some(MachineCall::Yield) => return yield_slice(world, caller, registers),
@@ -54,7 +68,7 @@ pub(crate) fn carry_out(world: &mut World, caller: DomainId, registers: &mut Reg
 
 /// Answers a call of the machine's that is refused, and writes that down.
 pub(super) fn refuse(world: &mut World, caller: DomainId, registers: &mut Registers, status: Status) {
-    log_refusal(world, caller, registers.rax, registers.rdi, status);
+    log_refusal(world, caller, registers.rax, registers.words[0], status);
     registers.answer(status as u32, [0; 6], 0, 0);
 }
 
@@ -68,21 +82,14 @@ pub(super) fn log_refusal(world: &mut World, caller: DomainId, call: u64, argume
     }
 }
 
-fn exokernel_call(world: &mut World, caller: DomainId, registers: &mut Registers) {
-    if registers.r12 | registers.r13 == 0
-        && let Some(plain) = world.kernel.dispatch_plain(caller, registers.rax as u32, registers.arguments())
-    {
-        return match plain {
-            Plain::Done(values) => registers.answer(Status::Ok as u32, values, 0, 0),
-            Plain::Refused(status) => registers.answer(status as u32, [0; 6], 0, 0),
-            Plain::Pending => wait_for_answer(world, caller, registers),
-        };
-    }
+/// A call of the exokernel's, with what goes along with it and its answer.
+#[inline(never)]
+fn carry_out_with_payload(world: &mut World, caller: DomainId, registers: &mut Registers) {
     let request = Request {
         class: Class::Request as u32,
         number: registers.rax as u32,
         sequence: 0,
-        arguments: registers.arguments(),
+        arguments: registers.words,
     };
     let mut payload = [0; PAYLOAD_BYTES];
     let outcome = match bring(world, caller, registers, &mut payload) {
@@ -145,13 +152,13 @@ fn wait(world: &mut World, caller: DomainId, registers: &Registers) {
     let machine = world.kernel.machine_mut();
     if let Some(resident) = machine.resident_mut(caller) {
         resident.put_away(registers);
-        machine.answer_wait(caller, registers.rdi);
+        machine.answer_wait(caller, registers.words[0]);
     }
 }
 
 /// The answer has a payload.
 fn frame_names(world: &mut World, caller: DomainId, registers: &mut Registers) {
-    let [memory, page, ..] = registers.arguments();
+    let [memory, page, ..] = registers.words;
     match memory_calls::frame_names(world, caller, memory, page) {
         Ok(count) => {
             registers.answer(Status::Ok as u32, [count as u64, 0, 0, 0, 0, 0], count * size_of::<u32>(), 0)
@@ -161,7 +168,7 @@ fn frame_names(world: &mut World, caller: DomainId, registers: &mut Registers) {
 }
 
 fn machine_call(world: &mut World, caller: DomainId, call: MachineCall, registers: &Registers) -> Result {
-    let [first, second, third, fourth, ..] = registers.arguments();
+    let [first, second, third, fourth, ..] = registers.words;
     let done = |()| ([0; 6], 0);
     match call {
         MachineCall::Print => print(own(world, caller)?, registers.r12).map(done),
@@ -265,7 +272,7 @@ fn start(world: &mut World, caller: DomainId, slot: u64, [entry, stack, argument
     let machine = world.kernel.machine_mut();
     let new = machine.resident_mut(child).filter(|child| child.state == State::New);
     let started = new.ok_or(Status::DomainGone)?;
-    (started.registers.rip, started.registers.rsp, started.registers.rdi) = (entry, stack, argument);
+    (started.registers.rip, started.registers.rsp, started.registers.words[0]) = (entry, stack, argument);
     started.state = State::Ready;
     let core = started.core;
     machine.wake(core);

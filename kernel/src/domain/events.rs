@@ -48,13 +48,15 @@ impl Resident {
     /// Lets the domain handle what has come, before it goes on with these registers.
     #[inline]
     pub(crate) fn deliver_events(&mut self, registers: &mut Registers) {
-        if self.events != 0 {
-            self.deliver_some(registers);
+        if self.events != 0
+            && let Some(handler) = self.fault_handler()
+        {
+            self.deliver_to(handler, registers);
         }
     }
 
-    fn deliver_some(&mut self, registers: &mut Registers) {
-        let Some((entry, stack)) = self.fault_handler() else { return };
+    #[inline(never)]
+    fn deliver_to(&mut self, (entry, stack): (u64, u64), registers: &mut Registers) {
         let page = self.gate.first();
         let due = self.events & page.word(ENABLED);
         let Registers { rip, rflags, rsp, .. } = *registers;

@@ -42,8 +42,8 @@ pub(crate) fn load(machine: &mut Native, domain: DomainId, file: &[u8], argument
         return Err(Error::Memory(Status::BadArgument));
     }
     let registers = &mut resident.registers;
-    (registers.rip, registers.rsp, registers.rdi) = (program.entry(), top, argument);
-    (registers.rsi, registers.rdx) = (handle, file.len() as u64);
+    (registers.rip, registers.rsp) = (program.entry(), top);
+    registers.words = [argument, handle, file.len() as u64, 0, 0, 0];
     resident.state = State::Ready;
     Ok(())
 }

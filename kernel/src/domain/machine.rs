@@ -311,15 +311,18 @@ impl Machine for Native {
         if resident.domain != domain {
             return;
         }
-        let (state, core) = (resident.state, resident.core);
+        let core = resident.core;
         let waiting = &mut self.upcalls[domain.index()];
-        waiting.push(*upcall, handle.cloned());
+        waiting.push(upcall, handle.cloned());
         resident.is_told = !waiting.is_empty();
-        if let State::Waiting { deadline_ns } = state {
+        if let State::Waiting { deadline_ns } = resident.state {
             self.answer_wait(domain, deadline_ns);
             self.wake(core);
         } else {
-            self.post_event(domain, event::UPCALL);
+            resident.post(event::UPCALL);
+            if resident.lets(event::UPCALL) {
+                self.interrupt(core, domain);
+            }
         }
     }
 

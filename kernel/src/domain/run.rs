@@ -156,6 +156,7 @@ fn handle_fault(world: &mut World, registers: &mut Registers) {
 }
 
 /// Goes on with the current domain if it can, with another one otherwise.
+#[inline]
 fn resume_or_reschedule(mut world: Guard, registers: &mut Registers) {
     let resident = world.as_mut().and_then(current_resident);
     match resident.filter(|it| it.state == State::Ready && !it.is_put_away) {
@@ -171,6 +172,7 @@ fn current_resident(world: &mut World) -> Option<&mut Resident> {
 
 /// Puts the current domain away and another one's registers here. As long as there is none, does what calls have left to be done, and
 /// halts.
+#[inline(never)]
 fn reschedule(mut world: Guard, registers: &mut Registers) {
     let number = core::number();
     if let Some(world) = world.as_mut() {
@@ -203,12 +205,14 @@ fn reschedule(mut world: Guard, registers: &mut Registers) {
             // A piece of it, then whoever wants the lock or this core.
             interrupts::enable();
             nop();
+            interrupts::disable();
+            world = lock::lock();
         } else {
             interrupts::enable_and_hlt();
+            interrupts::disable();
+            world = lock::lock();
+            world.as_mut().into_iter().for_each(monitor::publish_counters);
         }
-        interrupts::disable();
-        world = lock::lock();
-        world.as_mut().into_iter().for_each(monitor::publish_counters);
     }
 }
 

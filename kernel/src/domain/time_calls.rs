@@ -21,7 +21,7 @@ const MAX_OVERSTAYS: u32 = 8;
 
 /// Has a domain run in the slices of a capability.
 pub(super) fn run_in(world: &mut World, caller: DomainId, registers: &mut Registers) {
-    let [slices, target, ..] = registers.arguments();
+    let [slices, target, ..] = registers.words;
     match assign(world, caller, slices, target) {
         Ok(is_moving) => {
             registers.answer(Status::Ok as u32, [0; 6], 0, 0);
@@ -68,7 +68,7 @@ fn assign(world: &mut World, caller: DomainId, slices: u64, target: u64) -> Resu
 /// Gives the rest of the slice to another domain.
 pub(super) fn yield_to(world: &mut World, caller: DomainId, registers: &mut Registers) {
     let number = core::number();
-    let target = named(world, caller, registers.rdi, Rights::YIELD).and_then(|domain| {
+    let target = named(world, caller, registers.words[0], Rights::YIELD).and_then(|domain| {
         let resident = own(world, domain)?;
         let can = resident.core == number && resident.state == State::Ready && domain != caller;
         if can { Ok(domain) } else { Err(Status::BadArgument) }

@@ -13,7 +13,7 @@ use crate::domain::run::World;
 
 /// One call, send, reply or receive of `caller`, whose registers these are.
 pub(super) fn carry_out(world: &mut World, caller: DomainId, call: MachineCall, registers: &mut Registers) {
-    let Registers { rdi: slot, rsi: token, rdx: length, r8: capability, r9: deadline, .. } = *registers;
+    let [slot, token, length, _, capability, deadline] = registers.words;
     let sent = Sent { length, capability };
     wait_from_here(world, caller, registers, if deadline == 0 { u64::MAX } else { deadline });
     let kernel = &mut world.kernel;
@@ -41,7 +41,7 @@ pub(super) fn carry_out(world: &mut World, caller: DomainId, call: MachineCall, 
 
 /// Adds bits to a notification.
 pub(super) fn notify(world: &mut World, caller: DomainId, registers: &mut Registers) {
-    let [slot, bits, gives_slice, ..] = registers.arguments();
+    let [slot, bits, gives_slice, ..] = registers.words;
     wait_from_here(world, caller, registers, u64::MAX);
     let mut directed = None;
     let mut status = Status::Ok;
@@ -64,7 +64,7 @@ pub(super) fn notify(world: &mut World, caller: DomainId, registers: &mut Regist
 
 /// Takes a notification's bits, or waits for them.
 pub(super) fn watch(world: &mut World, caller: DomainId, registers: &mut Registers) {
-    let [slot, deadline, ..] = registers.arguments();
+    let [slot, deadline, ..] = registers.words;
     wait_from_here(world, caller, registers, deadline);
     let found = match deadline {
         0 => world.kernel.poll(caller, slot).map(|bits| Some(bits.unwrap_or(0))),

@@ -35,14 +35,21 @@ impl Upcalls {
     }
 
     /// Takes in what is left of an upcall after what it undoes.
-    pub(crate) fn push(&mut self, upcall: Upcall, handle: Option<Memory>) {
-        let Some(upcall) = self.annul(upcall) else { return };
+    pub(crate) fn push(&mut self, upcall: &Upcall, handle: Option<Memory>) {
+        if self.undoable == 0 {
+            self.append(upcall, handle);
+        } else if let Some(upcall) = self.annul(*upcall) {
+            self.append(&upcall, handle);
+        }
+    }
+
+    fn append(&mut self, upcall: &Upcall, handle: Option<Memory>) {
         if self.waiting.len() == self.capacity {
             self.lost += 1;
             return;
         }
-        self.undoable += usize::from(is_undoable(&upcall));
-        self.waiting.push_back((upcall, handle));
+        self.undoable += usize::from(is_undoable(upcall));
+        self.waiting.push_back((*upcall, handle));
     }
 
     /// Has every handle for memory be one for other memory.
@@ -88,9 +95,6 @@ impl Upcalls {
 
     /// Takes out what a newer one undoes; whether that itself need not be heard.
     fn sweep(&mut self, newer: &Upcall) -> bool {
-        if self.undoable == 0 {
-            return false;
-        }
         let (mut is_pointless, before) = (false, self.waiting.len());
         self.waiting.retain(|(older, _)| match newer.undoes(older) {
             Undone::Not => true,

@@ -55,7 +55,8 @@ impl<M: Machine> Kernel<M> {
         self.alive_mut(other)?.charges.along = lie;
         for (place, slot) in (0..).zip(&here[left..left + along.len()]) {
             self.came_along[slot.index as usize] = true;
-            let entered = self.entered(AuditKind::Granted, asked.caller, other, *slot)?;
+            self.entered(AuditKind::Granted, asked.caller, other, *slot)?;
+            let entered = self.capabilities.given(*slot).ok_or(Status::NoCapability)?;
             let kind = entered.object.kind.number();
             let values = [theirs.0, peer.0, token, place, slot.to_bits(), kind];
             self.tell(other, UpcallKind::GrantedAlong, &values, None);

@@ -52,7 +52,7 @@ impl<M: Machine> Kernel<M> {
         asked: &Asked<'_, M::Handle>,
         beside: &mut Beside<M::Handle>,
     ) -> Result<Values, Status> {
-        let (caller, slot) = (asked.caller, asked.slot(0));
+        let (caller, slot) = (asked.caller, asked.words().slot(0));
         let role = Role::from_number(asked.arguments[1]).ok_or(Status::BadArgument)?;
         let contract = Contract::new(asked.payload).ok_or(Status::BadArgument)?;
         let needed = match role {

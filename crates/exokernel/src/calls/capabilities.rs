@@ -1,53 +1,71 @@
 //! Calls about capabilities: inspect, derive, copy, move, grant, delete. Revoke is in `revocation`.
+//!
+//! All but grant have no more than their words, and leave what they say in these. None is inlined where it is called: in one function
+//! they would keep each other's values out of the registers.
 
 use feuerbird_abi::{AuditKind, Status, UpcallKind};
-use feuerbird_capability::{Capability, Object, ObjectKind, Rights, Slot};
+use feuerbird_capability::{Capability, Derivation, Object, ObjectKind, Rights, Slot};
 
-use super::{Asked, Values, status};
+use super::{Asked, Values, Words, status};
 use crate::audit::Event;
 use crate::binding::Chain;
 use crate::table::Id;
 use crate::{DomainId, Kernel, Machine};
 
 impl<M: Machine> Kernel<M> {
-    pub(super) fn inspect(&mut self, asked: &Asked<'_, M::Handle>) -> Result<Values, Status> {
-        let space = self.alive(asked.caller)?.space;
-        let found = self.capabilities.inspect(space, asked.slot(0)).map_err(status)?.capability;
+    #[inline(never)]
+    pub(super) fn inspect(&mut self, caller: DomainId, words: &mut Values) -> Result<(), Status> {
+        let space = self.alive(caller)?.space;
+        let found = self.capabilities.inspect(space, Words(words).slot(0)).map_err(status)?.capability;
         let Capability { object, rights, trust, badge, range } = found;
-        Ok([
+        *words = [
             object.kind.number(),
             u64::from(rights.bits()),
             u64::from(trust.level()),
             badge.0,
             range.start,
             range.length,
-        ])
+        ];
+        Ok(())
     }
 
-    pub(super) fn derive(&mut self, asked: &Asked<'_, M::Handle>) -> Result<Values, Status> {
-        let space = self.alive(asked.caller)?.space;
-        let derivation = feuerbird_capability::Derivation { range: asked.range(4), ..asked.derivation(1)? };
+    #[inline(never)]
+    pub(super) fn derive(&mut self, caller: DomainId, words: &mut Values) -> Result<(), Status> {
+        let space = self.alive(caller)?.space;
+        let asked = Words(words);
+        let derivation = Derivation { range: asked.range(4), ..asked.derivation(1)? };
         let slot = self.capabilities.derive(space, asked.slot(0), derivation).map_err(status)?;
-        self.entered(AuditKind::Derived, asked.caller, asked.caller, slot)?;
-        Ok([slot.to_bits(), 0, 0, 0, 0, 0])
+        self.entered(AuditKind::Derived, caller, caller, slot)?;
+        *words = [slot.to_bits(), 0, 0, 0, 0, 0];
+        Ok(())
     }
 
-    pub(super) fn copy(&mut self, asked: &Asked<'_, M::Handle>) -> Result<Values, Status> {
-        let space = self.alive(asked.caller)?.space;
-        let slot = self.capabilities.copy(space, asked.slot(0)).map_err(status)?;
-        self.entered(AuditKind::Copied, asked.caller, asked.caller, slot)?;
-        Ok([slot.to_bits(), 0, 0, 0, 0, 0])
+    #[inline(never)]
+    pub(super) fn copy(&mut self, caller: DomainId, words: &mut Values) -> Result<(), Status> {
+        let space = self.alive(caller)?.space;
+        let slot = self.capabilities.copy(space, Words(words).slot(0)).map_err(status)?;
+        self.entered(AuditKind::Copied, caller, caller, slot)?;
+        *words = [slot.to_bits(), 0, 0, 0, 0, 0];
+        Ok(())
+    }
+
+    #[inline(never)]
+    pub(super) fn delete(&mut self, caller: DomainId, words: &mut Values) -> Result<(), Status> {
+        self.delete_slot(caller, Words(words).slot(0))?;
+        *words = [0; 6];
+        Ok(())
     }
 
     /// Bindings and unanswered revocations follow the capability to its new slot.
-    pub(super) fn move_slot(&mut self, asked: &Asked<'_, M::Handle>) -> Result<Values, Status> {
-        let old = asked.slot(0);
-        let domain = self.alive_mut(asked.caller)?;
+    #[inline(never)]
+    pub(super) fn move_slot(&mut self, caller: DomainId, words: &mut Values) -> Result<(), Status> {
+        let old = Words(words).slot(0);
+        let domain = self.alive_mut(caller)?;
         let (space, was_own) = (domain.space, domain.own == old);
         let new = self.capabilities.move_within(space, old).map_err(status)?;
         self.taken_from_where_it_came(space, old);
         if was_own {
-            self.alive_mut(asked.caller)?.own = new;
+            self.alive_mut(caller)?.own = new;
         }
         let (capability, ticket) = self.capabilities.ticket(space, new, Rights::empty()).map_err(status)?;
         let mut next = self.made_with[new.index as usize].head();
@@ -67,21 +85,23 @@ impl<M: Machine> Kernel<M> {
             }
             _ => (),
         }
-        let event = Event::new(AuditKind::Moved, Some(asked.caller), asked.caller);
+        let event = Event::new(AuditKind::Moved, Some(caller), caller);
         self.log(event.about(new, &capability).with(old.to_bits()));
-        Ok([new.to_bits(), 0, 0, 0, 0, 0])
+        *words = [new.to_bits(), 0, 0, 0, 0, 0];
+        Ok(())
     }
 
     pub(super) fn grant(&mut self, asked: &Asked<'_, M::Handle>) -> Result<Values, Status> {
         let from = self.alive(asked.caller)?.space;
-        let derivation = asked.derivation(2)?;
-        let named = self.authority(asked.caller, asked.slot(1), ObjectKind::Domain, Rights::SEND)?;
+        let derivation = asked.words().derivation(2)?;
+        let named = self.authority(asked.caller, asked.words().slot(1), ObjectKind::Domain, Rights::SEND)?;
         let target = DomainId(named.object.id);
         let to = self.alive(target)?.space;
-        self.check_handing_over(asked.caller, asked.slot(0), target)?;
-        let slot = self.capabilities.grant(from, asked.slot(0), to, derivation);
+        self.check_handing_over(asked.caller, asked.words().slot(0), target)?;
+        let slot = self.capabilities.grant(from, asked.words().slot(0), to, derivation);
         let slot = slot.map_err(|error| self.refused_grant(error))?;
-        let granted = self.entered(AuditKind::Granted, asked.caller, target, slot)?;
+        self.entered(AuditKind::Granted, asked.caller, target, slot)?;
+        let granted = *self.capabilities.given(slot).ok_or(Status::NoCapability)?;
         self.tell(
             target,
             UpcallKind::Granted,
@@ -97,10 +117,6 @@ impl<M: Machine> Kernel<M> {
         Ok([slot.to_bits(), 0, 0, 0, 0, 0])
     }
 
-    pub(super) fn delete(&mut self, asked: &Asked<'_, M::Handle>) -> Result<Values, Status> {
-        self.delete_slot(asked.caller, asked.slot(0)).map(|()| [0; 6])
-    }
-
     /// Empties a slot of a domain's, and does what follows from that.
     ///
     /// # Errors
@@ -114,23 +130,28 @@ impl<M: Machine> Kernel<M> {
     }
 
     /// Counts and writes down a capability that came into a space.
+    #[inline(always)]
     pub(crate) fn entered(
         &mut self,
         kind: AuditKind,
         subject: DomainId,
         target: DomainId,
         slot: Slot,
-    ) -> Result<Capability, Status> {
-        let capability = *self.capabilities.given(slot).ok_or(Status::NoCapability)?;
-        self.refer(capability.object);
-        if capability.object.kind == ObjectKind::Frame {
+    ) -> Result<(), Status> {
+        let capability = self.capabilities.given(slot).ok_or(Status::NoCapability)?;
+        let object = capability.object;
+        let event = Event::new(kind, Some(subject), target).about(slot, capability);
+        if object.kind == ObjectKind::Frame {
+            let capability = *capability;
             self.frames_entered(target, slot, &capability);
         }
-        self.log(Event::new(kind, Some(subject), target).about(slot, &capability));
-        Ok(capability)
+        self.refer(object);
+        self.log(event);
+        Ok(())
     }
 
     /// One more capability names this object.
+    #[inline(always)]
     fn refer(&mut self, object: Object) {
         let references = match object.kind {
             ObjectKind::Endpoint => self.endpoints.get_mut(Id(object.id)).map(|it| &mut it.references),

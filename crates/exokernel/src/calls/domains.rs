@@ -36,7 +36,7 @@ impl<M: Machine> Kernel<M> {
         asked: &Asked<'_, M::Handle>,
         beside: &mut Beside<M::Handle>,
     ) -> Result<Values, Status> {
-        let trust = asked.trust(0)?;
+        let trust = asked.words().trust(0)?;
         let make = |machine: &mut M, domain| machine.create_domain(domain);
         let (_, slot, gate) = self.new_child(asked.caller, trust, make)?;
         beside.handle = gate;
@@ -44,7 +44,8 @@ impl<M: Machine> Kernel<M> {
     }
 
     pub(super) fn destroy_domain(&mut self, asked: &Asked<'_, M::Handle>) -> Result<Values, Status> {
-        let named = self.authority(asked.caller, asked.slot(0), ObjectKind::Domain, Rights::REVOKE)?;
+        let named =
+            self.authority(asked.caller, asked.words().slot(0), ObjectKind::Domain, Rights::REVOKE)?;
         let target = DomainId(named.object.id);
         self.alive(target)?;
         self.end_domain(target, Some(asked.caller));
@@ -56,7 +57,7 @@ impl<M: Machine> Kernel<M> {
         asked: &Asked<'_, M::Handle>,
         beside: &mut Beside<M::Handle>,
     ) -> Result<Values, Status> {
-        self.authority(asked.caller, asked.slot(0), ObjectKind::Audit, Rights::INSPECT)?;
+        self.authority(asked.caller, asked.words().slot(0), ObjectKind::Audit, Rights::INSPECT)?;
         let wanted = asked.arguments[1].max(1);
         let first = wanted.clamp(self.audit.oldest_sequence(), self.audit.next_sequence());
         let mut records = 0;

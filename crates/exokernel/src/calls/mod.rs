@@ -10,7 +10,6 @@ use feuerbird_abi::{Call, Class, Reply, Request, Status};
 use feuerbird_capability::{Badge, Capability, Derivation, Error, ObjectKind, Range, Rights, Slot, Trust};
 
 use crate::audit::Event;
-use crate::table::Id;
 use crate::{Answer, DomainId, Kernel, Machine, Outcome, Payload, Plain};
 
 /// A request on its way through the kernel.
@@ -31,36 +30,12 @@ pub(crate) struct Beside<H> {
 }
 
 impl<M: Machine> Kernel<M> {
-    pub(crate) fn serve_plain(
-        &mut self,
-        caller: DomainId,
-        number: u32,
-        arguments: [u64; 6],
-    ) -> Option<Plain> {
-        let call = Call::from_number(number)?;
-        let asked = Asked { caller, arguments, payload: &[], handle: None };
-        let result = match call {
-            Call::Inspect => self.inspect(&asked),
-            Call::Derive => self.derive(&asked),
-            Call::Copy => self.copy(&asked),
-            Call::Move => self.move_slot(&asked),
-            Call::Delete => self.delete(&asked),
-            Call::Revoke => match self.begin_revocation(&asked, 0) {
-                Ok(revocation) => {
-                    self.work(self.machine.now_ns());
-                    return Some(self.take_if_complete(revocation).map_or(Plain::Pending, Plain::Done));
-                }
-                Err(status) => Err(status),
-            },
-            _ => return None,
-        };
-        if !self.is_quiet() {
-            self.work(self.machine.now_ns());
-        }
-        Some(match result {
-            Ok(values) => Plain::Done(values),
+    pub(crate) fn serve_plain(&mut self, caller: DomainId, number: u32, words: &mut Values) -> Option<Plain> {
+        Some(match self.carry_out_plain(Call::from_number(number)?, caller, 0, words)? {
+            Ok(Progress::Complete) => Plain::Done,
+            Ok(Progress::Pending) => Plain::Pending,
             Err(status) => {
-                self.log_refusal(caller, number, arguments[0], status);
+                self.log_refusal(caller, number, words[0], status);
                 Plain::Refused(status)
             }
         })
@@ -73,20 +48,25 @@ impl<M: Machine> Kernel<M> {
         payload: &[u8],
         handle: Option<M::Handle>,
     ) -> Outcome<M::Handle> {
-        let asked = Asked { caller, arguments: request.arguments, payload, handle };
+        let mut words = request.arguments;
         let mut beside = Beside { payload: Payload::EMPTY, handle: None };
-        let result = match known_call(request) {
-            Ok(Call::Revoke) => match self.begin_revocation(&asked, request.sequence) {
-                Ok(revocation) => return self.revocation_outcome(revocation, request.sequence),
-                Err(status) => Err(status),
-            },
-            Ok(call) => self.carry_out(call, asked, &mut beside),
-            Err(status) => Err(status),
-        };
+        let result = known_call(request).and_then(|call| {
+            match self.carry_out_plain(call, caller, request.sequence, &mut words) {
+                Some(plain) => plain,
+                None => {
+                    let asked = Asked { caller, arguments: request.arguments, payload, handle };
+                    words = self.carry_out(call, asked, &mut beside)?;
+                    Ok(Progress::Complete)
+                }
+            }
+        });
+        if let Ok(Progress::Pending) = result {
+            return Outcome::Pending;
+        }
         if !self.is_quiet() {
             self.work(self.machine.now_ns());
         }
-        Outcome::Reply(self.answer(caller, request, result, beside))
+        Outcome::Reply(self.answer(caller, request, result.map(|_| words), beside))
     }
 
     /// Answers a request that the home could not bring here whole, and writes that down.
@@ -108,14 +88,12 @@ impl<M: Machine> Kernel<M> {
     ) -> Result<Values, Status> {
         self.alive(asked.caller)?;
         match call {
-            // Revoke has gone another way: only it can be answered later.
-            Call::Null | Call::Revoke => Ok([0; 6]),
-            Call::Inspect => self.inspect(&asked),
-            Call::Derive => self.derive(&asked),
-            Call::Copy => self.copy(&asked),
-            Call::Move => self.move_slot(&asked),
+            Call::Null => Ok([0; 6]),
+            // These have gone another way: `carry_out_plain`.
+            Call::Inspect | Call::Derive | Call::Copy | Call::Move | Call::Delete | Call::Revoke => {
+                Err(Status::NoSuchCall)
+            }
             Call::Grant => self.grant(&asked),
-            Call::Delete => self.delete(&asked),
             Call::CreateEndpoint => self.create_endpoint(&asked),
             Call::RegisterRegion => self.register_region(asked),
             Call::MapRegion => self.map_region(&asked, beside),
@@ -130,6 +108,27 @@ impl<M: Machine> Kernel<M> {
             Call::Part => self.part(&asked),
             Call::GrantAlong => self.grant_along(&asked),
         }
+    }
+
+    /// Carries out a call that has nothing beside its words, in which it leaves what it says; `None` for any other one.
+    #[inline(always)]
+    fn carry_out_plain(
+        &mut self,
+        call: Call,
+        caller: DomainId,
+        sequence: u64,
+        words: &mut Values,
+    ) -> Option<Result<Progress, Status>> {
+        let done = |()| Progress::Complete;
+        Some(match call {
+            Call::Inspect => self.inspect(caller, words).map(done),
+            Call::Derive => self.derive(caller, words).map(done),
+            Call::Copy => self.copy(caller, words).map(done),
+            Call::Move => self.move_slot(caller, words).map(done),
+            Call::Delete => self.delete(caller, words).map(done),
+            Call::Revoke => self.revoke(caller, sequence, words),
+            _ => return None,
+        })
     }
 
     /// Makes the reply, and writes a refusal down.
@@ -164,17 +163,18 @@ impl<M: Machine> Kernel<M> {
         last.into_iter().chain(event).for_each(|event| self.log(event));
     }
 
-    /// A revocation that had nothing to wait for is answered at once, any other when it is complete.
-    fn revocation_outcome(&mut self, revocation: Id, sequence: u64) -> Outcome<M::Handle> {
+    /// A revocation that had nothing to wait for is complete at once; any other one is answered when it is.
+    #[inline(never)]
+    fn revoke(&mut self, caller: DomainId, sequence: u64, words: &mut Values) -> Result<Progress, Status> {
+        let revocation = self.begin_revocation(caller, sequence, Words(words))?;
         self.work(self.machine.now_ns());
-        match self.take_if_complete(revocation) {
-            Some(values) => Outcome::Reply(Answer {
-                reply: Reply::new(Status::Ok, sequence, &values),
-                payload: Payload::EMPTY,
-                handle: None,
-            }),
-            None => Outcome::Pending,
-        }
+        Ok(match self.take_if_complete(revocation) {
+            Some(values) => {
+                *words = values;
+                Progress::Complete
+            }
+            None => Progress::Pending,
+        })
     }
 
     /// What a slot of a domain holds.
@@ -203,30 +203,50 @@ impl<M: Machine> Kernel<M> {
 }
 
 impl<H> Asked<'_, H> {
-    pub(crate) fn slot(&self, place: usize) -> Slot {
-        Slot::from_bits(self.arguments[place])
+    pub(crate) fn words(&self) -> Words<'_> {
+        Words(&self.arguments)
+    }
+}
+
+/// The six words of a request, and what they can stand for.
+#[derive(Clone, Copy)]
+pub(crate) struct Words<'a>(&'a [u64; 6]);
+
+impl Words<'_> {
+    pub(crate) fn word(self, place: usize) -> u64 {
+        self.0[place]
     }
 
-    pub(crate) fn trust(&self, place: usize) -> Result<Trust, Status> {
-        u8::try_from(self.arguments[place]).ok().and_then(Trust::new).ok_or(Status::BadArgument)
+    pub(crate) fn slot(self, place: usize) -> Slot {
+        Slot::from_bits(self.word(place))
     }
 
-    fn rights(&self, place: usize) -> Result<Rights, Status> {
-        let bits = u32::try_from(self.arguments[place]).map_err(|_| Status::BadArgument)?;
+    pub(crate) fn trust(self, place: usize) -> Result<Trust, Status> {
+        u8::try_from(self.word(place)).ok().and_then(Trust::new).ok_or(Status::BadArgument)
+    }
+
+    fn rights(self, place: usize) -> Result<Rights, Status> {
+        let bits = u32::try_from(self.word(place)).map_err(|_| Status::BadArgument)?;
         Rights::from_bits(bits).ok_or(Status::BadArgument)
     }
 
     /// Rights, trust and badge from `place` on.
-    pub(crate) fn derivation(&self, place: usize) -> Result<Derivation, Status> {
+    pub(crate) fn derivation(self, place: usize) -> Result<Derivation, Status> {
         let derivation = Derivation::new(self.rights(place)?, self.trust(place + 1)?);
-        Ok(derivation.with_badge(Badge(self.arguments[place + 2])))
+        Ok(derivation.with_badge(Badge(self.word(place + 2))))
     }
 
     /// Start and length from `place` on; no length is the parent's whole range.
-    pub(crate) fn range(&self, place: usize) -> Option<Range> {
-        let range = Range::new(self.arguments[place], self.arguments[place + 1]);
+    pub(crate) fn range(self, place: usize) -> Option<Range> {
+        let range = Range::new(self.word(place), self.word(place + 1));
         (range.length > 0).then_some(range)
     }
+}
+
+/// How far a revocation came in the call that began it.
+enum Progress {
+    Complete,
+    Pending,
 }
 
 fn known_call(request: &Request) -> Result<Call, Status> {

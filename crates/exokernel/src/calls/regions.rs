@@ -44,7 +44,7 @@ impl<M: Machine> Kernel<M> {
         asked: &Asked<'_, M::Handle>,
         beside: &mut Beside<M::Handle>,
     ) -> Result<Values, Status> {
-        let (caller, slot) = (asked.caller, asked.slot(0));
+        let (caller, slot) = (asked.caller, asked.words().slot(0));
         let capability = self.authority(caller, slot, ObjectKind::Region, Rights::MAP_READ)?;
         let region = self.whole_region(&capability)?;
         let bytes = region.bytes;
@@ -55,7 +55,7 @@ impl<M: Machine> Kernel<M> {
     }
 
     pub(super) fn share(&mut self, asked: &Asked<'_, M::Handle>) -> Result<Values, Status> {
-        let (caller, slot) = (asked.caller, asked.slot(2));
+        let (caller, slot) = (asked.caller, asked.words().slot(2));
         let Met { peer, role, theirs, other } = self.met(caller, asked.arguments[0], asked.arguments[1])?;
         if self.pairs.get(peer).is_none_or(|pair| pair.side(role).shared.is_some()) {
             return Err(Status::AlreadyShared);

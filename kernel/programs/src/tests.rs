@@ -10,6 +10,7 @@ mod faults;
 mod float;
 mod frames;
 mod hostile;
+mod kills;
 mod monitor;
 mod ownership;
 mod pages;
@@ -143,6 +144,8 @@ const TESTS: &[Test] = &[
     ("a peer that dies leaves what it shared readable", talk::died),
     ("typed channels carry every message in each layer", typed::layers),
     ("typed channels are revoked while messages are in flight", typed::in_flight),
+    ("a hundred kills at random moments lose no message of a survivor", kills::at_random),
+    ("a worker that fails, which nobody kills, is noticed at once", kills::noticed),
     ("an endpoint of another type says what differs", typed::mismatch),
     ("capabilities go beside typed messages", typed::beside),
     ("calls come back with their replies, of all lengths, from all cores", transfers::round_trips),
@@ -178,7 +181,7 @@ const TESTS: &[Test] = &[
 /// Runs them all; the machine ends with the number of those that failed.
 pub(crate) fn run(image: &Image) -> ! {
     let ground = Ground { image };
-    warm_up().expect("an empty machine has room");
+    warm_up(image).expect("an empty machine has room");
     let mut failures = 0;
     for (name, test) in TESTS {
         let before = held();
@@ -198,8 +201,9 @@ pub(crate) fn run(image: &Image) -> ! {
 /// What of the heap the tests in this domain use: nothing of it comes back.
 const HEAP_BYTES: usize = 256 << 10;
 
-/// Uses every address once that a test will: the tables for them stay with this domain, as does its heap.
-fn warm_up() -> gate::Result<()> {
+/// Uses every address once that a test will: the tables for them stay with this domain, as do its heap and what all children share.
+fn warm_up(image: &Image) -> gate::Result<()> {
+    Child::new(image, Trust::USER)?.destroy()?;
     if !heap::reserve(HEAP_BYTES) {
         return Err(Status::ObjectsFull);
     }

@@ -20,7 +20,10 @@
 //! 2. Memory that can be taken back from its holder is mapped by that holder and by nobody else: who holds it for others can neither
 //!    register it as a region nor give it to a new domain, and what others read cannot be handed over.
 
+mod authority;
 mod verify;
+
+pub use authority::Holder;
 
 use feuerbird_abi::Status;
 use feuerbird_capability::{Capability, Object, ObjectKind, Range, Rights, Slot, Ticket};

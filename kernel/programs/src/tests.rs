@@ -274,8 +274,14 @@ fn check_nothing_left(before: [u64; 3]) -> Checked {
 /// Every page of every domain is what it may be.
 #[track_caller]
 fn ensure_page_tables_are_right() -> Checked {
-    let [pages, writable, wrong, ..] = gate::machine(MachineCall::CheckFrames, &[])?.values;
-    ensure(wrong == 0 && writable > 0 && pages > writable)
+    let [pages, writable, wrong, miscount, ..] = gate::machine(MachineCall::CheckFrames, &[])?.values;
+    if wrong + miscount != 0 {
+        println!(
+            "of all frames, {} is mapped as it must not be; count {miscount} is wrong",
+            wrong as i64 - 1
+        );
+    }
+    ensure(wrong == 0 && miscount == 0 && writable > 0 && pages > writable)
 }
 
 impl Ground<'_> {

@@ -42,7 +42,7 @@ impl<M: Machine> Kernel<M> {
     }
 
     /// The capabilities from one on, by the indices of their slots.
-    fn chain(&self, youngest: u32) -> impl Iterator<Item = (u32, &Share)> {
+    pub(super) fn chain(&self, youngest: u32) -> impl Iterator<Item = (u32, &Share)> {
         let at = |index: u32| Some((index, self.shares.get(index as usize)?));
         core::iter::successors(at(youngest), move |(_, share)| at(share.elder))
     }

@@ -7,4 +7,8 @@ pub trait Clock: Copy {
     /// # Cost
     /// Paid twice for each message, so a few instructions.
     fn cycles(self) -> u64;
+
+    /// Hears what the kernel has said, in homes where nobody does beside the program. Called now and then: who never waits would not
+    /// learn why a peer is gone, and so neither go on without it nor send on what it left.
+    fn hear(self) {}
 }

@@ -30,6 +30,10 @@ impl Clock for Counter {
     fn cycles(self) -> u64 {
         gate::counter()
     }
+
+    fn hear(self) {
+        ring::hear();
+    }
 }
 
 /// The workers of one run, and the orders they go by.

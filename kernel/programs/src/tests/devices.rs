@@ -28,7 +28,8 @@ const LEVEL: u64 = 1;
 /// How many interrupts a driver waits for.
 const TICKS: u64 = 5;
 
-const RIGHTS: u64 = Rights::CONTROL.bits() as u64 | Rights::GRANT.bits() as u64;
+const RIGHTS: u64 =
+    Rights::CONTROL.bits() as u64 | Rights::GRANT.bits() as u64 | Rights::REVOKE.bits() as u64;
 
 /// A driver of the clock, with what it was granted.
 struct Clock {
@@ -81,7 +82,7 @@ fn find(kind: ObjectKind, unit: u64) -> Result<u64> {
 }
 
 /// A capability for some units, below the first domain's.
-fn derive(kind: ObjectKind, start: u64, length: u64) -> Result<u64> {
+pub(super) fn derive(kind: ObjectKind, start: u64, length: u64) -> Result<u64> {
     let all = find(kind, start)?;
     Ok(gate::call(Call::Derive, &[all, RIGHTS, 0, 0, start, length])?.values[0])
 }

@@ -1,4 +1,25 @@
 //! Tests from ring 3: one line each, and nothing left behind by any.
+//!
+//! What the hosted home proves, and what proves it here. `demos` and `tests` are those of the repository; what has no counterpart is
+//! about what only Linux has.
+//!
+//! | hosted | here |
+//! |---|---|
+//! | `tests/kills`, `demos/producer_consumer --kill`: a hundred kills | [`kills`], with the same workers, victims and proof |
+//! | `tests/kills`: who waits for the dead is told in time; nothing is left of them | [`talk`] (died), [`transfers`] (a server ends); after each test all frames, objects and domains are back, and all page tables are looked at |
+//! | `tests/revocation`: nothing after it returns, visible first, forced at the deadline, chains and siblings | [`talk`], [`typed`] (in flight), [`withdrawal`], [`authority`] (derived) |
+//! | `tests/revocation`: what was taken is told (the repossession vector) | the demonstration of the image, and [`talk`] (flooded) |
+//! | `tests/authority`: no more authority than there was, forged numbers | [`calls`], [`random`], [`monitor`] (refusals), [`authority`] |
+//! | `tests/authority`: another type, stricter layers, the audit log | [`typed`] (mismatch, layers), [`monitor`] |
+//! | `tests/beside`: capabilities beside messages | [`typed`] (beside), [`transfers`] (along), [`ownership`] (by call) |
+//! | `tests/floods`: grants, peers and descriptors without end | [`talk`] (flooded), [`frames`] (objects), [`calls`] (a full space) |
+//! | `tests/hostile`, `demos/cheat`: a peer that writes what no peer writes | the demonstration of attempts of the image; [`withdrawal`] (of a peer) |
+//! | `tests/quiet`: no call per message | `cargo xtask bench kernel`: every instruction of a message is counted, and there is no call among them |
+//! | `hosted/tests/os_memory`: one writer, zeroed, sealed | [`pages`], [`frames`], [`ownership`] |
+//! | `hosted/tests/gate`, `libos_pairs`: calls that are too long, pairs that come to nothing | [`calls`] (beside), [`hostile`] (a revoked binding), [`typed`] (in flight, before they meet) |
+//! | `hosted/tests/os_sandbox`: a program reaches what it was given, and nothing else | [`domains`] (attacks), [`hostile`], [`devices`] (refused) |
+//! | `tests/supervise`, `hosted/tests/os_socket`, `os_spawn`, `os_futex`, `os_descriptors`, `stopped_supervisor`, `libos_upcalls` | none: the kernel is no process that could stop, and there are no sockets, users or descriptors |
+//! | `tests/within`: a channel within one domain | none: the domains here have one thread |
 
 mod attack;
 mod authority;

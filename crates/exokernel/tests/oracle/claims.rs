@@ -25,10 +25,13 @@ pub struct Claims {
     requests: BTreeMap<DomainId, u64>,
     upcalls: BTreeMap<DomainId, u64>,
     /// By domain and peer, and for each domain in all: what came along and lies where it came, by domain and slot.
-    along: BTreeMap<(DomainId, Option<u64>), Vec<(u64, u64)>>,
+    along: BTreeMap<(DomainId, Option<u64>), Vec<Place>>,
     /// How often each kind of upcall was made.
     seen: BTreeMap<u32, u32>,
 }
+
+/// A domain and a slot.
+type Place = (u64, u64);
 
 impl Claims {
     pub fn read_log(&mut self, log: &AuditRing) {

@@ -1,6 +1,6 @@
-//! The one thing that a worker needs and its channel's home does not have.
+//! What a worker needs and its channel's home does not have.
 
-/// What latencies are measured with.
+/// What latencies are measured with, and when the kernel is heard.
 pub trait Clock: Copy {
     /// Counts steadily, and alike for all workers; how fast, the root finds out.
     ///

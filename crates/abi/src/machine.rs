@@ -152,9 +152,9 @@ pub enum MachineCall {
     /// `()` + [`Edit`](crate::Edit)s as payload -> `(edits done, status of the one that was not, pages)`. Changes the caller's page
     /// tables, one run of pages after the other, each all or not at all. Together at most [`EDIT_PAGES`](crate::EDIT_PAGES).
     EditSpace = 0x1035,
-    /// `()` -> `(pages mapped, of them writable, 0 or the first wrong frame plus one)`. Looks at all page tables, and whether
-    /// each page is of a memory object, writable by its one writer at most, and never both writable and executable. For the first
-    /// domain only.
+    /// `()` -> `(pages mapped, of them writable, 0 or the first wrong frame plus one, 0 or which count is wrong)`. Looks at all page
+    /// tables, and whether each page is of a memory object, writable by its one writer at most, never both writable and executable,
+    /// and there by authority; and counts what is charged, what is free and what refers to memory. For the first domain only.
     CheckFrames = 0x1036,
     /// `(kind, object, unit)` -> `(slot)`. The one of the caller's slots with the widest capability of that kind, for that object and
     /// with that unit in its range. The object is the core's number for time slices, and 0 for ports and interrupt lines.

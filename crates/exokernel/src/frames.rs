@@ -20,6 +20,11 @@
 //! 2. Memory that can be taken back from its holder is mapped by that holder and by nobody else: who holds it for others can neither
 //!    register it as a region nor give it to a new domain, and what others read cannot be handed over.
 
+mod authority;
+mod verify;
+
+pub use authority::Holder;
+
 use feuerbird_abi::Status;
 use feuerbird_capability::{Capability, Cause, Object, ObjectKind, Range, Rights, Slot, Ticket};
 
@@ -293,25 +298,26 @@ impl<M: Machine> Kernel<M> {
 
     /// Whether who has some pages has time, or may get some when the sweep comes to its capability, which was revoked.
     fn is_to_be_told(&self, frames: &Frames<M::Handle>) -> bool {
-        let mut chain = chain(&self.shares, frames.youngest);
-        let is_condemned = |share: &Share| {
-            let is_live = share.ticket.as_ref().is_some_and(|ticket| self.capabilities.is_live(ticket));
-            share.holder == frames.holder && !is_live
-        };
+        let is_condemned = |(_, share): (u32, &Share)| share.holder == frames.holder && !self.is_live(share);
+        let mut chain = self.chain(frames.youngest);
         self.is_alive(frames.holder) && (frames.is_noticed || chain.any(is_condemned))
     }
 
     /// Who holds the youngest capability that is live, and whether any of theirs from there on allows to write.
     fn first_live(&self, youngest: u32) -> Option<(DomainId, bool)> {
-        let is_live =
-            |share: &&Share| share.ticket.as_ref().is_some_and(|ticket| self.capabilities.is_live(ticket));
-        let mut live = chain(&self.shares, youngest).filter(is_live).peekable();
+        let live = self.chain(youngest).map(|(_, share)| share).filter(|share| self.is_live(share));
+        let mut live = live.peekable();
         let holder = live.peek()?.holder;
         Some((holder, live.take_while(|share| share.holder == holder).any(|share| share.can_write)))
     }
-}
 
-/// The capabilities for all of some pages, the youngest first.
-fn chain(shares: &[Share], youngest: u32) -> impl Iterator<Item = &Share> {
-    core::iter::successors(shares.get(youngest as usize), |share| shares.get(share.elder as usize))
+    fn is_live(&self, share: &Share) -> bool {
+        share.ticket.as_ref().is_some_and(|ticket| self.capabilities.is_live(ticket))
+    }
+
+    /// The capabilities from one on, by the indices of their slots.
+    fn chain(&self, youngest: u32) -> impl Iterator<Item = (u32, &Share)> {
+        let at = |index: u32| Some((index, self.shares.get(index as usize)?));
+        core::iter::successors(at(youngest), move |(_, share)| at(share.elder))
+    }
 }

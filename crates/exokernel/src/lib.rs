@@ -90,6 +90,7 @@ mod work;
 
 pub use audit::AuditRing;
 pub use domain::DomainId;
+pub use frames::Holder;
 pub use kernel::Kernel;
 pub use limits::Limits;
 pub use machine::Machine;

@@ -31,7 +31,7 @@ pub(crate) struct Notice<H> {
     /// The number of the upcall that said so.
     upcall: u64,
     /// Of a region, whose owner may end first.
-    memory: Option<H>,
+    pub(crate) memory: Option<H>,
     links: [Links; 2],
 }
 

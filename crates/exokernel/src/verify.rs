@@ -26,6 +26,8 @@ pub enum Damage {
     Pair,
     /// A revocation waits for what is not there.
     Revocation,
+    /// The capabilities for all pages of some memory are not a chain, or the pages are not with who has the youngest.
+    Frames,
     /// A domain waits where nobody would find it, or is found where it does not wait.
     Transfer,
 }
@@ -51,6 +53,7 @@ impl<M: Machine> Kernel<M> {
         })?;
         self.verify_revocations()?;
         self.verify_transfers()?;
+        self.verify_frames()?;
         // A capability that the sweep has not reached is counted and not held.
         if self.capabilities.is_swept() { self.verify_references() } else { Ok(()) }
     }
@@ -143,7 +146,7 @@ impl<M: Machine> Kernel<M> {
     }
 }
 
-fn check(is_right: bool, damage: Damage) -> Result<(), Damage> {
+pub(crate) fn check(is_right: bool, damage: Damage) -> Result<(), Damage> {
     if is_right { Ok(()) } else { Err(damage) }
 }
 

@@ -2,7 +2,7 @@
 
 use anyhow::bail;
 use feuerbird::hosted::os::clock;
-use feuerbird_demos_worker::{Role, State, Word};
+use feuerbird_demos_worker::{Plan, Role, State, Victim, Word};
 
 use crate::team::{Running, Team};
 
@@ -23,42 +23,33 @@ pub(crate) struct Killed {
 /// Who is done so soon after a death cannot have been told: Linux itself takes up to 8 ms to tell.
 const UNTOLD_NS: u64 = 50_000_000;
 
-/// The murders still to come, the next one last.
+/// The murders still to come, and those that were done.
 #[derive(Debug, Default)]
 pub(crate) struct Killer {
-    plan: Vec<(Role, u32, f64)>,
+    plan: Plan,
     done: Vec<(Role, u32, f64)>,
 }
 
 impl Killer {
-    /// One producer and one consumer, in either order, at moments from a twentieth to three quarters of the run.
-    pub(crate) fn new(random: &mut Random, producers: u32, consumers: u32) -> Self {
-        let mut moments = [0.05 + 0.7 * random.fraction(), 0.05 + 0.7 * random.fraction()];
-        moments.sort_by(|a, b| b.total_cmp(a));
-        let producer = (Role::Producer, random.below(producers));
-        let consumer = (Role::Consumer, random.below(consumers));
-        let victims = if random.below(2) == 0 { [producer, consumer] } else { [consumer, producer] };
-        let plan =
-            victims.into_iter().zip(moments).map(|((role, index), moment)| (role, index, moment)).collect();
+    pub(crate) fn new(plan: Plan) -> Self {
         Self { plan, done: Vec::new() }
     }
 
     /// Whether the run must go on: somebody is still to be killed, or the last death is not dealt with.
     pub(crate) fn is_busy(&self, team: &Team) -> bool {
-        self.is_waiting() || !self.is_settled(team)
+        self.is_waiting() || !self.plan.is_settled(team.accounts())
     }
 
     /// Whether somebody is still to be killed.
     pub(crate) fn is_waiting(&self) -> bool {
-        !self.plan.is_empty()
+        self.plan.is_waiting()
     }
 
     /// Kills whoever's time has come.
     pub(crate) fn strike(&mut self, team: &mut Team, progress: f64) -> anyhow::Result<()> {
-        let Some(&(role, index, moment)) = self.plan.last() else { return Ok(()) };
-        if progress < moment || !self.is_settled(team) {
+        let Some(Victim { role, index, .. }) = self.plan.due(progress, team.accounts()) else {
             return Ok(());
-        }
+        };
         let victim = team.workers.iter_mut().find(|worker| worker.role == role && worker.index == index);
         let Some(victim) = victim else { bail!("there is no {} {index}", role.name()) };
         if victim.report.is(State::Done) {
@@ -69,17 +60,8 @@ impl Killer {
             child.process.kill()?;
             self.done.push((role, index, progress));
         }
-        self.plan.pop();
+        self.plan.strike();
         Ok(())
-    }
-
-    /// Whether what the last victim left behind is with somebody else. Were its only keeper killed next, messages between
-    /// two dead processes would be gone: memory does not outlive both its users, and that is not what is shown here.
-    fn is_settled(&self, team: &Team) -> bool {
-        let Some(&(dead, ..)) = self.done.last() else { return true };
-        team.workers.iter().all(|worker| {
-            worker.role == dead || worker.killed_ns.is_some() || worker.report.get(Word::Settled) != 0
-        })
     }
 
     /// What happened, once the run is over.
@@ -115,34 +97,6 @@ fn last_told(killed_ns: u64, survivors: impl Iterator<Item = (u64, u64)>) -> (Op
 /// Whether every worker has found its peers and can start.
 pub(crate) fn is_ready(team: &Team) -> bool {
     team.workers.iter().all(|worker| worker.report.is(State::Ready) || worker.report.is(State::Done))
-}
-
-/// Random numbers that are the same for the same seed: splitmix64 (Steele, Lea, Flood 2014).
-#[derive(Clone, Debug)]
-pub(crate) struct Random(u64);
-
-impl Random {
-    pub(crate) fn new(seed: u64) -> Self {
-        Self(seed)
-    }
-
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut word = self.0;
-        word = (word ^ word >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        word = (word ^ word >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
-        word ^ word >> 31
-    }
-
-    /// From 0 to 1, without 1.
-    fn fraction(&mut self) -> f64 {
-        (self.next() >> 11) as f64 / (1u64 << 53) as f64
-    }
-
-    /// From 0 to `count`, without `count`.
-    fn below(&mut self, count: u32) -> u32 {
-        (self.next() % u64::from(count.max(1))) as u32
-    }
 }
 
 #[cfg(test)]

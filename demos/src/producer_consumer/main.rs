@@ -32,15 +32,9 @@ use feuerbird::{
     serialization::Layer,
 };
 use feuerbird_demos::cheat;
-use feuerbird_demos_worker::Role;
+use feuerbird_demos_worker::{Plan, Random, Role};
 
-use crate::{
-    args::Args,
-    kill::{Killer, Random},
-    results::Results,
-    run::Watch,
-    team::Team,
-};
+use crate::{args::Args, kill::Killer, results::Results, run::Watch, team::Team};
 
 /// As a shell says it of a program that SIGINT has ended.
 const INTERRUPTED: u8 = 130;
@@ -107,7 +101,7 @@ fn exchange(args: &Args, calibration: Calibration, results: &mut Results) -> any
             if args.threads { Team::of_threads(args)? } else { Team::of_processes(&domain, args, trust)? };
         announce(args, trust, &team);
         let killer = if args.kill {
-            Killer::new(&mut random, args.producers, args.consumers)
+            Killer::new(Plan::new(&mut random, args.producers, args.consumers))
         } else {
             Killer::default()
         };

@@ -100,9 +100,10 @@ impl Team {
             [(Role::Consumer, args.consumers, Trust::BASE), (Role::Producer, args.producers, trust)]
         {
             for index in 0..count {
-                let child = start(domain, (role, index), trust, [&endpoint, &orders.handle])?;
+                let mut child = start(domain, (role, index), trust, [&endpoint, &orders.handle])?;
                 team.sandbox = child.sandbox().map(|report| report.to_string()).or(team.sandbox);
-                let (report, _) = await_report(domain, role, &run).with_context(|| {
+                let is_running = || child.wait_timeout(Duration::ZERO).is_ok_and(|ended| ended.is_none());
+                let (report, _) = await_report(domain, role, &run, is_running).with_context(|| {
                     format!("{} {index} (process {}) did not start", role.name(), child.process.id())
                 })?;
                 let pid = child.process.id();
@@ -170,8 +171,8 @@ impl Team {
     }
 
     /// What the proof is made of.
-    pub(crate) fn accounts(&self) -> Vec<Account<'_, ReaderMemory>> {
-        self.workers.iter().map(Worker::account).collect()
+    pub(crate) fn accounts(&self) -> impl Iterator<Item = Account<'_, ReaderMemory>> {
+        self.workers.iter().map(Worker::account)
     }
 }
 

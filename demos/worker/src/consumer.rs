@@ -84,6 +84,7 @@ impl<H: Home, C: Clock> Consumer<'_, H, C> {
 
     /// Reports what the channel has counted.
     fn look(&mut self) {
+        self.post.clock.hear();
         let report = &self.post.report;
         let statistics = self.receiver.statistics();
         report.set(Word::CopiesAvoided, statistics.copies_avoided);

@@ -18,6 +18,8 @@ pub enum Failed {
     Orders,
     /// The report is not what this program writes.
     Report,
+    /// The worker has ended, and was not done.
+    Ended,
 }
 
 impl fmt::Display for Failed {
@@ -28,6 +30,7 @@ impl fmt::Display for Failed {
             Self::Receive(error) => error.fmt(out),
             Self::Orders => out.write_str("the demo's orders are of another version"),
             Self::Report => out.write_str("its report is not what this program writes"),
+            Self::Ended => out.write_str("it ended before it was done"),
         }
     }
 }

@@ -126,6 +126,7 @@ impl<H: Home, C: Clock> Producer<'_, H, C> {
 
     /// Reports what the channel has counted.
     fn look(&mut self) {
+        self.post.clock.hear();
         let report = &self.post.report;
         let statistics = self.sender.statistics();
         report.set(Word::Depth, self.sender.depth());

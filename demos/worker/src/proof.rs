@@ -2,7 +2,6 @@
 
 use alloc::vec::Vec;
 
-use feuerbird_serialization::Layer;
 use feuerbird_zero_copy::Region;
 
 use crate::layout::{Word, bitmap_words, in_hand};
@@ -21,6 +20,15 @@ pub struct Account<'a, R> {
     pub was_killed: bool,
 }
 
+/// How consumers take messages.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Taking {
+    /// They handle them where they lie: what was handled is taken.
+    InPlace,
+    /// They copy a message out of its producer's reach, and then handle it.
+    Copied,
+}
+
 /// What became of the messages of one run.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Proof {
@@ -32,8 +40,7 @@ pub struct Proof {
     pub duplicated: u64,
     /// Messages that are not what was sent, or that were never sent.
     pub altered: u64,
-    /// Messages that a killed consumer had taken and not handled: it copies a message out of its producer's reach before
-    /// it checks it, and at most one at a time.
+    /// Messages that a killed consumer had taken and not handled: at most one at a time, where it copies them.
     pub taken_along: u64,
     /// Messages that a killed consumer was handling in place: not given back, so another one got it, too.
     pub handed_on: u64,
@@ -46,7 +53,7 @@ impl Proof {
     }
 
     /// Looks at every bit. `share` is the most that a producer sends.
-    pub fn of<R: Region>(workers: &[Account<'_, R>], share: u64, layer: Layer) -> Self {
+    pub fn of<R: Region>(workers: &[Account<'_, R>], share: u64, taking: Taking) -> Self {
         let of = |role| workers.iter().filter(move |worker| worker.role == role);
         let consumers: Vec<&View<R>> = of(Role::Consumer).map(|worker| worker.report).collect();
         let killed = of(Role::Consumer).filter(|worker| worker.was_killed);
@@ -60,8 +67,7 @@ impl Proof {
         proof.altered =
             proof.altered.saturating_add(count(Word::Altered)).saturating_add(count(Word::Refused));
         proof.duplicated = proof.duplicated.saturating_add(count(Word::Twice));
-        // What is read in place is taken when it has been handled.
-        let explained = if layer == Layer::Raw { 0 } else { in_hands.len() as u64 };
+        let explained = if taking == Taking::InPlace { 0 } else { in_hands.len() as u64 };
         proof.taken_along = missing.min(explained);
         proof.lost = missing - proof.taken_along;
         proof

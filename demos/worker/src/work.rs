@@ -2,13 +2,16 @@
 
 use feuerbird_capability::{Rights, Trust};
 use feuerbird_channel::Home;
-use feuerbird_libos::{Authority, Domain, DomainHandle, Gate, Handle};
+use feuerbird_libos::{Authority, Domain, DomainHandle, Error, Gate, Handle};
 use feuerbird_serialization::sample::SampleMessage;
 
 use crate::{Clock, Failed, Order, Orders, Post, Report, Role, Run, View, report_bytes};
 
 /// How long each waits for what the other grants.
 const PATIENCE_NS: u64 = 10_000_000_000;
+
+/// How often the root looks whether who is to report still runs.
+const LOOK_NS: u64 = 5_000_000;
 
 /// Memory of other domains in a gate's home.
 type Reader<G> = <<G as Gate>::Home as Home>::Reader;
@@ -53,16 +56,28 @@ pub fn work<G: Gate, C: Clock>(
     }
 }
 
-/// The report that the worker just started grants to this domain, and the capability by which it is mapped.
+/// The report that the worker just started grants to this domain, and the capability by which it is mapped; `is_running` says whether
+/// it still may.
 ///
 /// # Errors
-/// [`Failed::Domain`] where none comes, [`Failed::Report`] where it is none.
+/// [`Failed::Ended`] where it does not run any more, [`Failed::Domain`] where nothing comes, [`Failed::Report`] where it is none.
 pub fn await_report<G: Gate>(
     domain: &Domain<G>,
     role: Role,
     run: &Run,
+    mut is_running: impl FnMut() -> bool,
 ) -> Result<(View<Reader<G>>, Handle<G>), Failed> {
-    let (handle, _) = domain.granted(PATIENCE_NS)?;
+    let home = domain.gate().home();
+    let deadline = home.now_ns().saturating_add(PATIENCE_NS);
+    let handle = loop {
+        let could_come = is_running();
+        match domain.granted(LOOK_NS) {
+            Ok((handle, _)) => break handle,
+            Err(Error::DeadlinePassed) if !could_come => return Err(Failed::Ended),
+            Err(Error::DeadlinePassed) if home.now_ns() < deadline => {}
+            Err(error) => return Err(error.into()),
+        }
+    };
     let view = View::new(handle.map()?, role, run.producers, run.share);
     Ok((view.ok_or(Failed::Report)?, handle))
 }

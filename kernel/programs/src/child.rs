@@ -1,5 +1,7 @@
 //! Making domains: the first one loads the program again for each, as a LibOS does. The kernel knows nothing of programs.
 
+use core::cell::Cell;
+
 use feuerbird_abi::{Access, Call, MachineCall, Status};
 use feuerbird_boot::elf::{self, Program, Segment};
 use feuerbird_capability::{Rights, Trust};
@@ -13,18 +15,23 @@ const STACK_PAGES: u64 = 8;
 /// Where a child's stack ends.
 const STACK_TOP: u64 = 0x7000_0000_0000;
 
+/// The most segments of the program that are shared.
+const SEGMENTS: usize = 8;
+
 /// The program file, which the kernel gives the first domain.
 #[derive(Debug)]
 pub(crate) struct Image {
     mapping: Mapping,
     bytes: usize,
+    /// The segments that nobody can write, by their places in the file, once one child has them; 0 until then. All children have the same.
+    sealed: [Cell<HandleNumber>; SEGMENTS],
 }
 
 impl Image {
     /// Maps the file.
     pub(crate) fn new(handle: HandleNumber, bytes: u64) -> Result<Self> {
         let mapping = Mapping::new(handle, bytes.div_ceil(PAGE), Access::Read)?;
-        Ok(Self { mapping, bytes: bytes as usize })
+        Ok(Self { mapping, bytes: bytes as usize, sealed: [const { Cell::new(0) }; SEGMENTS] })
     }
 
     fn program(&self) -> Program<'_> {
@@ -56,24 +63,31 @@ impl Child {
     }
 
     fn load(&self, image: &Image) -> Result<()> {
-        for segment in image.program().segments() {
-            self.place_segment(&segment)?;
+        for (number, segment) in image.program().segments().enumerate() {
+            self.place_segment(&segment, image.sealed.get(number))?;
         }
         let stack = memory::allocate(STACK_PAGES)?;
         self.place(stack, STACK_TOP - STACK_PAGES * PAGE, Access::Write)
     }
 
-    fn place_segment(&self, segment: &Segment<'_>) -> Result<()> {
-        let offset = segment.address % PAGE;
-        let pages = (offset + segment.length).div_ceil(PAGE);
-        let handle = memory::allocate(pages)?;
-        Mapping::new(handle, pages, Access::Write)?.write(offset as usize, segment.bytes);
+    fn place_segment(&self, segment: &Segment<'_>, sealed: Option<&Cell<HandleNumber>>) -> Result<()> {
         let access = match segment.access {
             elf::Access::Read => Access::Read,
             elf::Access::Write => Access::Write,
             elf::Access::Execute => Access::Execute,
         };
-        self.place(handle, segment.address - offset, access)
+        let address = segment.address - segment.address % PAGE;
+        match sealed {
+            Some(sealed) if access != Access::Write => {
+                let kept = sealed.get();
+                let handle = if kept == 0 { copy(segment)? } else { kept };
+                let arguments = [self.slot, handle, address, access as u64];
+                gate::machine(MachineCall::Place, &arguments)?;
+                sealed.set(handle);
+                Ok(())
+            }
+            _ => self.place(copy(segment)?, address, access),
+        }
     }
 
     /// Maps memory of this domain's in the child.
@@ -116,4 +130,13 @@ impl Child {
     pub(crate) fn forget(self) -> Result<()> {
         gate::call(Call::Delete, &[self.slot]).map(|_| ())
     }
+}
+
+/// A segment in memory of its own.
+fn copy(segment: &Segment<'_>) -> Result<HandleNumber> {
+    let offset = segment.address % PAGE;
+    let pages = (offset + segment.length).div_ceil(PAGE);
+    let handle = memory::allocate(pages)?;
+    Mapping::new(handle, pages, Access::Write)?.write(offset as usize, segment.bytes);
+    Ok(handle)
 }

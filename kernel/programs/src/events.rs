@@ -27,8 +27,28 @@ static STACK: Stack = Stack(UnsafeCell::new([0; STACK_BYTES]));
 /// How often each event has come, by its bit.
 static COUNTS: [AtomicU64; 8] = [const { AtomicU64::new(0) }; 8];
 
-/// Whether the handler keeps the core when it is told that the slice ends.
-static KEEPS_CORE: AtomicU64 = AtomicU64::new(0);
+/// What the handler does when it is told that the slice ends: it [gives the core up](Overtime::Yields), or something else.
+static OVERTIME: AtomicU64 = AtomicU64::new(Overtime::Yields as u64);
+
+/// A notification for [`Overtime::Signals`].
+static BELL: AtomicU64 = AtomicU64::new(0);
+
+/// How long [`Overtime::Overstays`]: longer than the kernel waits.
+const OVERSTAY_NS: u64 = 1_000_000;
+
+/// What a domain does that is told that its slice ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u64)]
+pub(crate) enum Overtime {
+    /// It gives up its core.
+    Yields = 0,
+    /// It stays for ever, and makes no call.
+    Stays = 1,
+    /// It stays for ever, and signals where nobody waits: calls that change nothing about who runs.
+    Signals = 2,
+    /// It stays for too long, and then gives up its core.
+    Overstays = 3,
+}
 
 global_asm!(
     r#"
@@ -120,11 +140,18 @@ extern "sysv64" fn event_handler(vector: u64, events: u64) {
         count.fetch_add(events >> bit & 1, Ordering::Relaxed);
     }
     if events & event::SLICE_ENDS != 0 {
-        match KEEPS_CORE.load(Ordering::Relaxed) {
-            0 => _ = gate::raw(MachineCall::Yield as u64, [0; 6], 0, 0),
-            _ => loop {
-                core::hint::spin_loop();
-            },
+        let overtime = OVERTIME.load(Ordering::Relaxed);
+        let start = gate::now_ns();
+        loop {
+            if overtime == Overtime::Yields as u64
+                || overtime == Overtime::Overstays as u64 && gate::now_ns() - start > OVERSTAY_NS
+            {
+                gate::raw(MachineCall::Yield as u64, [0; 6], 0, 0);
+                return;
+            }
+            if overtime == Overtime::Signals as u64 {
+                gate::raw(MachineCall::Notify as u64, [BELL.load(Ordering::Relaxed), 1, 0, 0, 0, 0], 0, 0);
+            }
         }
     }
 }
@@ -188,9 +215,10 @@ pub(crate) fn set_quiet(addresses: Range<u64>) {
     word(offset_of!(Events, quiet_end)).store(addresses.end, Ordering::Relaxed);
 }
 
-/// Does not go when the slice ends.
-pub(crate) fn keep_core() {
-    KEEPS_CORE.store(1, Ordering::Relaxed);
+/// Does this when the slice ends, with this notification where one is needed.
+pub(crate) fn set_overtime(overtime: Overtime, bell: u64) {
+    BELL.store(bell, Ordering::Relaxed);
+    OVERTIME.store(overtime as u64, Ordering::Relaxed);
 }
 
 /// How often an event has come.

@@ -39,6 +39,8 @@ mod role;
 #[cfg(target_os = "none")]
 mod shell;
 #[cfg(target_os = "none")]
+mod team;
+#[cfg(target_os = "none")]
 mod tests;
 #[cfg(target_os = "none")]
 mod transfer;

@@ -52,9 +52,14 @@ pub(crate) fn enter() -> Result<Domain, Error> {
 /// # Cost
 /// One call where nothing was said.
 pub(crate) fn hear() {
+    hear_until(0);
+}
+
+/// As [`hear`]; waits until the deadline for the first word.
+fn hear_until(mut deadline_ns: u64) {
     let domain = DOMAIN.lock().as_ref().and_then(WeakDomain::upgrade);
     let Some(domain) = domain else { return };
-    while let Ok(Some((upcall, handle))) = gate::wait(0) {
+    while let Ok(Some((upcall, handle))) = gate::wait(core::mem::take(&mut deadline_ns)) {
         // A pair that comes to nothing says so at its endpoint.
         let _ = domain.upcall(&upcall, held(handle));
     }
@@ -67,6 +72,11 @@ pub(crate) fn hear() {
             None => return,
         }
     }
+}
+
+/// Waits for so long, or less where something is said, and acts on it.
+fn rest(nanoseconds: u64) {
+    hear_until(gate::now_ns().saturating_add(nanoseconds));
 }
 
 fn held(handle: HandleNumber) -> Option<Held> {
@@ -89,8 +99,11 @@ impl feuerbird_channel::Home for Ring {
         gate::now_ns()
     }
 
-    fn wait(&self, _: &[Watched], _: u64) {
-        // Nobody sleeps: who waits lets the core's next domain run, which may be the one that is waited for.
+    fn wait(&self, watched: &[Watched], timeout_ns: u64) {
+        if watched.is_empty() {
+            return rest(timeout_ns);
+        }
+        // Nobody wakes who waits for a word: the core's next domain runs, which may be the one that is waited for.
         gate::give_way();
         hear();
     }

@@ -1,7 +1,7 @@
 //! Who a domain is.
 
 use crate::child::Image;
-use crate::{attempts, demo, gate, paths, policies, proof, shell, tests};
+use crate::{attempts, demo, gate, paths, policies, proof, shell, team, tests};
 
 /// What a domain does, by the first byte of its argument; the others are the role's own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -164,8 +164,8 @@ pub(crate) fn main(argument: u64, file: u64, bytes: u64) -> ! {
         Role::LibOs => tests::be_libos(own),
         Role::Forger => attempts::forge(),
         Role::Typed => tests::talk_typed(own),
-        Role::Numberer => proof::produce(),
-        Role::Prover => proof::consume(),
+        Role::Numberer => team::produce(),
+        Role::Prover => team::consume(),
         Role::Yielder => loop {
             gate::give_way();
         },

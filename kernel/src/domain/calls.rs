@@ -193,7 +193,7 @@ fn machine_call(world: &mut World, caller: DomainId, call: MachineCall, register
         MachineCall::NextInterrupt => {
             devices::next_interrupt(world, caller, first, second).map(|fired| ([fired, 0, 0, 0, 0, 0], 0))
         }
-        MachineCall::CheckFrames if caller == world.root => Ok((check::all(world.kernel.machine()), 0)),
+        MachineCall::CheckFrames if caller == world.root => Ok((check::all(&world.kernel), 0)),
         MachineCall::CheckFrames => Err(Status::MissingRight),
         MachineCall::Map => memory_calls::map(world, caller, first, second, third).map(done),
         MachineCall::Unmap => memory_calls::unmap(own(world, caller)?, first).map(done),

@@ -154,6 +154,14 @@ impl Native {
         true
     }
 
+    /// How many references to memory there are beside pages that are mapped and the exokernel's.
+    pub(crate) fn references(&self) -> u64 {
+        let own = [&self.zeroes, &self.free_map, self.monitor.memory()].len();
+        let residents: usize = self.residents().map(Resident::references).sum();
+        let upcalls: usize = self.upcalls.iter().map(Upcalls::references).sum();
+        (own + residents + upcalls) as u64
+    }
+
     /// How many handles a domain has or will be given for memory, and pages of it that it has mapped.
     fn uses(&self, domain: DomainId, memory: &Memory) -> u32 {
         self.resident(domain).map_or(0, |it| it.count(memory) + self.upcalls[domain.index()].count(memory))

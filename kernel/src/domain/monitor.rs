@@ -42,6 +42,11 @@ impl Monitor {
         Self { pages, memory, slices, interrupts, overstays, shootdowns }
     }
 
+    /// As [`pages`](Self::pages), to look at.
+    pub(crate) fn memory(&self) -> &Memory {
+        &self.memory
+    }
+
     /// What readers of the log map.
     pub(crate) fn pages(&self) -> Memory {
         self.memory.clone()

@@ -158,6 +158,11 @@ impl Resident {
         self.handles.iter_mut().flatten().for_each(|handle| handle.become_other(memory, other));
     }
 
+    /// How many references to memory it has beside the pages that it has mapped.
+    pub(crate) fn references(&self) -> usize {
+        [&self.gate, &self.words].len() + self.handles.iter().flatten().count()
+    }
+
     /// How many handles it has for memory, and pages of it that it has mapped.
     pub(crate) fn count(&self, memory: &Memory) -> u32 {
         let handles = self.handles.iter().flatten().filter(|handle| handle.is(memory)).count();

@@ -64,6 +64,11 @@ impl Upcalls {
         handles.filter(|handle| handle.is(memory)).count() as u32
     }
 
+    /// How many handles for memory are among them.
+    pub(crate) fn references(&self) -> usize {
+        self.waiting.iter().filter(|(_, handle)| handle.is_some()).count()
+    }
+
     /// The oldest one.
     pub(crate) fn pop(&mut self) -> Option<(Upcall, Option<Memory>)> {
         let oldest = self.waiting.pop_front()?;

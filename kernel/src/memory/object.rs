@@ -251,6 +251,27 @@ pub(crate) fn count() -> u32 {
     COUNT.load(Ordering::Relaxed)
 }
 
+/// The references to all of them together. Looks at every frame.
+pub(crate) fn all_references() -> u64 {
+    let objects = OBJECTS.get().into_iter().flatten();
+    objects.map(|entry| u64::from(entry.references.load(Ordering::Relaxed))).sum()
+}
+
+/// The pages of all objects in a list, where each of them is paid for by that account.
+pub(super) fn pages_in(list: &AtomicU32, payer: DomainId) -> Option<u32> {
+    let mut next = list.load(Ordering::Relaxed);
+    let mut pages = 0;
+    while let Some(object) = frames::numbered(next) {
+        let entry = entry(object);
+        if entry.payer.load(Ordering::Relaxed) != payer.to_bits() {
+            return None;
+        }
+        pages += entry.pages.load(Ordering::Relaxed);
+        next = entry.next.load(Ordering::Relaxed);
+    }
+    Some(pages)
+}
+
 /// Makes an heir pay for all of a list of objects, which goes before those that the heir pays for already.
 ///
 /// # Cost

@@ -144,12 +144,38 @@ pub(crate) fn of(domain: DomainId) -> Result<(u32, u32), Status> {
     Ok((account.amount.load(Ordering::Relaxed), account.used.load(Ordering::Relaxed)))
 }
 
+/// All accounts together.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Total {
+    pub(crate) amount: u32,
+    pub(crate) used: u32,
+}
+
+/// What all accounts have, and use.
+pub(crate) fn total() -> Total {
+    let sum = |field: fn(&Account) -> &AtomicU32| {
+        let open = ACCOUNTS.iter().filter(|it| it.domain.load(Ordering::Relaxed) != NOBODY.to_bits());
+        open.map(|account| field(account).load(Ordering::Relaxed)).sum()
+    };
+    Total { amount: sum(|it| &it.amount), used: sum(|it| &it.used) }
+}
+
+/// Whether each account is charged for the memory objects that it pays for and for so many page tables, and for nothing else.
+pub(crate) fn is_right(tables_of: impl Fn(DomainId) -> u32) -> bool {
+    ACCOUNTS.iter().filter(|it| it.domain.load(Ordering::Relaxed) != NOBODY.to_bits()).all(|account| {
+        let payer = DomainId::from_bits(account.domain.load(Ordering::Relaxed));
+        let pages = object::pages_in(&account.objects, payer);
+        pages.is_some_and(|pages| pages + tables_of(payer) == account.used.load(Ordering::Relaxed))
+    })
+}
+
 /// The list of memory objects that an account pays for.
 pub(super) fn objects(payer: DomainId) -> Option<&'static AtomicU32> {
     find(payer).ok().map(|account| &account.objects)
 }
 
-fn payer_of(domain: DomainId) -> Result<DomainId, Status> {
+/// Whose account pays for a domain.
+pub(crate) fn payer_of(domain: DomainId) -> Result<DomainId, Status> {
     Ok(DomainId::from_bits(find(domain)?.payer.load(Ordering::Relaxed)))
 }
 

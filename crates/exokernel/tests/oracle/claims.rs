@@ -24,11 +24,14 @@ pub struct Claims {
     /// Requests to let go that were not answered.
     requests: BTreeMap<DomainId, u64>,
     upcalls: BTreeMap<DomainId, u64>,
-    /// By domain and peer, and for each domain by its own number: what came along and lies where it came, by domain and slot.
-    along: BTreeMap<(DomainId, u64), Vec<(u64, u64)>>,
+    /// By domain and peer, and for each domain in all: what came along and lies where it came, by domain and slot.
+    along: BTreeMap<(DomainId, Option<u64>), Vec<Place>>,
     /// How often each kind of upcall was made.
     seen: BTreeMap<u32, u32>,
 }
+
+/// A domain and a slot.
+type Place = (u64, u64);
 
 impl Claims {
     pub fn read_log(&mut self, log: &AuditRing) {
@@ -138,10 +141,10 @@ impl Claims {
                 let place = (domain.to_bits(), word);
                 let is_held = self.held.get(&place).is_none_or(|held| u64::from(held.0) == kind);
                 assert!(is_held, "another capability is there than was told");
-                for (number, limit) in
-                    [(peer, GRANTS_ALONG), (domain.to_bits(), super::LIMITS.along_per_domain as usize)]
+                for (peer, limit) in
+                    [(Some(peer), GRANTS_ALONG), (None, super::LIMITS.along_per_domain as usize)]
                 {
-                    let here = self.along.entry((domain, number)).or_default();
+                    let here = self.along.entry((domain, peer)).or_default();
                     here.retain(|place| self.held.contains_key(place));
                     here.push(place);
                     assert!(here.len() <= limit, "senders fill their peer's space");

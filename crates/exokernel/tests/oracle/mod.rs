@@ -22,7 +22,7 @@ pub const LIMITS: Limits = Limits {
     endpoints_per_domain: 3,
     regions_per_domain: 4,
     region_bytes_per_domain: 1 << 20,
-    memory_objects: 0,
+    memory_objects: 8,
     bindings_per_domain: 5,
     bindings_per_endpoint: 4,
     words_per_domain: 16,
@@ -91,6 +91,13 @@ impl Oracle {
                 machine.now_ns += self.random.below(200);
                 let now = machine.now_ns;
                 self.kernel.tick(now);
+            }
+            31..=50 => {
+                let holder = self.any_domain();
+                let memory = FakeHandle::Memory { number: self.sequence, bytes: 2 * 4096, writer: None };
+                if let Ok(slot) = self.kernel.mint_frames(holder, memory, 2) {
+                    self.learn(slot.to_bits());
+                }
             }
             _ => self.call(),
         }
@@ -204,7 +211,7 @@ impl Oracle {
     fn along(&mut self, caller: DomainId) -> Vec<Along> {
         let held: Vec<(Slot, Capability)> = self.kernel.held(caller).collect();
         let count = 1 + self.random.below(3) + self.random.below(20) / 19 * 8;
-        let kinds = [ObjectKind::Endpoint, ObjectKind::Region, ObjectKind::Domain];
+        let kinds = [ObjectKind::Endpoint, ObjectKind::Region, ObjectKind::Domain, ObjectKind::Frame];
         let mut any = || {
             let kind = *self.random.of(&kinds).unwrap();
             let slot = self.slot(&held, Some(kind));

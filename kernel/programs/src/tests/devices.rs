@@ -110,7 +110,7 @@ fn find(kind: ObjectKind, unit: u64) -> Result<u64> {
 }
 
 /// A capability for some units, below the first domain's.
-fn derive(kind: ObjectKind, start: u64, length: u64) -> Result<u64> {
+pub(super) fn derive(kind: ObjectKind, start: u64, length: u64) -> Result<u64> {
     let all = find(kind, start)?;
     Ok(gate::call(Call::Derive, &[all, RIGHTS, 0, 0, start, length])?.values[0])
 }

@@ -4,10 +4,11 @@ use feuerbird_abi::{Call, Role as Side, UpcallKind, event};
 use feuerbird_capability::{Rights, Trust};
 
 use super::{Checked, Ground, ensure, ensure_ends};
-use crate::events;
+use crate::events::{self, Overtime};
 use crate::gate;
 use crate::lane;
 use crate::role::Role;
+use crate::transfer;
 
 const SOON_NS: u64 = 3_000_000;
 
@@ -101,17 +102,16 @@ pub(crate) fn listen_without_calls() {
 pub(super) fn slices(ground: &Ground<'_>) -> Checked {
     let others = [ground.run(Role::Idle, 0)?, ground.run(Role::Idle, 0)?];
     let polite = ground.run(Role::Sliced, 0)?;
-    let rude = ground.run(Role::Sliced, 1)?;
+    let rude = [ground.run(Role::Sliced, 1)?, ground.run(Role::Sliced, 2)?];
     ensure_ends(polite)?;
-    ensure_ends(rude)?;
+    rude.into_iter().try_for_each(ensure_ends)?;
     others.into_iter().try_for_each(|other| Ok(other.destroy()?))
 }
 
-/// Is told of its slices' ends, and yields in time and ends by itself after some; or does not, and is ended.
-pub(crate) fn be_sliced(keeps_core: u64) {
-    if keeps_core != 0 {
-        events::keep_core();
-    }
+/// Is told of its slices' ends, and yields in time and ends by itself after some; or does not, with or without calls, and is ended.
+pub(crate) fn be_sliced(habit: u64) {
+    let overtime = [Overtime::Yields, Overtime::Stays, Overtime::Signals][habit as usize % 3];
+    events::set_overtime(overtime, transfer::create_notification().unwrap_or(0));
     let is_ready = events::start();
     events::enable(event::SLICE_ENDS | event::SLICE_BEGINS);
     let is_told = is_ready.is_ok() && spin_until(event::SLICE_ENDS, 30);

@@ -1,7 +1,7 @@
 //! System calls with random registers.
 
 use feuerbird_abi::{Access, Call, MachineCall, Status, UpcallKind};
-use feuerbird_capability::{Rights, Trust};
+use feuerbird_capability::{ObjectKind, Rights, Trust};
 
 use super::{Checked, Ground, ensure, ensure_ends};
 use crate::gate;
@@ -34,7 +34,7 @@ impl Random {
     /// A number that may mean something: small, a slot, an address, one that does, or anything.
     fn argument(&mut self, real: &[u64]) -> u64 {
         match self.below(10) {
-            8 | 9 => real[self.below(real.len() as u64) as usize],
+            7..=9 => real[self.below(real.len() as u64) as usize],
             0..=2 => self.below(40),
             3 | 4 => self.below(40) | (1 + self.below(3)) << 32,
             5 => 0x3000_0000_0000 + self.below(64) * 4096,
@@ -47,7 +47,7 @@ impl Random {
         match self.below(8) {
             0 => self.next(),
             1..=4 => self.below(24),
-            5 => 0x1030 + self.below(16),
+            5 => 0x1030 + self.below(17),
             6 => 0x1010 + self.below(8),
             _ => 0x1000 + self.below(16),
         }
@@ -64,17 +64,29 @@ const SPARED: [u64; 6] = [
     Call::DestroyDomain as u64,
 ];
 
+/// What each of the two domains has for itself: a slice, a port where nothing hears, and a line where nothing speaks.
+const SLICES: [u64; 2] = [50, 51];
+const PORTS: [u64; 2] = [0x80, 0x84];
+const LINES: [u64; 2] = [5, 6];
+
 /// Two domains at once; each must come to its end, and not only to an end.
 pub(super) fn calls(ground: &Ground<'_>) -> Checked {
     let report = gate::call(Call::CreateEndpoint, &[0])?.values[0];
     let mut children = [const { None }; 2];
-    for (seed, child) in [0x5eed, 0xfee1].into_iter().zip(&mut children) {
-        let child = child.insert(ground.run(Role::Random, seed)?);
+    let mut devices = [[0; 3]; 2];
+    for (number, child) in children.iter_mut().enumerate() {
+        let child = child.insert(ground.run(Role::Random, 0x5eec + number as u64)?);
         child.grant(report, Rights::SEND, Trust::USER)?;
+        let [ports, line] = [(ObjectKind::IoPort, PORTS), (ObjectKind::Interrupt, LINES)]
+            .map(|(kind, units)| super::devices::derive(kind, units[number], 1));
+        devices[number] = [super::time::slices(0, SLICES[number], 1)?, ports?, line?];
+        for slot in devices[number] {
+            child.grant(slot, Rights::CONTROL | Rights::GRANT | Rights::REVOKE, Trust::USER)?;
+        }
     }
     let deadline = gate::now_ns() + 3 * super::PATIENCE_NS;
     for _ in 0..2 {
-        let [_, _, done, handed_over] = loop {
+        let [_, _, done, carried_out] = loop {
             match transfer::receive(report, deadline) {
                 Ok(came) if came.words[..2] == [DONE, CALLS] => break came.words,
                 Ok(_) | Err(Status::Interrupted) => (),
@@ -82,9 +94,10 @@ pub(super) fn calls(ground: &Ground<'_>) -> Checked {
             }
         };
         // What is always refused at the door proves little.
-        ensure(done > CALLS / 50 && handed_over > 3)?;
+        ensure(done > CALLS / 50 && carried_out == (1 << WELL_FORMED.len()) - 1)?;
     }
     children.into_iter().flatten().try_for_each(ensure_ends)?;
+    devices.into_iter().flatten().try_for_each(|slot| gate::call(Call::Delete, &[slot]).map(|_| ()))?;
     gate::call(Call::Delete, &[report])?;
     while gate::wait(0)?.is_some() {}
     Ok(())
@@ -93,15 +106,35 @@ pub(super) fn calls(ground: &Ground<'_>) -> Checked {
 /// What is real: capabilities that this domain has, among them one for a domain that it has made, and one for pages that can be handed
 /// over to that.
 struct Real {
+    own: usize,
     made: u64,
     report: u64,
+    memory: u64,
     lent: u64,
-    numbers: [u64; 9],
+    bell: u64,
+    slices: u64,
+    ports: u64,
+    line: u64,
+    numbers: [u64; 13],
 }
 
+/// Calls whose arguments are often all right, so that what is behind the door is tried, too; each must have been carried out.
+const WELL_FORMED: [u64; 9] = [
+    Call::Grant as u64,
+    MachineCall::Map as u64,
+    MachineCall::HandDown as u64,
+    MachineCall::RunIn as u64,
+    MachineCall::ReadPort as u64,
+    MachineCall::WritePort as u64,
+    MachineCall::TakeInterrupt as u64,
+    MachineCall::NextInterrupt as u64,
+    MachineCall::Listen as u64,
+];
+
 impl Real {
-    fn new() -> gate::Result<Self> {
-        let report = lane::expect(UpcallKind::Granted)?.0.values[0];
+    fn new(seed: u64) -> gate::Result<Self> {
+        let granted = || lane::expect(UpcallKind::Granted).map(|(granted, _)| granted.values[0]);
+        let [report, slices, ports, line] = [granted()?, granted()?, granted()?, granted()?];
         let made = gate::call(Call::CreateDomain, &[0])?;
         let memory = memory::allocate(1)?;
         let region = gate::call_with(Call::RegisterRegion, &[4096], &[], memory)?;
@@ -112,8 +145,10 @@ impl Real {
         let bound = gate::call(Call::Bind, &[endpoint.values[0], 0, 0])?;
         let [made, region, own, endpoint, bound] =
             [made, region, hello, endpoint, bound].map(|it| it.values[0]);
-        let numbers = [made, memory, region, own, endpoint, bell, bound, lent, lent];
-        Ok(Self { made, report, lent, numbers })
+        let numbers =
+            [made, memory, region, own, endpoint, bell, bound, lent, lent, slices, ports, line, report];
+        let own = seed as usize % 2;
+        Ok(Self { own, made, report, memory, lent, bell, slices, ports, line, numbers })
     }
 
     /// The capabilities for the domain that was made, for what is lent to it, and for saying how it went, stay where they are.
@@ -123,7 +158,32 @@ impl Real {
         let is_taken_away = number == Call::Delete as u64 || number == Call::Move as u64;
         SPARED.contains(&number)
             || is_started
-            || is_taken_away && [self.made, self.report, self.lent].contains(&arguments[0])
+            || is_taken_away && self.kept().contains(&arguments[0])
+            // Nor in slices that may be gone with the next call.
+            || number == MachineCall::RunIn as u64 && arguments[1] != self.made
+    }
+
+    fn kept(&self) -> [u64; 8] {
+        [self.made, self.report, self.memory, self.lent, self.bell, self.slices, self.ports, self.line]
+    }
+
+    /// Arguments for one of the calls that are to be carried out.
+    fn well_formed(&self, place: usize, any: [u64; 6], random: &mut Random) -> [u64; 6] {
+        let &Self { own, made, memory, lent, bell, slices, ports, line, .. } = self;
+        match place {
+            // Pages go to the domain that was made, and are used or taken back meanwhile.
+            0 => [lent, made, 4 << random.below(5), 0, 0, 0],
+            1 => {
+                let address = 0x3000_0000_0000 + random.below(64) * 4096;
+                [[lent, memory][random.below(2) as usize], address, random.below(3), 0, 0, 0]
+            }
+            2 => [made, random.below(64), 0, 0, 0, 0],
+            3 => [slices, made, 0, 0, 0, 0],
+            4 | 5 => [ports, PORTS[own], 1, any[3], 0, 0],
+            6 => [line, LINES[own], random.below(4), 0, 0, 0],
+            7 => [line, LINES[own], 0, 0, 0, 0],
+            _ => [bell, random.below(2), 0, 0, 0, 0],
+        }
     }
 }
 
@@ -135,8 +195,8 @@ pub(crate) fn call_at_random(seed: u64) {
         let mapping = Mapping::new(slot, 1, Access::Write)?;
         memory::release(slot).map(|()| mapping)
     });
-    let real = Real::new().expect("a domain with nothing has room for a little");
-    let (mut calls, mut done, mut handed_over) = (0, 0, 0);
+    let real = Real::new(seed).expect("a domain with nothing has room for a little");
+    let (mut calls, mut done, mut carried_out) = (0, 0, 0);
     while calls < CALLS {
         let number = random.number();
         let mut arguments = core::array::from_fn(|_| random.argument(&real.numbers));
@@ -144,13 +204,9 @@ pub(crate) fn call_at_random(seed: u64) {
             // Nobody waits until a random deadline.
             arguments[1] = 0;
         }
-        // Pages go to the domain that was made, and are used or taken back meanwhile.
-        if random.below(4) == 0 && [Call::Grant as u64, MachineCall::Map as u64].contains(&number) {
-            arguments[0] = real.lent;
-            arguments[2] = random.below(3);
-            if number == Call::Grant as u64 {
-                arguments = [real.lent, real.made, 4 << random.below(5), 0, 0, 0];
-            }
+        let place = WELL_FORMED.iter().position(|it| *it == number).filter(|_| random.below(4) == 0);
+        if let Some(place) = place {
+            arguments = real.well_formed(place, arguments, &mut random);
         }
         if real.spares(number, &arguments) {
             continue;
@@ -163,7 +219,7 @@ pub(crate) fn call_at_random(seed: u64) {
         };
         calls += 1;
         done += u64::from(status == 0);
-        handed_over += u64::from(status == 0 && number == Call::Grant as u64 && arguments[0] == real.lent);
+        carried_out |= place.filter(|_| status == 0).map_or(0, |place| 1 << place);
         if let Ok(kept) = &kept {
             // What this domain has written is its own, whatever it asked the kernel.
             kept.store(calls as usize % 512, calls);
@@ -172,7 +228,7 @@ pub(crate) fn call_at_random(seed: u64) {
         while calls % 64 == 0 && matches!(gate::wait(0), Ok(Some(_))) {}
     }
     let _ = gate::call(Call::DestroyDomain, &[real.made]);
-    let _ = transfer::send(real.report, words([DONE, calls, done, handed_over]), 0);
+    let _ = transfer::send(real.report, words([DONE, calls, done, carried_out]), 0);
 }
 
 /// With a deadline that is over, so that nothing waits; and never for a notification, whose second argument is the deadline.

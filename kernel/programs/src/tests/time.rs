@@ -1,10 +1,11 @@
 //! Time slices by capability, and yielding to one domain.
 
-use feuerbird_abi::{Call, MachineCall, Status, UpcallKind};
+use feuerbird_abi::{Call, MachineCall, Status, UpcallKind, event};
 use feuerbird_capability::{ObjectKind, Rights, Trust};
 
 use super::{Checked, Ground, ensure, ensure_ends, ensure_refused};
 use crate::child::Child;
+use crate::events::{self, Overtime};
 use crate::gate::{self, Result};
 use crate::lane;
 use crate::role::Role;
@@ -117,15 +118,27 @@ const SHARED_NS: u64 = 300_000_000;
 
 /// Who goes just before its slice is over leaves the next one a whole slice.
 pub(super) fn whole(ground: &Ground<'_>) -> Checked {
+    let [honest, thief] = share(ground, [HONEST, STEALS])?;
+    ensure(2 * honest > thief)
+}
+
+/// Who is told that its slice ends, and stays, has half of the slices that another one has who goes.
+pub(super) fn overstayed(ground: &Ground<'_>) -> Checked {
+    let [polite, rude] = share(ground, [GOES, OVERSTAYS])?;
+    ensure(rude > 0 && 2 * polite > 3 * rude)
+}
+
+/// Two domains with these habits share a core, with one slice each; what each says of itself.
+fn share(ground: &Ground<'_>, habits: [u64; 2]) -> core::result::Result<[u64; 2], super::Failed> {
     let (_, cores) = this_core()?;
     let report = gate::call(Call::CreateEndpoint, &[0])?.values[0];
     let mut children = [const { None }; 2];
     let mut some = [0; 2];
-    for (steals, child) in (0..).zip(&mut children) {
-        some[steals as usize] = slices(cores - 1, 30 + steals, 1)?;
+    for (place, (habit, child)) in habits.into_iter().zip(&mut children).enumerate() {
+        some[place] = slices(cores - 1, 30 + place as u64, 1)?;
         let child = child.insert(Child::new(ground.image, Trust::USER)?);
-        run_in(some[steals as usize], child.slot)?;
-        child.start(ground.image, Role::Thief.argument(steals))?;
+        run_in(some[place], child.slot)?;
+        child.start(ground.image, Role::Thief.argument(habit))?;
         child.grant(report, Rights::SEND, Trust::USER)?;
     }
     let mut work = [0; 2];
@@ -140,24 +153,49 @@ pub(super) fn whole(ground: &Ground<'_>) -> Checked {
         gate::call(Call::Delete, &[slot])?;
     }
     while gate::wait(0)?.is_some() {}
-    let [honest, thief] = work;
-    ensure(2 * honest > thief)
+    Ok(work)
 }
 
-/// Works as long as it may, or yields before it must; how much it did.
-pub(crate) fn share_core(steals: u64) {
+/// How a domain shares a core: it works as long as it may, or yields before it must; or it is told that its slice ends, and goes, or stays
+/// too long.
+const HONEST: u64 = 0;
+const STEALS: u64 = 1;
+const GOES: u64 = 2;
+const OVERSTAYS: u64 = 3;
+
+/// Says how much it did; or, where it is told of its slices, how many began.
+pub(crate) fn share_core(habit: u64) {
     let slot = lane::expect(UpcallKind::Granted).map_or(0, |(granted, _)| granted.values[0]);
+    let done = match habit {
+        HONEST | STEALS => work(habit),
+        _ => count_slices(if habit == GOES { Overtime::Yields } else { Overtime::Overstays }),
+    };
+    super::end_if(transfer::send(slot, words([habit % 2, done, 0, 0]), 0).is_ok());
+}
+
+fn count_slices(overtime: Overtime) -> u64 {
+    events::set_overtime(overtime, 0);
+    let is_ready = events::start();
+    events::enable(event::SLICE_ENDS | event::SLICE_BEGINS);
+    let start = gate::now_ns();
+    while gate::now_ns() - start < SHARED_NS {
+        crate::fault::sum_without_calls(2000);
+    }
+    is_ready.and_then(|()| events::stop()).map_or(0, |()| events::count(event::SLICE_BEGINS))
+}
+
+fn work(habit: u64) -> u64 {
     let (mut work, start) = (1, gate::now_ns());
     let mut began = start;
     while gate::now_ns() - start < SHARED_NS {
         crate::fault::sum_without_calls(2000);
         work += 1;
-        if steals != 0 && gate::now_ns() - began > SLICE_NS - LEFT_NS {
+        if habit == STEALS && gate::now_ns() - began > SLICE_NS - LEFT_NS {
             gate::give_way();
             began = gate::now_ns();
         }
     }
-    super::end_if(transfer::send(slot, words([steals, work, 0, 0]), 0).is_ok());
+    work
 }
 
 /// The one named runs at once, whoever else is ready.

@@ -25,8 +25,8 @@ const BIND_ANOTHER_TYPE: u64 = 2;
 const INTRODUCE: u64 = 3;
 const FOLLOW: u64 = 4;
 
-/// How long a domain waits for what the test gives it, which may be gone before it looks.
-const GRANTED_NS: u64 = 2_000_000_000;
+/// How long a domain waits for what it was given before it began, which may be gone when it looks.
+const GRANTED_NS: u64 = 200_000_000;
 
 const PATIENCE_NS: u64 = 60_000_000_000;
 

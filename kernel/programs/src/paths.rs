@@ -36,6 +36,7 @@ const TRANSFERS: [(u64, [&str; 3]); 3] = [
 const SEND: &str = "send without reply";
 const NOTIFY: &str = "notify, no switch";
 const NOTIFY_AND_SWITCH: &str = "notify and switch";
+const REVOKE_LANE: &str = "revoke, 1 below with a lane of 65 pages";
 const SENT: &str = "message over a ring, sent";
 const RECEIVED: &str = "message over a ring, received";
 
@@ -168,6 +169,27 @@ fn measure_ring(image: &Image, nothing: u64) -> Result<()> {
     let received = transfer::receive(report, u64::MAX)?.words[0];
     println!("path {SENT}: {}", sent - nothing);
     println!("path {RECEIVED}: {}", received - nothing);
+    drop(sender);
+    taker.destroy()?;
+    measure_lane_revocation(image, &domain, nothing)
+}
+
+/// A revocation with one capability below whose holder has a lane by it: memory that was mapped is taken back. Once: each lane is made
+/// by two domains.
+fn measure_lane_revocation(image: &Image, domain: &ring::Domain, nothing: u64) -> Result<()> {
+    let endpoint = domain.endpoint(Terms::new(1024, 256).expect("terms within limits")).map_err(refusal)?;
+    let taker = Child::new(image, Trust::BASE)?;
+    taker.start(image, Role::Taker.argument(0))?;
+    taker.grant(endpoint.slot().to_bits(), Rights::RECEIVE, Trust::BASE)?;
+    let mut sender = domain.sender::<Plain<u64>>(&endpoint).map_err(refusal)?;
+    while sender.receivers() == 0 {
+        Home::wait(&Ring, &[], 0);
+    }
+    gate::path_begins(REVOKE_LANE, 0, 1);
+    let start = gate::counter();
+    bare(Call::Revoke as u64, [endpoint.slot().to_bits(), 0, 0, 0, 0, 0])?;
+    let end = gate::counter();
+    println!("path {REVOKE_LANE}: {}", end - start - nothing);
     drop(sender);
     taker.destroy()
 }

@@ -13,7 +13,6 @@ fn main() {
         "-zseparate-code",
         "--image-base=0x400000",
         "-estart",
-        "-s",
     ] {
         println!("cargo::rustc-link-arg-bins={argument}");
     }

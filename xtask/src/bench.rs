@@ -1,5 +1,6 @@
 //! `bench`: the comparison with limits and rivals, in one run.
 
+mod account;
 pub(crate) mod kernel;
 
 use std::process::Command;
@@ -19,18 +20,30 @@ pub(crate) struct Args {
     /// One short round: under 90 seconds, the figures are rough.
     #[arg(long)]
     quick: bool,
-    /// Of group kernel: keeps the figures in kernel/paths.txt, which CI compares with.
-    #[arg(long)]
+    /// Of group kernel: keeps the figures in kernel/paths.txt, which CI compares with, and in kernel/accounts.txt where those go that
+    /// do not reach their targets.
+    #[arg(long, conflicts_with = "account")]
     bless: bool,
+    /// Of group kernel: steps through this path, named as in kernel/paths.txt, and tells what its instructions are for.
+    #[arg(long, value_name = "PATH")]
+    account: Option<String>,
+    /// With --account: each instruction in the order of execution, with its function and line.
+    #[arg(long, requires = "account")]
+    listing: bool,
 }
 
 /// Runs what was asked for.
 pub(crate) fn run(context: &Context, args: &Args) -> Result<(), Failure> {
     let out = Workspace::load(context)?.target_directory.join("feuerbird").join("bench");
-    if args.bless && args.group.as_deref() != Some("kernel") {
+    let is_of_kernel = args.bless || args.account.is_some();
+    if is_of_kernel && args.group.as_deref() != Some("kernel") {
         return Err(Failure::Usage(
-            "only the figures of group kernel are kept: `bench kernel --bless`".to_owned(),
+            "only the figures of group kernel are kept and have accounts: `bench kernel --bless`, `bench kernel --account PATH`"
+                .to_owned(),
         ));
+    }
+    if let Some(path) = &args.account {
+        return kernel::print_account(context, path, args.listing);
     }
     match args.group.as_deref() {
         Some("kernel") => kernel::bench(context, &out, args.bless),

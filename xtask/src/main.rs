@@ -7,6 +7,7 @@ mod bench;
 mod ci;
 mod context;
 mod demo;
+mod image;
 mod jobs;
 mod metadata;
 mod qemu;

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use crate::bench;
 use crate::context::{Context, Failure};
+use crate::image;
 use crate::jobs;
 use crate::metadata::Workspace;
 use crate::run;
@@ -14,7 +15,10 @@ use crate::tools;
 
 /// The packages of the image, by the names of their programs.
 pub(crate) const KERNEL: &str = "feuerbird-kernel";
-const PROGRAMS: &str = "feuerbird-kernel-programs";
+pub(crate) const PROGRAMS: &str = "feuerbird-kernel-programs";
+
+/// The programs as they are loaded: their symbols are for debuggers, and would take the machine's memory.
+const LOADED: &str = "feuerbird-kernel-programs.loaded";
 
 /// How they are built; see `Cargo.toml`.
 const PROFILE: &str = "kernel";
@@ -271,7 +275,28 @@ pub(crate) fn build(context: &Context) -> Result<std::path::PathBuf, Failure> {
     jobs::ensure_bare_target(context).map_err(Failure::ToolMissing)?;
     let target = ["--target", jobs::BARE_TARGET, "--profile", PROFILE];
     run::run(context.cargo().args(["build", "--package", KERNEL, "--package", PROGRAMS]).args(target))?;
-    Ok(Workspace::load(context)?.target_directory.join(jobs::BARE_TARGET).join(PROFILE))
+    let folder = Workspace::load(context)?.target_directory.join(jobs::BARE_TARGET).join(PROFILE);
+    let bytes = std::fs::read(folder.join(PROGRAMS))
+        .map_err(|error| Failure::io("cannot read the programs", &error))?;
+    let loaded = image::without_symbols(&bytes)
+        .ok_or_else(|| Failure::Failed("the programs are no ELF file".to_owned()))?;
+    std::fs::write(folder.join(LOADED), loaded)
+        .map_err(|error| Failure::io("cannot keep the programs", &error))?;
+    Ok(folder)
+}
+
+/// The machine of `count_paths` for who steps through it: the emulator and its arguments. Its stub is at the standard streams, and waits.
+pub(crate) fn stepped_machine(folder: &Path) -> Vec<String> {
+    let args = Args { test: false, paths: true, ..job_args(1, 1, "max") };
+    let mut words = vec![tools::QEMU.program.to_owned()];
+    let said = format!("file:{}", folder.join("stepped.log").display());
+    words.extend(machine(&args).into_iter().map(|word| if word == "stdio" { said.clone() } else { word }));
+    words.extend(["-gdb", "stdio", "-S"].map(str::to_owned));
+    for (name, value) in [("-kernel", folder.join(KERNEL)), ("-initrd", folder.join(LOADED))] {
+        words.extend([name.to_owned(), value.display().to_string()]);
+    }
+    words.extend(["-append", PATHS].map(str::to_owned));
+    words
 }
 
 /// Types on the serial line, and looks what the shell says.
@@ -323,7 +348,7 @@ fn boot_to(
     if !args.is_typed() {
         command.stdin(if input.is_some() { Stdio::piped() } else { Stdio::null() });
     }
-    command.arg("-kernel").arg(folder.join(KERNEL)).arg("-initrd").arg(folder.join(PROGRAMS));
+    command.arg("-kernel").arg(folder.join(KERNEL)).arg("-initrd").arg(folder.join(LOADED));
     if !line.is_empty() {
         command.args(["-append", line]);
     }

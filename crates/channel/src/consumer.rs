@@ -159,22 +159,39 @@ impl<H: Home> Consumer<H> {
     #[inline(always)] // the one way that every message takes
     pub(crate) fn take(&mut self, into: &mut [u8]) -> Result<Option<Taken>, PollError> {
         assert!(into.len() >= self.layout.message_bytes(), "room for the largest message");
-        // The common case in one run: a message in its slot, from a producer that waits for room.
-        let stamp = self.stamp();
-        let bytes = stamp.bytes();
-        if stamp.turn() == Stamp::turn_of(self.head) && stamp.is_plain() && bytes <= self.slot_bytes {
-            // SAFETY: `slot_bytes` bounds what was read to the slot, all of which is in the layout.
-            unsafe { self.peer_words.copy_out(self.layout.slot_bytes(self.head) / 8, &mut into[..bytes]) };
-            // Looked at last, so that a copy that a revocation overtook is not taken: its message goes to another one.
-            if self.validity.is_valid() {
-                self.advance(None);
-                return Ok(Some(Taken::new(bytes, false)));
-            }
+        match self.take_plain(into) {
+            Some(bytes) => Ok(Some(Taken::new(bytes, false))),
+            None => self.take_slowly(into),
         }
-        self.take_slowly(into)
     }
 
-    fn take_slowly(&mut self, into: &mut [u8]) -> Result<Option<Taken>, PollError> {
+    /// The common case in one run: a message in its slot, from a producer that waits for room. `None` where there is none, and where
+    /// it is another case.
+    ///
+    /// # Panics
+    /// When the message is longer than `into`.
+    #[inline(always)] // as above
+    pub(crate) fn take_plain(&mut self, into: &mut [u8]) -> Option<usize> {
+        let (head, word) = (self.head, self.layout.stamp_word(self.head));
+        // Pairs with the release store in `Producer::announce`.
+        // SAFETY: a stamp's word is one of the layout that the view was made for.
+        let stamp = Stamp(unsafe { self.peer_words.load_acquire(word) });
+        let bytes = stamp.bytes();
+        if stamp.turn() != Stamp::turn_of(head) || !stamp.is_plain() || bytes > self.slot_bytes {
+            return None;
+        }
+        // SAFETY: `slot_bytes` bounds what was read to the slot, all of which is in the layout.
+        unsafe { self.peer_words.copy_out(word + 1, &mut into[..bytes]) };
+        // Looked at last, so that a copy that a revocation overtook is not taken: its message goes to another one.
+        if !self.validity.is_valid() {
+            return None;
+        }
+        self.advance(None);
+        Some(bytes)
+    }
+
+    #[inline(never)] // out of the way of the common case
+    pub(crate) fn take_slowly(&mut self, into: &mut [u8]) -> Result<Option<Taken>, PollError> {
         // Each round of a ring that drops its oldest, the message was overwritten once more: bounded, so that a producer
         // that only ever overwrites cannot hold the consumer here.
         for _ in 0..64 {
@@ -446,26 +463,29 @@ impl<H: Home> Consumer<H> {
         // SAFETY: the word of the position is one of the layout that the view was made for.
         unsafe { self.own_words.word(HEAD_WORD) }.store(self.head, Ordering::Release);
         light_fence(self.light);
-        self.wake_producer_if_asleep(self.layout.depth() / 4);
+        self.wake_producer_if_asleep(1);
     }
 
-    /// Wakes a sleeping producer once `room` messages were taken since its sleep was noticed. Not for each message: a
+    /// Wakes a sleeping producer once so many quarters of the lane were taken since its sleep was noticed. Not for each message: a
     /// producer that wakes for one place is back asleep at once.
     #[inline]
-    fn wake_producer_if_asleep(&mut self, room: u64) {
+    fn wake_producer_if_asleep(&mut self, quarters: u64) {
         // SAFETY: the word is one of the layout that the view was made for.
         let sleep = unsafe { self.peer_words.load(SLEEPING_WORD) };
-        if sleep & 1 == 1 && sleep != self.woken {
-            self.consider_waking(sleep, room);
+        if sleep & 1 == 1 {
+            self.consider_waking(sleep, quarters);
         }
     }
 
     #[cold]
-    fn consider_waking(&mut self, sleep: u64, room: u64) {
+    fn consider_waking(&mut self, sleep: u64, quarters: u64) {
+        if sleep == self.woken {
+            return;
+        }
         if self.full_at.0 != sleep {
             self.full_at = (sleep, self.head);
         }
-        if self.head - self.full_at.1 >= room {
+        if self.head - self.full_at.1 >= self.layout.depth() / 4 * quarters {
             self.woken = sleep;
             self.full_at.0 = 0;
             self.wakes += 1;

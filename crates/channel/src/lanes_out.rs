@@ -136,8 +136,8 @@ impl<H: Home> LanesOut<H> {
         &mut self,
         message: &impl Encode<T>,
         statistics: &mut SenderStatistics,
-    ) -> Result<usize, SendError> {
-        self.try_each::<T>(statistics, |lane| publish::<T, H>(lane, message, Announce::Now))
+    ) -> Result<(), SendError> {
+        self.try_each::<T>(statistics, |lane| publish_now::<T, H>(lane, message))
     }
 
     /// Sends a message beside which capabilities go.
@@ -146,7 +146,7 @@ impl<H: Home> LanesOut<H> {
         message: &impl Encode<T>,
         gifts: &[Gift],
         statistics: &mut SenderStatistics,
-    ) -> Result<usize, SendError> {
+    ) -> Result<(), SendError> {
         self.try_each::<T>(statistics, |lane| publish_with::<T, H>(lane, message, gifts))
     }
 
@@ -156,7 +156,7 @@ impl<H: Home> LanesOut<H> {
         &mut self,
         statistics: &mut SenderStatistics,
         mut publish: impl FnMut(&mut LaneOut<H>) -> Result<usize, Refusal>,
-    ) -> Result<usize, SendError> {
+    ) -> Result<(), SendError> {
         if !self.arriving.is_empty() {
             self.accept();
         }
@@ -168,7 +168,11 @@ impl<H: Home> LanesOut<H> {
             let index = if self.next < self.lanes.len() { self.next } else { 0 };
             self.next = index + 1;
             match publish(&mut self.lanes[index]) {
-                Ok(bytes) => return Ok(bytes),
+                Ok(bytes) => {
+                    statistics.messages += 1;
+                    statistics.bytes += bytes as u64;
+                    return Ok(());
+                }
                 Err(Refusal::Full) => tried += 1,
                 Err(Refusal::Ended(error)) => {
                     self.remove(index, error, statistics);
@@ -421,6 +425,35 @@ impl From<ClaimError> for Refusal {
             ClaimError::TooLarge => Self::Caller(SendError::TooLarge),
         }
     }
+}
+
+/// Encodes a message in place and announces it: with nothing in between where it is raw and has room in its slot.
+#[cfg(not(loom))]
+#[inline(always)] // part of `try_send`
+fn publish_now<T: Message, H: Home>(
+    lane: &mut LaneOut<H>,
+    message: &impl Encode<T>,
+) -> Result<usize, Refusal> {
+    const RAW: Format = Layer::Raw.format();
+    let bound = message.encoded_bound(RAW);
+    if lane.layer == Layer::Raw
+        && let Some(slot) = lane.producer.free_slot(bound)
+    {
+        let bytes =
+            message.encode(RAW, slot).map_err(|error| Refusal::Caller(SendError::Unencodable(error)))?;
+        assert!(bytes <= bound, "more bytes than were asked for");
+        lane.producer.announce_slot(bytes).map_err(ClaimError::Ended)?;
+        return Ok(bytes);
+    }
+    publish::<T, H>(lane, message, Announce::Now)
+}
+
+#[cfg(loom)]
+fn publish_now<T: Message, H: Home>(
+    lane: &mut LaneOut<H>,
+    message: &impl Encode<T>,
+) -> Result<usize, Refusal> {
+    publish::<T, H>(lane, message, Announce::Now)
 }
 
 /// Encodes a message in place, in the lane's own layer.

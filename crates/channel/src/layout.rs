@@ -134,6 +134,7 @@ impl Stamp {
 pub struct LaneLayout {
     terms: Terms,
     mask: u64,
+    /// From slot to slot, in words.
     stride: usize,
     inline: usize,
     pool: Option<PoolLayout>,
@@ -155,7 +156,7 @@ impl LaneLayout {
                 .expect("terms keep messages and depth within a pool's limits")
         });
         let inline = if pooled { inline } else { stride - STAMP_BYTES };
-        Self { terms, mask: u64::from(terms.depth()) - 1, stride, inline, pool }
+        Self { terms, mask: u64::from(terms.depth()) - 1, stride: stride / 8, inline, pool }
     }
 
     /// The endpoint's terms.
@@ -167,6 +168,12 @@ impl LaneLayout {
     #[inline]
     pub fn depth(&self) -> u64 {
         self.mask + 1
+    }
+
+    /// Whether there is a place for one more behind so many messages.
+    #[inline]
+    pub fn has_place_behind(&self, messages: u64) -> bool {
+        messages <= self.mask
     }
 
     /// The largest message, in bytes.
@@ -189,7 +196,7 @@ impl LaneLayout {
 
     /// Size of the producer's region, in bytes.
     pub fn producer_bytes(&self) -> usize {
-        let slots_end = SLOTS + self.stride * self.depth() as usize;
+        let slots_end = SLOTS + self.stride * 8 * self.depth() as usize;
         self.pool.map_or(slots_end, |pool| pool.end())
     }
 
@@ -206,7 +213,7 @@ impl LaneLayout {
     /// The word of a message's stamp.
     #[inline]
     pub fn stamp_word(&self, index: u64) -> usize {
-        (SLOTS + (index & self.mask) as usize * self.stride) / 8
+        SLOTS / 8 + (index & self.mask) as usize * self.stride
     }
 
     /// Where a message's bytes start in its slot, in bytes.

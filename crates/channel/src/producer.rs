@@ -44,6 +44,9 @@ pub struct Producer<H: Home> {
     peer_words: View,
     validity: Validity<H::Reader>,
     life: Option<H::Life>,
+    /// Messages shorter than this go into their slots without a second look; none where slots are overwritten under a reader.
+    #[cfg_attr(loom, expect(dead_code, reason = "models see no bytes in place"))]
+    slot_limit: usize,
     /// Messages published; the next one's index.
     tail: u64,
     /// What the consumer was last seen to have taken; never above `tail`.
@@ -125,6 +128,10 @@ impl<H: Home> Producer<H> {
             peer,
             validity,
             life,
+            slot_limit: match terms.policy() {
+                Overflow::Wait => layout.inline_bytes().min(layout.message_bytes()) + 1,
+                Overflow::DropOldest => 0,
+            },
             tail: 0,
             head: 0,
             deferred: 0,
@@ -163,17 +170,45 @@ impl<H: Home> Producer<H> {
         Ok(Claim { bytes, kept, producer: self })
     }
 
+    /// The next message's slot, of which `bytes` bytes are to be filled, where nothing has to be done for it: [`claim`](Self::claim)
+    /// does all else. Nothing is looked at that a peer or the kernel writes: [`announce_slot`](Self::announce_slot) does.
+    #[cfg(not(loom))]
+    #[inline(always)] // as `claim`
+    pub(crate) fn free_slot(&mut self, bytes: usize) -> Option<&mut [u8]> {
+        let is_free = self.deferred == 0 && self.layout.has_place_behind(self.tail - self.head);
+        if !is_free || bytes >= self.slot_limit {
+            return None;
+        }
+        let start = self.layout.slot_bytes(self.tail);
+        // SAFETY: as for `Claim::bytes_mut`: `slot_limit` bounds the range to the slot, all of which is in the layout, and the consumer
+        // is past it. The slice borrows the producer.
+        Some(unsafe { self.own_words.bytes_mut(start, bytes) })
+    }
+
+    /// Announces the message in [`free_slot`](Self::free_slot), filled as far as `bytes`, which is no more than was asked for there.
+    ///
+    /// # Errors
+    /// Why the lane ended; nothing was published.
+    #[cfg(not(loom))]
+    #[inline(always)] // as `claim`
+    pub(crate) fn announce_slot(&mut self, bytes: usize) -> Result<(), PollError> {
+        // Looked at once the bytes are there: a lane that ended before they were written has ended now as well.
+        self.check_open()?;
+        self.announce(Stamp::new(self.tail, bytes, false));
+        Ok(())
+    }
+
     /// Whether there is room for a message now.
     ///
     /// # Errors
     /// [`PollError::PeerMisbehaved`] where the peer's position cannot be, or why the lane ended meanwhile.
     #[inline(always)]
     pub fn has_room(&mut self) -> Result<bool, PollError> {
-        if self.next() - self.head < self.layout.depth() {
+        if self.layout.has_place_behind(self.next() - self.head) {
             return Ok(true);
         }
         self.look_at_head()?;
-        Ok(self.next() - self.head < self.layout.depth())
+        Ok(self.layout.has_place_behind(self.next() - self.head))
     }
 
     /// How many messages were published and not yet taken, as last seen after looking again.
@@ -483,13 +518,17 @@ impl<H: Home> Producer<H> {
         light_fence(self.light);
         // SAFETY: the word is one of the layout that the view was made for.
         let sleep = unsafe { self.peer_words.load(SLEEPING_WORD) };
-        if sleep & 1 == 1 && sleep != self.woken {
+        if sleep & 1 == 1 {
             self.wake(sleep);
         }
     }
 
+    /// Once for each sleep.
     #[cold]
     fn wake(&mut self, sleep: u64) {
+        if sleep == self.woken {
+            return;
+        }
         self.woken = sleep;
         self.wakes += 1;
         self.home.wake(self.memory.region().words().address(self.layout.stamp_word(self.tail - 1)));

@@ -24,6 +24,8 @@ const BURST: u32 = 32;
 pub struct LaneIn<H: Home> {
     consumer: Consumer<H>,
     layer: Layer,
+    /// Whether its messages are raw, and copied before they are read.
+    is_plain: bool,
     format: Format,
     granter: Option<Box<dyn Granter>>,
 }
@@ -36,7 +38,8 @@ impl<H: Home> LaneIn<H> {
     pub fn new(consumer: Consumer<H>, trust: Trust, terms: Terms) -> Self {
         let layer = Layer::for_trust(trust).stricter(terms.layer());
         let format = layer.format().with_checksum(terms.checksum());
-        Self { consumer, layer, format, granter: None }
+        let is_plain = layer == Layer::Raw && !consumer.reads_in_place();
+        Self { consumer, layer, is_plain, format, granter: None }
     }
 
     /// Lets capabilities come beside its messages, where none of these is dropped. Without, a sender that says that some do breaks
@@ -303,14 +306,23 @@ impl<H: Home> Lanes<H> {
                 self.turn();
             }
             let lane = &mut self.lanes[self.at];
-            match deliver(lane, &mut self.copy, handler, statistics) {
+            let delivered = match deliver_plain(lane, &mut self.copy, handler, statistics) {
+                Some(Ok(result)) => {
+                    self.burst -= 1;
+                    return Ok(result);
+                }
+                Some(refusal) => refused(refusal),
+                None => deliver(lane, &mut self.copy, handler, statistics),
+            };
+            match delivered {
                 Ok(Some(result)) => {
                     self.burst -= 1;
                     return result;
                 }
+                // The next one's turn now, and not when a message has come.
                 Ok(None) => {
                     looked += 1;
-                    self.burst = 0;
+                    self.turn();
                 }
                 Err(error) => self.remove(self.at, error, statistics)?,
             }
@@ -447,13 +459,37 @@ fn deliver<T: Message, H: Home, R>(
         }
         return refused(open(lane.format, borrowed.bytes(), &[], handler, statistics));
     }
-    let Some(taken) = lane.consumer.take(copy.bytes_mut())? else { return Ok(None) };
+    let taken = if lane.is_plain {
+        // Looked for already.
+        lane.consumer.take_slowly(copy.bytes_mut())?
+    } else {
+        lane.consumer.take(copy.bytes_mut())?
+    };
+    let Some(taken) = taken else { return Ok(None) };
     statistics.copies_made += 1;
     let bytes = &copy.bytes()[..taken.bytes()];
     if taken.has_gifts() {
         return deliver_with(lane.format, &mut lane.granter, bytes, handler, statistics);
     }
     refused(open(lane.format, bytes, &[], handler, statistics))
+}
+
+/// The same where it is quickest: a raw message in its slot that is copied, and beside which nothing comes. `None` where there is none.
+#[inline(always)] // the results of all other cases are in the way of this one's
+fn deliver_plain<T: Message, H: Home, R>(
+    lane: &mut LaneIn<H>,
+    copy: &mut Buffer,
+    handler: &mut impl Handler<T, R>,
+    statistics: &mut ReceiverStatistics,
+) -> Option<Result<R, RecvError>> {
+    const RAW: Format = Layer::Raw.format();
+    if !lane.is_plain {
+        return None;
+    }
+    let copy = copy.bytes_mut();
+    let bytes = lane.consumer.take_plain(copy)?;
+    statistics.copies_made += 1;
+    Some(read(RAW, &copy[..bytes], &[], handler, statistics))
 }
 
 /// As [`deliver`], for a message with capabilities beside it, which nobody keeps that does not get the message.
@@ -550,18 +586,29 @@ pub(crate) fn open<T: Message, R>(
     handler: &mut impl Handler<T, R>,
     statistics: &mut ReceiverStatistics,
 ) -> Result<R, RecvError> {
-    let mut handler = |view: T::View<'_>| {
-        statistics.messages += 1;
-        statistics.bytes += bytes.len() as u64;
-        handler.handle(view, slots)
-    };
-    let read = format.known(|format| {
-        let stable = Stable::new(bytes)?.with_capabilities(slots.len() as u32);
-        let view = T::decode(stable, format)?;
-        Ok(handler(view))
-    });
-    read.map_err(|error| {
-        statistics.malformed += 1;
-        RecvError::Malformed(error)
-    })
+    format.known(|format| read(format, bytes, slots, handler, statistics))
+}
+
+/// The same in a format that the compiler may know.
+#[inline(always)] // as above
+fn read<T: Message, R>(
+    format: Format,
+    bytes: &[u8],
+    slots: &[Slot],
+    handler: &mut impl Handler<T, R>,
+    statistics: &mut ReceiverStatistics,
+) -> Result<R, RecvError> {
+    let decoded =
+        Stable::new(bytes).and_then(|stable| T::decode(stable.with_capabilities(slots.len() as u32), format));
+    match decoded {
+        Ok(view) => {
+            statistics.messages += 1;
+            statistics.bytes += bytes.len() as u64;
+            Ok(handler.handle(view, slots))
+        }
+        Err(error) => {
+            statistics.malformed += 1;
+            Err(RecvError::Malformed(error))
+        }
+    }
 }

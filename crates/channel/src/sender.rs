@@ -143,10 +143,7 @@ impl<T: Message, H: Home> Sender<T, H> {
         let Route::Lanes(lanes) = &mut self.route else {
             return Err(SendError::Ungranted(GrantError::Elsewhere));
         };
-        let bytes = lanes.try_send_with::<T>(message, gifts, &mut self.statistics)?;
-        self.statistics.messages += 1;
-        self.statistics.bytes += bytes as u64;
-        Ok(())
+        lanes.try_send_with::<T>(message, gifts, &mut self.statistics)
     }
 
     /// Sends one message if a lane has room now.
@@ -155,13 +152,15 @@ impl<T: Message, H: Home> Sender<T, H> {
     /// [`SendError::Full`] where none has, or none is there yet; otherwise as for [`send`](Self::send).
     #[inline]
     pub fn try_send(&mut self, message: &impl Encode<T>) -> Result<(), SendError> {
-        let bytes = match &mut self.route {
-            Route::Local(local) => local.try_send(message, &mut self.statistics)?,
-            Route::Lanes(lanes) => lanes.try_send::<T>(message, &mut self.statistics)?,
-        };
-        self.statistics.messages += 1;
-        self.statistics.bytes += bytes as u64;
-        Ok(())
+        match &mut self.route {
+            Route::Lanes(lanes) => lanes.try_send::<T>(message, &mut self.statistics),
+            Route::Local(local) => {
+                let bytes = local.try_send(message, &mut self.statistics)?;
+                self.statistics.messages += 1;
+                self.statistics.bytes += bytes as u64;
+                Ok(())
+            }
+        }
     }
 
     /// Sends messages of an iterator, all to one receiver as long as it has room, and announces up to 32 of them at once: a

@@ -49,8 +49,11 @@ impl From<Standing> for PollError {
 /// One relaxed load per look. The word is what makes a revocation take effect in every domain at once, without its help.
 #[derive(Debug)]
 pub struct Validity<R> {
-    /// The word, whose region the second part keeps, and the value it has to have.
-    word: Option<(View, Arc<R>, usize, u32)>,
+    /// The word, in `table`; where there is no table, `reason`, so that every look is at one.
+    word: View,
+    /// What the low half of the word has to be.
+    value: u32,
+    table: Option<(Arc<R>, usize)>,
     /// 0, then the number of an [`Ended`], for good. Written by whoever hears first.
     reason: Arc<AtomicU64>,
 }
@@ -61,23 +64,34 @@ impl<R: Region> Validity<R> {
         if index >= table.words().len() {
             return None;
         }
-        // SAFETY: the region goes into the same tuple, behind an `Arc`.
-        let view = unsafe { View::new(&*table, table.len()) };
-        Some(Self { word: Some((view, table, index, value)), reason: Arc::new(AtomicU64::new(0)) })
+        Some(Self::with_word(table, index, value, Arc::new(AtomicU64::new(0))))
+    }
+
+    /// Of a word that is there.
+    fn with_word(table: Arc<R>, index: usize, value: u32, reason: Arc<AtomicU64>) -> Self {
+        // SAFETY: the region goes into the same struct, behind an `Arc`.
+        let word = unsafe { View::of_word(&*table, index) };
+        Self { word, value, table: Some((table, index)), reason }
     }
 
     /// Valid until [`end`](Self::end) is called: for both sides in one domain.
     pub fn unconditional() -> Self {
-        Self { word: None, reason: Arc::new(AtomicU64::new(0)) }
+        Self::with_reason(Arc::new(AtomicU64::new(0)))
+    }
+
+    fn with_reason(reason: Arc<AtomicU64>) -> Self {
+        // SAFETY: the word goes into the same struct, behind an `Arc`.
+        let word = unsafe { View::of_atomic(&reason) };
+        Self { word, value: 0, table: None, reason }
     }
 
     /// A second view of the same pair, for whoever hears the kernel.
     pub fn share(&self) -> Self {
-        let word = self.word.as_ref().map(|(_, table, index, value)| {
-            // SAFETY: the region goes into the same tuple, behind an `Arc`.
-            (unsafe { View::new(&**table, table.len()) }, Arc::clone(table), *index, *value)
-        });
-        Self { word, reason: Arc::clone(&self.reason) }
+        let reason = Arc::clone(&self.reason);
+        match &self.table {
+            Some((table, index)) => Self::with_word(Arc::clone(table), *index, self.value, reason),
+            None => Self::with_reason(reason),
+        }
     }
 
     /// Tells why the pair ended. The first reason stays.
@@ -88,11 +102,8 @@ impl<R: Region> Validity<R> {
     /// Whether the pair holds.
     #[inline]
     pub fn is_valid(&self) -> bool {
-        let holds = match &self.word {
-            // SAFETY: `new` checked the index against the region of which the view was made.
-            Some((view, _, index, value)) => unsafe { view.load(*index) as u32 == *value },
-            None => true,
-        };
+        // SAFETY: the view is of this one word.
+        let holds = unsafe { self.word.load(0) } as u32 == self.value;
         holds && self.reason.load(Ordering::Relaxed) == 0
     }
 

@@ -10,9 +10,9 @@ use feuerbird_zero_copy::{
     sync::{AtomicU64, Ordering, fence},
 };
 
-/// The words of a region that its holder also owns.
+/// The words of a region that its holder also owns, or one word behind an `Arc` of its holder's.
 ///
-/// Invariant: the region of which this was made is owned by the same struct, outlives this value, and has at least `words`
+/// Invariant: the region or the word of which this was made is owned by the same struct, outlives this value, and has at least `words`
 /// words; its contract says that they stay where they are.
 #[derive(Debug)]
 pub(crate) struct View {
@@ -39,6 +39,27 @@ impl View {
         let base =
             NonNull::new(region.words().address(0).cast_mut().cast()).expect("memory is not at address 0");
         Self { base, words: PhantomData }
+    }
+
+    /// One word of `region`, as the view's only one.
+    ///
+    /// # Panics
+    /// When the region has no such word.
+    ///
+    /// # Safety
+    /// As for [`new`](Self::new).
+    pub(crate) unsafe fn of_word(region: &impl Region, index: usize) -> Self {
+        assert!(index < region.words().len(), "a view of no more than there is");
+        let base = NonNull::new(region.words().address(index).cast_mut().cast());
+        Self { base: base.expect("memory is not at address 0"), words: PhantomData }
+    }
+
+    /// One word that is in no region.
+    ///
+    /// # Safety
+    /// The caller keeps the word, where it is, at least as long as the view.
+    pub(crate) unsafe fn of_atomic(word: &AtomicU64) -> Self {
+        Self { base: NonNull::from(word), words: PhantomData }
     }
 
     /// One word.
@@ -105,6 +126,17 @@ impl View {
     #[inline]
     pub(crate) unsafe fn copy_out(&self, first: usize, into: &mut [u8]) {
         let mut index = first;
+        let mut into = into;
+        // A loop costs more than the one word that the smallest messages are.
+        if into.len() >= 8 {
+            let (word, behind) = into.split_at_mut(8);
+            // SAFETY: the caller's word.
+            word.copy_from_slice(&unsafe { self.load(index) }.to_ne_bytes());
+            if behind.is_empty() {
+                return;
+            }
+            (index, into) = (index + 1, behind);
+        }
         let mut chunks = into.chunks_exact_mut(8);
         for chunk in chunks.by_ref() {
             // SAFETY: the caller's word.

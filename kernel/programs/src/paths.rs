@@ -21,6 +21,25 @@ use crate::{fault, lane};
 /// Pages in each of two edits of a batch.
 const PAGES_PER_EDIT: u16 = 256;
 
+/// The batches.
+const MAP: &str = "map 512 pages in one call";
+const PROTECT: &str = "protect 512 pages in one call";
+const UNMAP: &str = "unmap 512 pages in one call";
+
+/// Calls by the length of the message, their replies, and both.
+const TRANSFERS: [(u64, [&str; 3]); 3] = [
+    (0, ["call, 0 words", "reply and wait, after 0 words", "round trip, 0 words"]),
+    (10, ["call, 10 words", "reply and wait, after 10 words", "round trip, 10 words"]),
+    (64, ["call, 64 words", "reply and wait, after 64 words", "round trip, 64 words"]),
+];
+
+const SEND: &str = "send without reply";
+const NOTIFY: &str = "notify, no switch";
+const NOTIFY_AND_SWITCH: &str = "notify and switch";
+const REVOKE_LANE: &str = "revoke, 1 below with a lane of 65 pages";
+const SENT: &str = "message over a ring, sent";
+const RECEIVED: &str = "message over a ring, received";
+
 /// How many messages are sent over a ring.
 const MESSAGES: u64 = 2 * ROUNDS as u64;
 
@@ -40,9 +59,9 @@ pub(crate) fn run(image: &Image) -> ! {
 }
 
 fn measure(image: &Image) -> Result<()> {
-    let nothing = lowest(|| Ok(()))?;
+    let nothing = lowest("nothing", || Ok(()))?;
     let path = |name: &str, operation: &mut dyn FnMut() -> Result<()>| {
-        let instructions = lowest(operation)? - nothing;
+        let instructions = lowest(name, operation)? - nothing;
         println!("path {name}: {instructions}");
         Ok(())
     };
@@ -106,18 +125,19 @@ fn measure_batches(nothing: u64) -> Result<()> {
     // Mapping and unmapping take turns: each is timed where it is a change.
     let (mut map, mut protect, mut unmap) = (u64::MAX, u64::MAX, u64::MAX);
     for _ in 0..ROUNDS {
-        for (action, lowest) in [
-            (EditAction::MapWrite, &mut map),
-            (EditAction::ProtectRead, &mut protect),
-            (EditAction::Unmap, &mut unmap),
+        for (action, name, lowest) in [
+            (EditAction::MapWrite, MAP, &mut map),
+            (EditAction::ProtectRead, PROTECT, &mut protect),
+            (EditAction::Unmap, UNMAP, &mut unmap),
         ] {
+            gate::path_begins(name, 0, 1);
             let start = gate::counter();
             batch(action)?;
             *lowest = (*lowest).min(gate::counter() - start);
         }
     }
-    for (name, instructions) in [("map", map), ("protect", protect), ("unmap", unmap)] {
-        println!("path {name} 512 pages in one call: {}", instructions - nothing);
+    for (name, instructions) in [(MAP, map), (PROTECT, protect), (UNMAP, unmap)] {
+        println!("path {name}: {}", instructions - nothing);
     }
     handles.into_iter().try_for_each(memory::release)
 }
@@ -137,6 +157,7 @@ fn measure_ring(image: &Image, nothing: u64) -> Result<()> {
     let mut round = 0;
     while round < MESSAGES {
         Home::wait(&Ring, &[], 0);
+        gate::path_begins(SENT, 0, 1);
         let start = gate::counter();
         let result = sender.try_send(&round);
         let end = gate::counter();
@@ -146,8 +167,29 @@ fn measure_ring(image: &Image, nothing: u64) -> Result<()> {
         }
     }
     let received = transfer::receive(report, u64::MAX)?.words[0];
-    println!("path message over a ring, sent: {}", sent - nothing);
-    println!("path message over a ring, received: {}", received - nothing);
+    println!("path {SENT}: {}", sent - nothing);
+    println!("path {RECEIVED}: {}", received - nothing);
+    drop(sender);
+    taker.destroy()?;
+    measure_lane_revocation(image, &domain, nothing)
+}
+
+/// A revocation with one capability below whose holder has a lane by it: memory that was mapped is taken back. Once: each lane is made
+/// by two domains.
+fn measure_lane_revocation(image: &Image, domain: &ring::Domain, nothing: u64) -> Result<()> {
+    let endpoint = domain.endpoint(Terms::new(1024, 256).expect("terms within limits")).map_err(refusal)?;
+    let taker = Child::new(image, Trust::BASE)?;
+    taker.start(image, Role::Taker.argument(0))?;
+    taker.grant(endpoint.slot().to_bits(), Rights::RECEIVE, Trust::BASE)?;
+    let mut sender = domain.sender::<Plain<u64>>(&endpoint).map_err(refusal)?;
+    while sender.receivers() == 0 {
+        Home::wait(&Ring, &[], 0);
+    }
+    gate::path_begins(REVOKE_LANE, 0, 1);
+    let start = gate::counter();
+    bare(Call::Revoke as u64, [endpoint.slot().to_bits(), 0, 0, 0, 0, 0])?;
+    let end = gate::counter();
+    println!("path {REVOKE_LANE}: {}", end - start - nothing);
     drop(sender);
     taker.destroy()
 }
@@ -170,6 +212,7 @@ pub(crate) fn take() {
         let report = domain.granted(PATIENCE_NS)?.0;
         let (mut received, mut expected) = (u64::MAX, 0);
         while expected < MESSAGES {
+            gate::path_begins(RECEIVED, 0, 1);
             let start = gate::counter();
             let came = receiver.try_recv(|value| value);
             let end = gate::counter();
@@ -195,17 +238,18 @@ fn measure_capabilities(path: &Path<'_>, nothing: u64) -> Result<()> {
     let derive = || bare(Call::Derive as u64, [endpoint, rights, 0, 0, 0, 0]);
     path("inspect a capability", &mut || inspect())?;
     path("derive a capability", &mut || derive())?;
-    for descendants in [1, 100] {
+    for (descendants, name) in [(1, "revoke, 1 below"), (100, "revoke, 100 below")] {
         let mut revoke = u64::MAX;
         for _ in 0..ROUNDS {
             (0..descendants).try_for_each(|_| derive())?;
+            gate::path_begins(name, 0, 1);
             let start = gate::counter();
             bare(Call::Revoke as u64, [endpoint, 0, 0, 0, 0, 0])?;
             revoke = revoke.min(gate::counter() - start);
             // What it left to be swept is swept on the side of other calls.
             (0..2 * descendants).try_for_each(|_| inspect())?;
         }
-        println!("path revoke, {descendants} below: {}", revoke - nothing);
+        println!("path {name}: {}", revoke - nothing);
     }
     Ok(())
 }
@@ -250,10 +294,11 @@ fn measure_transfers(image: &Image, nothing: u64) -> Result<()> {
     server.start(image, Role::Counted.argument(0))?;
     server.grant(endpoint, Rights::RECEIVE, Trust::USER)?;
     let slot = gate::call(Call::Derive, &[endpoint, Rights::SEND.bits().into(), 0, 7, 0, 0])?.values[0];
-    for length in [0, 10, 64] {
+    for (length, paths) in &TRANSFERS {
         let (mut call, mut reply, mut both) = (u64::MAX, u64::MAX, u64::MAX);
         for _ in 0..ROUNDS {
-            let out = Outgoing { length, ..Outgoing::default() };
+            let out = Outgoing { length: *length, ..Outgoing::default() };
+            transfer_begins(paths);
             let start = gate::counter();
             let (_, came) = transfer::raw(MachineCall::Call, slot, 0, out, 0);
             let end = gate::counter();
@@ -261,34 +306,44 @@ fn measure_transfers(image: &Image, nothing: u64) -> Result<()> {
             reply = reply.min(end - came.words[1]);
             both = both.min(end - start);
         }
-        println!("path call, {length} words: {}", call - nothing);
-        println!("path reply and wait, after {length} words: {}", reply - nothing);
-        println!("path round trip, {length} words: {}", both - nothing);
+        println!("path {}: {}", paths[0], call - nothing);
+        println!("path {}: {}", paths[1], reply - nothing);
+        println!("path {}: {}", paths[2], both - nothing);
     }
     let mut send = u64::MAX;
     for _ in 0..ROUNDS {
+        gate::path_begins(SEND, 0, 1);
         let start = gate::counter();
         transfer::raw(MachineCall::Send, slot, 0, Outgoing::default(), 0);
         gate::give_way();
         let (_, came) = transfer::raw(MachineCall::Call, slot, 0, Outgoing::default(), 0);
         send = send.min(came.words[2] - start);
     }
-    println!("path send without reply: {}", send - nothing);
+    println!("path {SEND}: {}", send - nothing);
     server.destroy()?;
     gate::call(Call::Delete, &[slot])?;
     gate::call(Call::Delete, &[endpoint])?;
     measure_signals(image, gate::call(Call::CreateEndpoint, &[0])?.values[0], nothing)
 }
 
+/// The server reads the counter twice meanwhile. Not inline: what is measured is to have its registers.
+#[inline(never)]
+fn transfer_begins([call, reply, both]: &[&str; 3]) {
+    for (path, first, last) in [(call, 0, 1), (reply, 2, 3), (both, 0, 3)] {
+        gate::path_begins(path, first, last);
+    }
+}
+
 fn measure_signals(image: &Image, endpoint: u64, nothing: u64) -> Result<()> {
     let bell = transfer::create_notification()?;
     let mut signal = u64::MAX;
     for _ in 0..ROUNDS {
+        gate::path_begins(NOTIFY, 0, 1);
         let start = gate::counter();
         bare(MachineCall::Notify as u64, [bell, 1, 0, 0, 0, 0])?;
         signal = signal.min(gate::counter() - start);
     }
-    println!("path notify, no switch: {}", signal - nothing);
+    println!("path {NOTIFY}: {}", signal - nothing);
     transfer::watch(bell, 0)?;
     let watcher = Child::new(image, Trust::USER)?;
     watcher.start(image, Role::Watcher.argument(0))?;
@@ -297,11 +352,12 @@ fn measure_signals(image: &Image, endpoint: u64, nothing: u64) -> Result<()> {
     let mut woken = u64::MAX;
     for _ in 0..ROUNDS {
         (0..4).for_each(|_| gate::give_way());
+        gate::path_begins(NOTIFY_AND_SWITCH, 0, 1);
         let start = gate::counter();
         transfer::notify_and_yield(bell, 1)?;
         woken = woken.min(transfer::receive(endpoint, u64::MAX)?.words[0] - start);
     }
-    println!("path notify and switch: {}", woken - nothing);
+    println!("path {NOTIFY_AND_SWITCH}: {}", woken - nothing);
     watcher.destroy()?;
     gate::call(Call::Delete, &[bell])?;
     gate::call(Call::Delete, &[endpoint]).map(|_| ())
@@ -316,9 +372,10 @@ fn bare(number: u64, arguments: [u64; 6]) -> Result<()> {
     }
 }
 
-fn lowest(mut operation: impl FnMut() -> Result<()>) -> Result<u64> {
+fn lowest(name: &str, mut operation: impl FnMut() -> Result<()>) -> Result<u64> {
     let mut lowest = u64::MAX;
     for _ in 0..ROUNDS {
+        gate::path_begins(name, 0, 1);
         let start = gate::counter();
         operation()?;
         lowest = lowest.min(gate::counter() - start);

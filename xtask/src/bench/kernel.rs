@@ -8,6 +8,7 @@ use std::path::Path;
 
 use serde_json::{Value, json};
 
+use super::account;
 use crate::context::{Context, Failure};
 use crate::qemu;
 use crate::run;
@@ -62,7 +63,7 @@ const PEERS: [Peer; 17] = [
 ];
 
 /// A path, and how many instructions it took.
-type Count = (String, u64);
+pub(super) type Count = (String, u64);
 
 /// Counts, prints, writes the rows, and compares with what is kept; or keeps what was counted.
 pub(super) fn bench(context: &Context, out: &Path, bless: bool) -> Result<(), Failure> {
@@ -77,9 +78,34 @@ pub(super) fn bench(context: &Context, out: &Path, bless: bool) -> Result<(), Fa
         .map_err(|error| Failure::io("cannot write the rows", &error))?;
     eprintln!("rows written to {}", file.display());
     if bless {
-        return keep(context, &counts);
+        keep(context, &counts)?;
+        return account::keep(context, &unreached(&counts));
     }
     judge(context, &counts, &kept)
+}
+
+/// Prints the account of one path, and before it the instructions if that is asked for.
+pub(super) fn print_account(context: &Context, path: &str, has_listing: bool) -> Result<(), Failure> {
+    let kept = read(context)?.counts;
+    if !kept.iter().any(|(it, _)| it == path) {
+        let names: Vec<_> = kept.iter().map(|(path, _)| format!("  {path}")).collect();
+        return Err(Failure::Usage(format!(
+            "there is no path '{path}'; these are there:\n{}",
+            names.join("\n")
+        )));
+    }
+    let counts: Vec<_> = count(context)?.into_iter().filter(|(it, _)| it == path).collect();
+    run::print(&account::accounts(context, &counts, has_listing)?);
+    Ok(())
+}
+
+/// What does not reach its target, and is short enough to be told instruction by instruction.
+fn unreached(counts: &[Count]) -> Vec<Count> {
+    let is_unreached = |(path, count): &&Count| {
+        let target = peer_of(path).and_then(|peer| Some(peer.target? * peer.per));
+        *count <= account::LONGEST_KEPT && target.is_some_and(|target| *count > target)
+    };
+    counts.iter().filter(is_unreached).cloned().collect()
 }
 
 /// The gate of CI: no path has grown.
@@ -245,6 +271,12 @@ mod tests {
         let text = table(&counts(&[("map 512 pages in one call", 16384)]), &[]);
         assert!(text.contains("map 512 pages in one call, each") && text.contains(" 32.0 "), "{text}");
         assert_eq!(row(&counts(&[("map 512 pages in one call", 16384)])[0])["reached"], json!(true));
+    }
+
+    #[test]
+    fn what_does_not_reach_its_target_has_an_account_of_the_figure_that_is_kept() {
+        let context = Context::new(true);
+        assert_eq!(account::kept(&context), unreached(&read(&context).unwrap().counts));
     }
 
     #[test]

@@ -36,8 +36,8 @@ const LIMITS: Limits = Limits {
     region_bytes_per_domain: 64 << 20,
     peers_per_binding: 32,
     audit_records: 1024,
-    // Nothing interrupts a call: what it does for others on the side is little.
-    steps_per_call: 8,
+    // Nothing interrupts a call: what it does for others on the side is as little as can be.
+    steps_per_call: 2,
     ..Limits::SMALL
 };
 

@@ -171,6 +171,7 @@ impl<M: Machine> Kernel<M> {
             return Err(Status::Escalation);
         }
         let id = Id(capability.object.id);
+        self.finish_withdrawals();
         let memory = self.frames.get(id).and_then(|it| it.memory.as_ref()).ok_or(Status::NoCapability)?;
         if self.machine.is_shared(from, memory) { Err(Status::Busy) } else { Ok(()) }
     }
@@ -192,6 +193,7 @@ impl<M: Machine> Kernel<M> {
         }
         if (domain, can_write) != (frames.holder, frames.is_writable) {
             self.settle_frames(id);
+            self.finish_withdrawals();
         }
     }
 

@@ -17,6 +17,7 @@ use crate::revocation::Revocation;
 use crate::table::{Id, List, Table};
 use crate::transfer::{Notification, Transfers};
 use crate::words::Words;
+use crate::work::Then;
 use crate::{Limits, Machine, Outcome, Plain};
 
 /// All state of one kernel, over one machine.
@@ -48,6 +49,8 @@ pub struct Kernel<M: Machine> {
     pub(crate) notices: Table<Notice<M::Handle>>,
     /// The revocation on whose account the sweep finds capabilities.
     pub(crate) sweeping: Option<Id>,
+    /// What is to follow when that is taken which is being withdrawn; nothing where nothing is.
+    pub(crate) then: Option<Then>,
     /// Bindings whose pairs are being ended.
     pub(crate) doomed: List,
     /// Domains that are being taken down.
@@ -87,6 +90,7 @@ impl<M: Machine> Kernel<M> {
             revocations: Table::new(times(limits.revocations_per_domain)),
             notices: Table::new(times(limits.notices_per_domain)),
             sweeping: None,
+            then: None,
             doomed: List::EMPTY,
             ending: List::EMPTY,
             audit: AuditRing::new(limits.audit_records),

@@ -46,9 +46,9 @@ pub trait Machine {
     /// Writes one validity word of a domain. Nobody sleeps on it: who waits looks at it between two sleeps.
     fn set_validity(&mut self, domain: DomainId, word: u32, value: u32);
 
-    /// Takes memory back that a domain was let map and does not own: before this returns, whatever it has mapped of it reads as zeroes on
-    /// every processor, and its handles for it are of no use. A home that cannot reach into mappings does nothing, as on Linux:
-    /// there, what is published later lies in other memory.
+    /// Takes memory back that a domain was let map and does not own: its handles for it are of no use from now on, and when
+    /// [`go_on`](Self::go_on) says so, whatever it has mapped of it reads as zeroes on every processor. A home that cannot reach into
+    /// mappings does nothing, as on Linux: there, what is published later lies in other memory.
     fn withdraw(&mut self, domain: DomainId, memory: &Self::Handle) {
         let _ = (domain, memory);
     }
@@ -83,12 +83,20 @@ pub trait Machine {
         true
     }
 
-    /// Moves memory from one domain, which may have ended, to another: before this returns, whatever the first one has mapped of it
-    /// reads as zeroes on every processor and its handles are of no use, and then the other one may map it, for writing too where it says
-    /// so. The two can be the same domain, which may write it from now on or may not. What nobody may write for ever stays so.
+    /// Moves memory from one domain, which may have ended, to another: as [`withdraw`](Self::withdraw) from the first one, and then the
+    /// other one may map it, for writing too where it says so, and not before. The two can be the same domain, which may write it
+    /// from now on or may not. What nobody may write for ever stays so.
     fn hand_over(&mut self, memory: &Self::Handle, from: DomainId, to: DomainId, is_writable: bool) {
         let _ = (memory, from, to, is_writable);
     }
+
+    /// Whether something is left to be done of what was withdrawn or handed over.
+    fn is_withdrawing(&self) -> bool {
+        false
+    }
+
+    /// Does a bounded part of that.
+    fn go_on(&mut self) {}
 
     /// Whether memory has this size and can be written by `domain` only, and neither grow nor shrink, for ever.
     ///

@@ -19,6 +19,7 @@ use crate::audit::Event;
 use crate::binding::Ending;
 use crate::revocation::WHOLE;
 use crate::table::{Id, Linked, Links};
+use crate::work::Then;
 use crate::{DomainId, Kernel, Machine};
 
 /// A capability that was revoked, and whose holder has time.
@@ -104,8 +105,24 @@ impl<M: Machine> Kernel<M> {
         true
     }
 
-    /// Takes what was in use, and lets the revocation know.
+    /// Takes what was in use, and then lets its holder and the revocation know.
     pub(crate) fn end_notice(&mut self, id: Id, ending: Ending) {
+        self.finish_withdrawals();
+        let Some(notice) = self.notices.get_mut(id) else { return };
+        let (holder, slot, capability) = (notice.holder, notice.slot, notice.capability);
+        let object = capability.object;
+        match (object.kind, notice.memory.take()) {
+            (ObjectKind::Frame, _) => self.frames_under_notice(object, false),
+            (ObjectKind::Region, memory) => {
+                memory.iter().for_each(|memory| self.withdraw(holder, Id(object.id), memory));
+            }
+            _ => self.machine.take_back(slot, &capability),
+        }
+        self.when_withdrawn(Then::EndNotice(id, ending));
+    }
+
+    /// What somebody had notice of has been taken.
+    pub(crate) fn forget_notice(&mut self, id: Id, ending: Ending) {
         let Some(&Notice { holder, revocation, slot, capability, .. }) = self.notices.get(id) else { return };
         if let Some(domain) = self.domains.get_mut(holder.id()) {
             domain.charges.notices -= 1;
@@ -114,15 +131,8 @@ impl<M: Machine> Kernel<M> {
         if let Some(it) = self.revocations.get_mut(revocation) {
             self.notices.unlink(&mut it.noticed, id, Listed::Revocation);
         }
-        let memory = self.notices.remove(id).and_then(|notice| notice.memory);
+        self.notices.remove(id);
         let object = capability.object;
-        match object.kind {
-            ObjectKind::Frame => self.frames_under_notice(object, false),
-            ObjectKind::Region => {
-                memory.iter().for_each(|memory| self.withdraw(holder, Id(object.id), memory));
-            }
-            _ => self.machine.take_back(slot, &capability),
-        }
         self.release(object);
         if ending == Ending::Forced {
             let values = [NO_BINDING, slot.to_bits(), object.kind.number(), object.id];

@@ -9,13 +9,14 @@
 //! that comes while the sweep is still busy with another, because the sweep cannot tell whose descendant it finds. A
 //! revocation whose revoker is deleted, or whose domain ends, has nobody left who would grant time: it is due at once.
 
-use feuerbird_abi::{AuditKind, NO_BINDING, Reply, Status, UpcallKind};
+use feuerbird_abi::{AuditKind, Reply, Status, UpcallKind};
 use feuerbird_capability::{Cause, Finalised, ObjectKind, Rights, Ticket};
 
 use crate::audit::Event;
 use crate::binding::{Binding, Chain, Ending, State};
 use crate::calls::{Values, Words, status};
 use crate::table::{Id, List};
+use crate::work::Then;
 use crate::{DomainId, Kernel, Machine};
 
 /// In place of a peer's number: all of the binding.
@@ -192,6 +193,7 @@ impl<M: Machine> Kernel<M> {
 
     /// Acts on the end of a capability: what was bound with it, what it named, and the log.
     pub(crate) fn finalise(&mut self, finalised: &Finalised, now: u64) {
+        self.finish_withdrawals();
         let Finalised { space, slot, capability, cause } = *finalised;
         let holder = self.space_holders[space.index() as usize];
         self.end_waiting_by(holder, slot);
@@ -215,11 +217,6 @@ impl<M: Machine> Kernel<M> {
                     it.revoked += 1;
                 }
                 has_notice = self.give_notice(holder, slot, &capability, now);
-                if !had_bindings && !has_notice {
-                    let object = capability.object;
-                    let values = [NO_BINDING, slot.to_bits(), object.kind.number(), object.id];
-                    self.tell(holder, UpcallKind::Repossessed, &values, None);
-                }
             }
             // The end of the domain is in the log.
             Cause::SpaceDestroyed => (),
@@ -230,6 +227,9 @@ impl<M: Machine> Kernel<M> {
         if !has_notice {
             self.withdraw_by(holder, slot, &capability);
             self.release(capability.object);
+        }
+        if cause == Cause::Revoked && !had_bindings && !has_notice {
+            self.when_withdrawn(Then::Tell { holder, slot, object: capability.object });
         }
     }
 

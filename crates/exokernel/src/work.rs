@@ -1,6 +1,7 @@
 //! Unfinished work, done in bounded steps: bindings ended, domains taken down, revocations swept and enforced.
 
-use feuerbird_abi::{AuditKind, Reason, Role, Upcall, UpcallKind};
+use feuerbird_abi::{AuditKind, NO_BINDING, Reason, Role, Upcall, UpcallKind};
+use feuerbird_capability::{Object, Slot};
 
 use crate::audit::Event;
 use crate::binding::{Binding, Chain, Ending, State};
@@ -8,10 +9,32 @@ use crate::table::Id;
 use crate::words::ValidWord;
 use crate::{DomainId, Kernel, Machine};
 
+/// How many pairs end in the call that ends their binding; the others follow.
+const PAIRS_AT_ONCE: u32 = 8;
+
+/// What follows when memory has been withdrawn.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Then {
+    /// The holder of a capability that was revoked hears of it.
+    Tell { holder: DomainId, slot: Slot, object: Object },
+    /// So does whoever had notice, if it was taken by force, and the revocation.
+    EndNotice(Id, Ending),
+}
+
 impl<M: Machine> Kernel<M> {
     /// Does a bounded part of what there is to do.
     pub(crate) fn work(&mut self, now: u64) {
-        for _ in 0..self.limits.steps_per_call.max(1) {
+        self.do_steps(self.limits.steps_per_call, now);
+    }
+
+    /// As [`work`](Self::work), in the call that has begun a revocation: that was a step.
+    pub(crate) fn work_on(&mut self, now: u64) {
+        self.do_steps(self.limits.steps_per_call.saturating_sub(1), now);
+    }
+
+    #[inline(never)]
+    fn do_steps(&mut self, steps: u32, now: u64) {
+        for _ in 0..steps.max(1) {
             if !self.step(now) {
                 break;
             }
@@ -22,6 +45,7 @@ impl<M: Machine> Kernel<M> {
     /// Whether nothing is left to do but wait for deadlines.
     pub(crate) fn is_quiet(&self) -> bool {
         self.doomed.is_empty()
+            && !self.machine.is_withdrawing()
             && self.ending.is_empty()
             && self.capabilities.is_swept()
             && self.sweeping.is_none()
@@ -29,7 +53,67 @@ impl<M: Machine> Kernel<M> {
 
     /// One constant step. What peers wait for comes first. Whether there was something to do.
     fn step(&mut self, now: u64) -> bool {
-        self.end_doomed() || self.take_down_domain() || self.sweep(now) || self.expire_one(now)
+        self.withdraw_some()
+            || self.end_doomed()
+            || self.take_down_domain()
+            || self.sweep(now)
+            || self.expire_one(now)
+    }
+
+    #[inline]
+    fn withdraw_some(&mut self) -> bool {
+        let is_left = self.machine.is_withdrawing();
+        if is_left {
+            self.machine.go_on();
+            if !self.machine.is_withdrawing()
+                && let Some(then) = self.then.take()
+            {
+                self.follow(then);
+            }
+        }
+        is_left
+    }
+
+    /// Leaves nothing withdrawn in part: before what a domain did itself is answered, and before somebody else has the memory.
+    #[inline]
+    pub fn finish_withdrawals(&mut self) {
+        if self.withdraw_some() {
+            while self.withdraw_some() {}
+            self.answer_revocations();
+        }
+    }
+
+    /// Does what follows when that is taken which is being withdrawn.
+    #[inline]
+    pub(crate) fn when_withdrawn(&mut self, then: Then) {
+        if self.machine.is_withdrawing() {
+            self.then = Some(then);
+        } else {
+            self.follow(then);
+        }
+    }
+
+    #[inline]
+    fn follow(&mut self, then: Then) {
+        match then {
+            Then::Tell { holder, slot, object } => {
+                let values = [NO_BINDING, slot.to_bits(), object.kind.number(), object.id];
+                self.tell(holder, UpcallKind::Repossessed, &values, None);
+            }
+            Then::EndNotice(notice, ending) => self.forget_notice(notice, ending),
+        }
+    }
+
+    /// Ends what pairs a binding mostly has, or some of them, before the call is answered that dooms it.
+    pub(crate) fn end_some_pairs(&mut self) {
+        for _ in 0..PAIRS_AT_ONCE {
+            self.finish_withdrawals();
+            if !self.end_doomed() {
+                break;
+            }
+        }
+        self.finish_withdrawals();
+        self.answer_revocations();
     }
 
     fn sweep(&mut self, now: u64) -> bool {

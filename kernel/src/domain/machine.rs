@@ -1,5 +1,6 @@
 //! The exokernel's machine, made of page tables and cores.
 
+use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 
 use feuerbird_abi::{AuditRecord, GATE_UPCALL, Reply, Status, Upcall, event};
@@ -34,6 +35,23 @@ pub(crate) struct CoreState {
     pub(crate) slices: Slices,
 }
 
+/// Memory on its way from a domain: what it has mapped of it becomes other memory, page by page.
+struct Withdrawal {
+    domain: DomainId,
+    memory: Memory,
+    other: Memory,
+    /// Who writes it afterwards, if that changes; until then nobody maps it anew.
+    writer: Option<DomainId>,
+    /// The address from which on it has not been looked for.
+    next: u64,
+}
+
+/// How many there are room for. More than begin at one time.
+const WITHDRAWALS: usize = 8;
+
+/// How many entries of page tables one piece of that work looks at.
+const ENTRIES: u32 = 56;
+
 /// The machine below the exokernel.
 pub(crate) struct Native {
     pub(crate) kernel_space: KernelSpace,
@@ -47,6 +65,8 @@ pub(crate) struct Native {
     pub(crate) cores: Vec<CoreState>,
     /// Interrupt lines that are somebody's, by their vectors.
     pub(crate) lines: [Option<Line>; devices::LINES],
+    /// What is taken back, in that order. A step of the exokernel's begins two at most, and no step is made before they are done.
+    withdrawals: VecDeque<Withdrawal>,
     /// What is published.
     pub(crate) monitor: Monitor,
 }
@@ -76,6 +96,7 @@ impl Native {
             upcalls: domains.map(|_| Upcalls::new(limits)).collect(),
             cores: (0..cores).map(core).collect(),
             lines: [None; devices::LINES],
+            withdrawals: VecDeque::with_capacity(WITHDRAWALS),
             monitor: Monitor::new(),
         }
     }
@@ -159,7 +180,8 @@ impl Native {
         let own = [&self.zeroes, &self.free_map, self.monitor.memory()].len();
         let residents: usize = self.residents().map(Resident::references).sum();
         let upcalls: usize = self.upcalls.iter().map(Upcalls::references).sum();
-        (own + residents + upcalls) as u64
+        // The memory itself, and what is there instead.
+        (own + residents + upcalls + 2 * self.withdrawals.len()) as u64
     }
 
     /// How many handles a domain has or will be given for memory, and pages of it that it has mapped.
@@ -167,18 +189,50 @@ impl Native {
         self.resident(domain).map_or(0, |it| it.count(memory) + self.upcalls[domain.index()].count(memory))
     }
 
-    /// Has all that a domain has of memory be other memory for reading, on every processor before this returns.
-    fn replace(&mut self, domain: DomainId, memory: &Memory, other: &Memory) {
+    /// Has all that a domain has of memory be other memory for reading: its handles now, and what it has mapped piece by piece.
+    fn replace(&mut self, domain: DomainId, memory: &Memory, other: &Memory, writer: Option<DomainId>) {
         self.upcalls[domain.index()].replace(memory, other);
-        let Some(resident) = self.resident_mut(domain) else { return };
+        let Some(resident) = self.resident_mut(domain) else {
+            return writer.into_iter().for_each(|writer| memory.set_writer(writer));
+        };
         resident.replace(memory, other);
+        let (memory, other) = (memory.clone(), other.clone());
+        self.withdrawals.push_back(Withdrawal { domain, memory, other, writer, next: 0 });
+    }
+
+    /// Takes back a part of what is to be taken back first, and says whether that was all of it.
+    fn take_some(&mut self, entries: u32) {
+        let Some(first) = self.withdrawals.front() else { return };
+        let domain = first.domain;
+        let index = domain.index();
+        let resident = self.residents[index].as_mut().filter(|it| it.domain == domain);
+        let (Some(resident), Some(first)) = (resident, self.withdrawals.front_mut()) else {
+            // What it had is gone with it.
+            return self.end_withdrawal();
+        };
         let core = resident.core;
-        if resident.mapped.space().replace(memory, other) > 0
-            && self.cores[core].current.domain() == Some(domain)
-        {
+        let space = resident.mapped.space();
+        let (replaced, next) = space.replace(&first.memory, &first.other, first.next, entries);
+        if replaced > 0 && self.cores[core].current.domain() == Some(domain) {
             shootdown::ask(core);
             self.monitor.shootdowns += 1;
         }
+        match (next, self.withdrawals.front_mut()) {
+            (Some(next), Some(first)) => first.next = next,
+            _ => self.end_withdrawal(),
+        }
+    }
+
+    fn end_withdrawal(&mut self) {
+        if let Some(Withdrawal { memory, writer, .. }) = self.withdrawals.pop_front() {
+            writer.into_iter().for_each(|writer| memory.set_writer(writer));
+        }
+    }
+
+    /// Whether somebody is still to lose memory, that is to say, nobody may map it anew.
+    #[inline]
+    pub(crate) fn is_on_its_way(&self, memory: &Memory) -> bool {
+        !self.withdrawals.is_empty() && self.withdrawals.iter().any(|it| it.memory.is(memory))
     }
 
     /// The time of the core that a capability is for.
@@ -257,16 +311,18 @@ impl Machine for Native {
     fn withdraw(&mut self, domain: DomainId, memory: &Memory) {
         if memory.writer() != domain {
             let zeroes = self.zeroes.clone();
-            self.replace(domain, memory, &zeroes);
+            self.replace(domain, memory, &zeroes, None);
         }
     }
 
     fn keep(&mut self, domain: DomainId, memory: &Memory) {
-        if memory.writer() == domain || self.uses(domain, memory) == 0 {
+        let is_told = self.upcalls[domain.index()].count(memory) > 0;
+        let has_some = is_told || self.resident(domain).is_some_and(|it| it.has(memory));
+        if memory.writer() == domain || !has_some {
             return;
         }
         let left = memory.copy_for(domain).unwrap_or_else(|_| self.zeroes.clone());
-        self.replace(domain, memory, &left);
+        self.replace(domain, memory, &left, None);
     }
 
     fn take_back(&mut self, slot: Slot, capability: &Capability) {
@@ -296,14 +352,22 @@ impl Machine for Native {
     }
 
     fn hand_over(&mut self, memory: &Memory, from: DomainId, to: DomainId, is_writable: bool) {
+        let writer = (memory.writer() != NOBODY).then_some(if is_writable { to } else { LENT });
         // Where there is only what the table has, nobody has it mapped.
-        if memory.references() > 1 && (from != to || !is_writable) && self.resident(from).is_some() {
+        if memory.references() > 1 && (from != to || !is_writable) {
             let left = if from == to { memory.clone() } else { self.zeroes.clone() };
-            self.replace(from, memory, &left);
+            self.replace(from, memory, &left, writer);
+        } else {
+            writer.into_iter().for_each(|writer| memory.set_writer(writer));
         }
-        if memory.writer() != NOBODY {
-            memory.set_writer(if is_writable { to } else { LENT });
-        }
+    }
+
+    fn is_withdrawing(&self) -> bool {
+        !self.withdrawals.is_empty()
+    }
+
+    fn go_on(&mut self) {
+        self.take_some(ENTRIES);
     }
 
     fn check_sealed(&self, domain: DomainId, memory: &Memory, bytes: u64) -> Result<(), Status> {

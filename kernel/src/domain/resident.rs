@@ -163,6 +163,11 @@ impl Resident {
         [&self.gate, &self.words].len() + self.handles.iter().flatten().count()
     }
 
+    /// Whether it has a handle for memory, or a page of it mapped.
+    pub(crate) fn has(&self, memory: &Memory) -> bool {
+        self.handles.iter().flatten().any(|handle| handle.is(memory)) || self.mapped.tables().has(memory)
+    }
+
     /// How many handles it has for memory, and pages of it that it has mapped.
     pub(crate) fn count(&self, memory: &Memory) -> u32 {
         let handles = self.handles.iter().flatten().filter(|handle| handle.is(memory)).count();

@@ -3,7 +3,7 @@
 //! A core has the registers of one domain on its stack. While that domain is in the kernel they are its; whoever makes another
 //! one current copies them to the old one's record and the new one's here.
 
-use feuerbird_abi::{Status, event};
+use feuerbird_abi::{Call, Status, event};
 use feuerbird_exokernel::{DomainId, Kernel};
 use x86_64::PhysAddr;
 use x86_64::instructions::{interrupts, nop};
@@ -88,8 +88,12 @@ extern "sysv64" fn syscall_entered(registers: &mut Registers) {
     if let Some(world) = world.as_mut()
         && let Some(caller) = current(world)
     {
+        let is_revocation = registers.rax == u64::from(Call::Revoke as u32);
         calls::carry_out(world, caller, registers);
-        work(world);
+        // A revocation has done its piece.
+        if !is_revocation {
+            work(world);
+        }
     }
     resume_or_reschedule(world, registers);
 }
@@ -170,37 +174,35 @@ fn current_resident(world: &mut World) -> Option<&mut Resident> {
     world.kernel.machine_mut().resident_mut(domain)
 }
 
-/// Puts the current domain away and another one's registers here. As long as there is none, does what calls have left to be done, and
-/// halts.
+/// How many pieces of what calls have left to be done a core does before another domain has its turn.
+const PIECES: u32 = 64;
+
+/// Puts the current domain away and another one's registers here. Before that, and as long as there is none, does what calls have left
+/// to be done, piece by piece, with interrupts taken and the lock free after each; and halts.
 #[inline(never)]
 fn reschedule(mut world: Guard, registers: &mut Registers) {
     let number = core::number();
     if let Some(world) = world.as_mut() {
         put_away(world, number, registers);
     }
+    let mut pieces = 0u32;
     loop {
         let mut is_work_left = false;
         if let Some(world) = world.as_mut() {
-            work(world);
-            is_work_left = world.kernel.next_deadline() == Some(0);
-            if !world.kernel.is_alive(world.root) {
-                println!("kernel: the first domain is gone");
-                exit(Exit::Failure);
+            if pieces > 0 {
+                work(world);
             }
-            if let Some(next) = choose(world, number) {
+            is_work_left = world.kernel.next_deadline() == Some(0);
+            let is_somebodys_turn = !is_work_left || pieces >= PIECES;
+            if is_somebodys_turn && let Some(next) = next_domain(world, number) {
                 return take_up(world, number, next, registers);
             }
-            let machine = world.kernel.machine_mut();
-            load_space(machine.kernel_space.root());
-            let core = &mut machine.cores[number];
-            core.current.clear();
-            core.is_idle = true;
-            core.slices.rest();
-            if let Some(remains) = core.remains.take() {
-                remains.end();
+            if pieces == 0 {
+                rest(world, number);
             }
         }
         drop(world);
+        pieces = pieces.saturating_add(1);
         if is_work_left {
             // A piece of it, then whoever wants the lock or this core.
             interrupts::enable();
@@ -213,6 +215,28 @@ fn reschedule(mut world: Guard, registers: &mut Registers) {
             world = lock::lock();
             world.as_mut().into_iter().for_each(monitor::publish_counters);
         }
+    }
+}
+
+/// Whose turn it is, if it is anybody's. Does not return where the first domain is gone.
+fn next_domain(world: &mut World, number: usize) -> Option<DomainId> {
+    if !world.kernel.is_alive(world.root) {
+        println!("kernel: the first domain is gone");
+        exit(Exit::Failure);
+    }
+    choose(world, number)
+}
+
+/// Nobody is here.
+fn rest(world: &mut World, number: usize) {
+    let machine = world.kernel.machine_mut();
+    load_space(machine.kernel_space.root());
+    let core = &mut machine.cores[number];
+    core.current.clear();
+    core.is_idle = true;
+    core.slices.rest();
+    if let Some(remains) = core.remains.take() {
+        remains.end();
     }
 }
 

@@ -85,7 +85,7 @@ impl Memory {
             return Err(Status::BadArgument);
         }
         let payer = quota::charge(domain, pages)?;
-        let head = take_chain(pages, wanted).inspect_err(|_| quota::refund(payer, pages))?;
+        let head = take_chain(pages, wanted, true).inspect_err(|_| quota::refund(payer, pages))?;
         Ok(Self::fill(head, pages, domain, payer))
     }
 
@@ -94,8 +94,10 @@ impl Memory {
     /// # Errors
     /// [`Status::QuotaExceeded`], [`Status::ObjectsFull`].
     pub(crate) fn copy_for(&self, domain: DomainId) -> Result<Self, Status> {
-        let copy = Self::new(domain, self.pages(), Wanted::Any)?;
-        copy.set_writer(NOBODY);
+        let pages = self.pages();
+        let payer = quota::charge(domain, pages)?;
+        let head = take_chain(pages, Wanted::Any, false).inspect_err(|_| quota::refund(payer, pages))?;
+        let copy = Self::fill(head, pages, NOBODY, payer);
         self.frames().zip(copy.frames()).for_each(|(from, to)| to.copy(from));
         Ok(copy)
     }
@@ -326,8 +328,8 @@ fn let_go(object: Frame, references: u32) {
     quota::refund(payer, entry.pages.load(Ordering::Relaxed));
 }
 
-/// Takes frames for an object, zeroed and chained; all or none.
-fn take_chain(pages: u32, wanted: Wanted) -> Result<Frame, Status> {
+/// Takes frames for an object, chained, and zeroed if it is to be; all or none.
+fn take_chain(pages: u32, wanted: Wanted, is_cleared: bool) -> Result<Frame, Status> {
     let mut head = None;
     for page in (0..pages).rev() {
         let wanted = match wanted {
@@ -338,7 +340,9 @@ fn take_chain(pages: u32, wanted: Wanted) -> Result<Frame, Status> {
             give_chain(head);
             return Err(Status::ObjectsFull);
         };
-        frame.clear();
+        if is_cleared {
+            frame.clear();
+        }
         frames::chain(frame, head);
         head = Some(frame);
     }

@@ -208,12 +208,19 @@ impl AddressSpace {
     }
 
     /// Has every page of one memory be a page of another, for reading: the one in the same place, or the last one where that is
-    /// shorter; returns how many there were. The processor may remember them as they were until its next flush. Looks at all tables.
-    pub(crate) fn replace(&mut self, memory: &Memory, other: &Memory) -> u32 {
+    /// shorter. From an address on, as far as so many entries of tables reach; returns how many pages there were, and where to go
+    /// on. The processor may remember them as they were until its next flush.
+    pub(crate) fn replace(
+        &mut self,
+        memory: &Memory,
+        other: &Memory,
+        from: u64,
+        entries: u32,
+    ) -> (u32, Option<u64>) {
         let (mut replaced, mut object) = (0, None);
-        self.for_each_leaf_table(|_, table| {
+        let next = self.walk(from, entries, |_, table, entries| {
             let chains = Chains::look();
-            for index in 0..512 {
+            for index in entries {
                 let entry = table.word(index);
                 let Some(frame) = mapped_frame(entry) else { continue };
                 let found = Mapped::of(&chains, frame);
@@ -228,7 +235,20 @@ impl AddressSpace {
         other.add_mapped(replaced);
         // Not the last ones: the caller has one.
         object.into_iter().for_each(|object| object.subtract(replaced));
-        replaced
+        (replaced, next)
+    }
+
+    /// Whether a page of that memory is mapped.
+    pub(crate) fn has(&self, memory: &Memory) -> bool {
+        let (mut next, mut found) = (Some(0), false);
+        while let Some(from) = next.filter(|_| !found) {
+            next = self.walk(from, 512, |_, table, mut entries| {
+                let chains = Chains::look();
+                let is_of_it = |frame| Mapped::of(&chains, frame).is_some_and(|object| object.is(memory));
+                found |= entries.any(|index| mapped_frame(table.word(index)).is_some_and(is_of_it));
+            });
+        }
+        found
     }
 
     /// How many pages of that memory are mapped. Looks at all tables.
@@ -302,16 +322,36 @@ impl AddressSpace {
     }
 
     fn for_each_leaf_table(&self, mut show: impl FnMut(u64, Frame)) {
-        let below = |table: Frame, level: u32, start: u64| {
-            (0..512).filter_map(move |index| {
-                Some((start + ((index as u64) << (12 + 9 * level)), child(table, index)?))
-            })
-        };
-        for (start, table) in below(self.root, 3, 0).filter(|(start, _)| *start < USER_END) {
-            for (start, table) in below(table, 2, start) {
-                below(table, 1, start).for_each(|(start, leaf)| show(start, leaf));
+        // No more entries than that can be looked at.
+        self.walk(0, u32::MAX, |address, table, _| show(address, table));
+    }
+
+    /// Shows the lowest tables from an address on, and which of their entries it has come to, as far as so many entries of tables of all
+    /// levels reach; returns where to go on.
+    fn walk(&self, from: u64, entries: u32, mut show: impl FnMut(u64, Frame, Range<usize>)) -> Option<u64> {
+        let (mut address, mut left) = (from, entries as usize);
+        while address < USER_END {
+            let (mut table, mut level) = (self.root, 3);
+            let passed = loop {
+                let first = index(address, level);
+                let last = 512.min(first + left);
+                if level == 0 {
+                    show(address, table, first..last);
+                    break last - first;
+                }
+                match child(table, first) {
+                    Some(below) => (table, level) = (below, level - 1),
+                    None => break (first..last).take_while(|place| child(table, *place).is_none()).count(),
+                }
+            };
+            if left == 0 {
+                return Some(address);
             }
+            left -= passed;
+            let size = PAGE_BYTES << (9 * level);
+            address = (address / size + passed as u64) * size;
         }
+        None
     }
 }
 

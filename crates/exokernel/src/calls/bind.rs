@@ -85,6 +85,7 @@ impl<M: Machine> Kernel<M> {
     pub(super) fn unbind(&mut self, asked: &Asked<'_, M::Handle>) -> Result<Values, Status> {
         self.own_binding(asked.caller, asked.arguments[0])?;
         self.doom(Id(asked.arguments[0]), Ending::Unbound);
+        self.end_some_pairs();
         Ok([0; 6])
     }
 
@@ -93,6 +94,7 @@ impl<M: Machine> Kernel<M> {
         let role = self.own_binding(asked.caller, number)?.role;
         self.pair_of(number, peer, role)?;
         self.end_pair(Id(peer), role, Reason::Unbound);
+        self.finish_withdrawals();
         Ok([0; 6])
     }
 
@@ -110,6 +112,7 @@ impl<M: Machine> Kernel<M> {
         }
         let notice = self.notice_told_by(asked.caller, asked.arguments[0]).ok_or(Status::BadArgument)?;
         self.end_notice(notice, Ending::Acknowledged);
+        self.finish_withdrawals();
         self.answer_revocations();
         Ok([0; 6])
     }

@@ -125,6 +125,7 @@ impl<M: Machine> Kernel<M> {
         let space = self.alive(domain)?.space;
         let finalised = self.capabilities.delete(space, slot).map_err(status)?;
         self.finalise(&finalised, self.machine.now_ns());
+        self.finish_withdrawals();
         self.hurry_orphaned_revocations();
         Ok(())
     }

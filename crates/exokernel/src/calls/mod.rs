@@ -167,7 +167,7 @@ impl<M: Machine> Kernel<M> {
     #[inline(never)]
     fn revoke(&mut self, caller: DomainId, sequence: u64, words: &mut Values) -> Result<Progress, Status> {
         let revocation = self.begin_revocation(caller, sequence, Words(words))?;
-        self.work(self.machine.now_ns());
+        self.work_on(self.machine.now_ns());
         Ok(match self.take_if_complete(revocation) {
             Some(values) => {
                 *words = values;

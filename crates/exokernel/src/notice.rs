@@ -94,7 +94,7 @@ impl<M: Machine> Kernel<M> {
         it.waits_for_another();
         self.notices.push(&mut it.noticed, id, Listed::Revocation);
         if object.kind == ObjectKind::Frame {
-            self.frames_under_notice(object, true);
+            self.give_time_for_frames(object, id);
         }
         let values = [NO_BINDING, WHOLE, due, slot.to_bits(), object.kind.number(), object.id];
         let upcall = self.tell(holder, UpcallKind::RevocationRequested, &values, None);
@@ -117,7 +117,7 @@ impl<M: Machine> Kernel<M> {
         let memory = self.notices.remove(id).and_then(|notice| notice.memory);
         let object = capability.object;
         match object.kind {
-            ObjectKind::Frame => self.frames_under_notice(object, false),
+            ObjectKind::Frame => self.end_time_for_frames(object, id, holder),
             ObjectKind::Region => {
                 memory.iter().for_each(|memory| self.withdraw(holder, Id(object.id), memory));
             }

@@ -191,6 +191,58 @@ fn pages_without_a_name_do_not_stay_with_whom_they_were_revoked_from() {
     assert_eq!(world.kernel.verify(), Ok(()));
 }
 
+/// So many capabilities to revoke that one step for each call leaves most of them to be swept.
+fn keep_the_sweep_busy(world: &mut World) {
+    let other = world.endpoint(0);
+    for _ in 0..20 {
+        world.ok(world.root, Call::Derive, &[other, 1, 0, 0, 0, 0]);
+    }
+    revoke(world, world.root, other, DUE);
+}
+
+/// Whoever was above them has ended, too, and the sweep has not come anywhere.
+#[test]
+fn pages_do_not_stay_with_whom_they_were_revoked_from_when_nobody_is_left_above() {
+    for deadline in [0, DUE] {
+        let mut world = World::with(Limits { steps_per_call: 1, ..LIMITS });
+        let (owner, child) = (world.child(Trust::USER), world.child(Trust::USER));
+        let slot = world.kernel.mint_frames(owner.id, MEMORY, 4).unwrap().to_bits();
+        let known = world.grant(child.slot, owner, Rights::SEND, Trust::USER);
+        grant(&mut world, owner.id, slot, known);
+        moves(&mut world);
+        keep_the_sweep_busy(&mut world);
+        revoke(&mut world, owner.id, slot, deadline);
+        world.kernel.domain_died(owner.id);
+        at(&mut world, 1);
+        assert_eq!(moves(&mut world), [(child.id, DomainId::from_bits(0))]);
+    }
+}
+
+/// Who has ended keeps nobody from having pages, and nobody from having time for them.
+#[test]
+fn the_time_of_who_has_ended_is_nobody_elses() {
+    let mut world = World::with(Limits { steps_per_call: 1, ..LIMITS });
+    let (root, slot, endpoint) = (world.root, frames(&mut world), world.endpoint(0));
+    let (first, second) = (world.child(Trust::USER), world.child(Trust::USER));
+    let way = world.grant(endpoint, first, Rights::SEND, Trust::USER);
+    world.bind(first.id, way, Role::Sender, 0).unwrap();
+    grant(&mut world, root, slot, first.slot);
+    revoke(&mut world, root, slot, DUE);
+    at(&mut world, 0);
+    moves(&mut world);
+    // One step: its binding goes, and what it had notice of is still to be taken down.
+    world.kernel.domain_died(first.id);
+    assert_eq!(claim_frames(&mut world, root, slot), Ok(()));
+    let there = grant(&mut world, root, slot, second.slot);
+    assert_eq!(moves(&mut world), [(first.id, root), (root, second.id)]);
+    assert_eq!(claim_frames(&mut world, second.id, there), Ok(()));
+    revoke(&mut world, root, slot, DUE);
+    at(&mut world, DUE - 1);
+    assert_eq!((noticed(&mut world, second.id).len(), moves(&mut world)), (1, vec![]));
+    at(&mut world, DUE);
+    assert_eq!(moves(&mut world), [(second.id, root)]);
+}
+
 #[test]
 fn without_a_deadline_nobody_has_time() {
     for mut world in worlds() {
@@ -283,12 +335,9 @@ fn before_the_sweep_it_is_used_if_there_is_time() {
     for (deadline, expected) in [(DUE, Ok(Range::new(0, 16))), (0, Err(Status::NoCapability))] {
         let mut world = World::with(Limits { steps_per_call: 1, ..LIMITS });
         let (root, kind) = (world.root, ObjectKind::IoPort);
-        let (slot, child, other) = (mint(&mut world, kind), world.child(Trust::USER), world.endpoint(0));
+        let (slot, child) = (mint(&mut world, kind), world.child(Trust::USER));
         let there = grant(&mut world, root, slot, child.slot);
-        for _ in 0..20 {
-            world.ok(root, Call::Derive, &[other, 1, 0, 0, 0, 0]);
-        }
-        revoke(&mut world, root, other, DUE);
+        keep_the_sweep_busy(&mut world);
         world.full(root, Call::Revoke, &[slot, deadline], &[], None);
         assert_eq!((world.kernel.next_deadline(), noticed(&mut world, child.id)), (Some(0), vec![]));
         assert_eq!(claim(&world, child.id, there, kind), Err(Status::NoCapability));

@@ -376,6 +376,30 @@ fn a_shorter_deadline_holds_for_what_has_time_already() {
     }
 }
 
+/// That of a revocation which another one is about: whoever comes along later is about neither.
+#[test]
+fn a_stranger_shortens_nobody_s_time_and_waits_for_nobody() {
+    for mut world in worlds() {
+        let (root, slot) = (world.root, mint(&mut world, ObjectKind::IoPort));
+        let [middle, last, stranger] = [(); 3].map(|()| world.child(Trust::USER));
+        let known = world.grant(last.slot, middle, Rights::SEND, Trust::USER);
+        let there = grant(&mut world, root, slot, middle.slot);
+        grant(&mut world, middle.id, there, known);
+        revoke(&mut world, middle.id, there, 2 * DUE);
+        at(&mut world, 0);
+        revoke(&mut world, root, slot, DUE);
+        at(&mut world, 0);
+        let own = world.ok(stranger.id, Call::CreateEndpoint, &[0])[0];
+        let is_answered = revoke(&mut world, stranger.id, own, 0);
+        at(&mut world, 0);
+        assert!(is_answered && answers(&mut world).is_empty());
+        assert_eq!(world.kernel.machine().taken_back, []);
+        // Who is above both still gets both.
+        at(&mut world, DUE);
+        assert_eq!((world.kernel.machine().taken_back.len(), answers(&mut world).len()), (2, 2));
+    }
+}
+
 /// There is a limit to how much a domain has time for, and who would have more loses that at once.
 #[test]
 fn beyond_the_quota_there_is_no_time() {

@@ -13,7 +13,7 @@
 //! Then all of that is taken, by force if the deadline came first.
 
 use feuerbird_abi::{AuditKind, NO_BINDING, Status, UpcallKind};
-use feuerbird_capability::{Capability, ObjectKind, Rights, Slot};
+use feuerbird_capability::{Capability, Object, ObjectKind, Rights, Slot};
 
 use crate::audit::Event;
 use crate::binding::Ending;
@@ -162,13 +162,18 @@ impl<M: Machine> Kernel<M> {
     /// What a domain has notice of, or will have as soon as the sweep comes there.
     fn on_notice(&self, domain: DomainId, slot: Slot) -> Option<Capability> {
         let mut noticed = self.notices_of(domain).filter_map(|id| self.notices.get(id));
-        if let Some(notice) = noticed.find(|notice| notice.slot == slot) {
-            return Some(notice.capability);
-        }
-        let revocation = self.sweeping?;
-        let space = self.alive(domain).ok()?.space;
-        let capability = self.capabilities.condemned(space, slot)?;
+        let (revocation, capability) = match noticed.find(|notice| notice.slot == slot) {
+            Some(notice) => (notice.revocation, notice.capability),
+            None => (self.sweeping?, self.capabilities.condemned(self.alive(domain).ok()?.space, slot)?),
+        };
+        // It may be over, and nobody have come to take it.
         (self.due(revocation) > self.machine.now_ns()).then_some(capability)
+    }
+
+    /// Whether a domain has notice that it loses a capability for this object.
+    pub(crate) fn has_notice_of(&self, domain: DomainId, object: Object) -> bool {
+        let mut noticed = self.notices_of(domain).filter_map(|id| self.notices.get(id));
+        noticed.any(|notice| notice.capability.object == object)
     }
 
     fn notices_of(&self, domain: DomainId) -> impl Iterator<Item = Id> {
@@ -182,7 +187,7 @@ impl<M: Machine> Kernel<M> {
         match object.kind {
             ObjectKind::Frame => self.has_frames_by(holder, slot, object),
             ObjectKind::Region => {
-                let is_anothers = self.regions.get(Id(object.id)).is_some_and(|it| it.owner != holder);
+                let is_anothers = self.whole_region(capability).is_ok_and(|region| region.owner != holder);
                 is_anothers && capability.rights.contains(Rights::MAP_READ)
             }
             ObjectKind::TimeSlice | ObjectKind::IoPort | ObjectKind::Interrupt => {

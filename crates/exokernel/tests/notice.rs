@@ -292,6 +292,39 @@ fn what_is_mapped_of_a_region_stays_as_long() {
     }
 }
 
+/// A second capability for the same region that goes meanwhile takes nothing along.
+#[test]
+fn what_is_mapped_stays_whatever_else_ends_meanwhile() {
+    for mut world in worlds() {
+        let (root, child) = (world.root, world.child(Trust::USER));
+        let region = world.region(root, 64).unwrap()[0];
+        let revoked = world.ok(root, Call::Copy, &[region])[0];
+        grant(&mut world, root, revoked, child.slot);
+        let other = grant(&mut world, root, region, child.slot);
+        revoke(&mut world, root, revoked, DUE);
+        at(&mut world, 0);
+        world.ok(child.id, Call::Delete, &[other]);
+        at(&mut world, DUE - 1);
+        assert_eq!(world.kernel.machine().withdrawn, []);
+        at(&mut world, DUE);
+        assert_eq!(world.kernel.machine().withdrawn.len(), 1);
+    }
+}
+
+#[test]
+fn a_part_of_a_region_maps_nothing_and_there_is_nothing_to_let_go() {
+    for mut world in worlds() {
+        let (root, child) = (world.root, world.child(Trust::USER));
+        let region = world.region(root, 64).unwrap()[0];
+        let part = world.ok(root, Call::Derive, &[region, held(&world, root, region), 0, 0, 0, 32])[0];
+        grant(&mut world, root, part, child.slot);
+        let is_answered = revoke(&mut world, root, part, DUE);
+        at(&mut world, 0);
+        assert!(is_answered || answers(&mut world).len() == 1);
+        assert_eq!(noticed(&mut world, child.id), []);
+    }
+}
+
 fn claim(world: &World, domain: DomainId, slot: u64, kind: ObjectKind) -> Result<Range, Status> {
     world.kernel.claim(domain, Slot::from_bits(slot), kind, Rights::CONTROL).map(|it| it.range)
 }
@@ -320,6 +353,9 @@ fn slices_ports_and_lines_are_used_until_the_deadline_and_nothing_new_is_begun()
                 assert_eq!(world.kernel.machine().taken_back, []);
                 at(&mut world, now);
             }
+            // Also where nobody has come to take it yet.
+            world.kernel.machine_mut().now_ns = DUE;
+            assert_eq!(claim_use(&world, child.id, there, kind), Err(Status::NoCapability));
             at(&mut world, DUE);
             assert_eq!(claim_use(&world, child.id, there, kind), Err(Status::NoCapability));
             assert_eq!(world.kernel.machine().taken_back, [slots]);

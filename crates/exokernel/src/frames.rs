@@ -248,11 +248,12 @@ impl<M: Machine> Kernel<M> {
     /// Whether a capability is one by which its holder has pages, and would lose them with it.
     pub(crate) fn has_frames_by(&self, holder: DomainId, slot: Slot, object: Object) -> bool {
         let share = self.shares.get(slot.index as usize);
-        let is_whole = share.is_some_and(|share| share.ticket.is_some_and(|ticket| ticket.slot() == slot));
-        let frames = self.frames.get(Id(object.id)).filter(|it| is_whole && it.holder == holder);
-        let next = frames.map(|frames| self.first_live(frames.youngest));
-        frames.is_some_and(|it| it.notice.is_none())
-            && next.is_some_and(|next| next.is_none_or(|next| next.0 != holder))
+        let Some(share) = share.filter(|it| it.ticket.is_some_and(|ticket| ticket.slot() == slot)) else {
+            return false;
+        };
+        let frames = self.frames.get(Id(object.id));
+        let has_pages = frames.is_some_and(|it| it.holder == holder && it.notice.is_none());
+        has_pages && self.first_live(share.elder).is_none_or(|above| above.0 != holder)
     }
 
     /// The holder of some pages is given time.
@@ -283,7 +284,8 @@ impl<M: Machine> Kernel<M> {
         if is_taken {
             self.move_frames(id, NOBODY, false);
         }
-        if let Some(frames) = self.frames.get_mut(id).filter(|it| it.youngest == NONE && it.notice.is_none()) {
+        if let Some(frames) = self.frames.get_mut(id).filter(|it| it.youngest == NONE && it.notice.is_none())
+        {
             frames.memory = None;
         }
     }
@@ -297,27 +299,42 @@ impl<M: Machine> Kernel<M> {
         let Some(frames) = self.frames.get(id) else { return };
         let Some((holder, is_writable)) = self.first_live(frames.youngest) else { return };
         let before = (frames.holder, frames.is_writable);
-        if (holder, is_writable) == before || holder != before.0 && self.is_to_be_told(frames) {
-            return;
+        let is_waited_for = holder != before.0 && self.is_to_be_told(frames);
+        if (holder, is_writable) != before && !is_waited_for {
+            self.move_frames(id, holder, is_writable);
+        } else if let Some(frames) = self.frames.get_mut(id).filter(|it| it.holder == holder) {
+            // Who was between its two capabilities is gone: it has them by the elder one and needs no time.
+            frames.notice = None;
         }
-        self.move_frames(id, holder, is_writable);
     }
 
-    /// Has the machine move pages. Who had time for them has none any more.
+    /// Has the machine move pages. Nobody has time for them any more.
     fn move_frames(&mut self, id: Id, to: DomainId, is_writable: bool) {
         let Some(frames) = self.frames.get_mut(id) else { return };
         if let Some(memory) = &frames.memory {
             self.machine.hand_over(memory, frames.holder, to, is_writable);
         }
-        frames.notice.take_if(|_| frames.holder != to);
-        (frames.holder, frames.is_writable) = (to, is_writable);
+        (frames.holder, frames.is_writable, frames.notice) = (to, is_writable, None);
     }
 
     /// Whether who has some pages has time, or may get some when the sweep comes to its capability, which was revoked.
     fn is_to_be_told(&self, frames: &Frames<M::Handle>) -> bool {
-        let is_condemned = |(_, share): (u32, &Share)| share.holder == frames.holder && !self.is_live(share);
-        let mut chain = self.chain(frames.youngest);
-        self.is_alive(frames.holder) && (frames.notice.is_some() || chain.any(is_condemned))
+        self.is_alive(frames.holder) && (frames.notice.is_some() || self.is_revoked_from_holder(frames))
+    }
+
+    /// Whether a capability was revoked by which its holder has some pages. Where a live one of the same holder is right above, it has
+    /// them by that, whatever it revoked below, and can hand them on at once.
+    fn is_revoked_from_holder(&self, frames: &Frames<M::Handle>) -> bool {
+        let mut is_revoked = false;
+        for (_, share) in self.chain(frames.youngest) {
+            let is_holders = share.holder == frames.holder;
+            match self.is_live(share) {
+                false => is_revoked |= is_holders,
+                true if is_revoked && !is_holders => return true,
+                true => is_revoked = false,
+            }
+        }
+        is_revoked
     }
 
     /// Who holds the youngest capability that is live, and whether any of theirs from there on allows to write.

@@ -276,7 +276,7 @@ impl<M: Machine> Kernel<M> {
     /// them. Of a capability that its holder gave up, and there is no other one, what was mapped by it stays.
     fn settle_end(&mut self, id: Id, revoked_from: Option<DomainId>) {
         let Some(frames) = self.frames.get(id) else { return };
-        if self.first_live(frames.youngest).is_some() {
+        if frames.youngest != NONE && self.first_live(frames.youngest).is_some() {
             return self.settle_frames(id);
         }
         // The others, if any, are as dead, and the sweep has not come there.

@@ -243,6 +243,26 @@ fn the_time_of_who_has_ended_is_nobody_elses() {
     assert_eq!(moves(&mut world), [(second.id, root)]);
 }
 
+/// Pages that came back to who had lent them, by time that is not needed any more, and go on.
+#[test]
+fn who_has_pages_by_an_elder_capability_hands_them_on_at_once() {
+    for mut world in worlds() {
+        let [first, second, third] = [(); 3].map(|()| world.child(Trust::USER));
+        let slot = world.kernel.mint_frames(first.id, MEMORY, 4).unwrap().to_bits();
+        let to_second = world.grant(second.slot, first, Rights::SEND, Trust::USER);
+        let to_third = world.grant(third.slot, first, Rights::SEND, Trust::USER);
+        let back = world.grant(first.slot, second, Rights::SEND, Trust::USER);
+        let there = grant(&mut world, first.id, slot, to_second);
+        grant(&mut world, second.id, there, back);
+        revoke(&mut world, second.id, there, DUE);
+        at(&mut world, 0);
+        world.ok(second.id, Call::Delete, &[there]);
+        moves(&mut world);
+        grant(&mut world, first.id, slot, to_third);
+        assert_eq!(moves(&mut world), [(first.id, third.id)]);
+    }
+}
+
 #[test]
 fn without_a_deadline_nobody_has_time() {
     for mut world in worlds() {

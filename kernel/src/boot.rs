@@ -29,7 +29,7 @@ use crate::memory::{frames, heap};
 /// The kernel's tables: a few megabytes, which never grow.
 const LIMITS: Limits = Limits {
     slots_per_domain: 256,
-    memory_objects: 256 * Limits::SMALL.domains,
+    memory_objects: (256 + Limits::SMALL.notices_per_domain) * Limits::SMALL.domains,
     along_per_domain: 64,
     endpoints_per_domain: 32,
     regions_per_domain: 64,

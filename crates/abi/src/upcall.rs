@@ -101,8 +101,8 @@ impl Upcall {
     }
 
     /// What this one leaves of an older one that its domain has not heard. Whoever keeps upcalls that wait leaves out what is undone,
-    /// and so keeps at most two for each capability that the domain can have, two for each binding and three for each peer, however
-    /// many come.
+    /// and so keeps at most two for each capability that the domain can have, three for each that it can have notice of at one time, two for
+    /// each binding and three for each peer, however many come.
     pub fn undoes(&self, older: &Self) -> Undone {
         use UpcallKind::{
             Granted, GrantedAlong, PeerJoined, PeerLeft, Repossessed, RevocationRequested, Shared,

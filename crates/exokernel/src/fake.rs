@@ -2,7 +2,7 @@
 //!
 //! It remembers all that it is told, and panics where the kernel does what [`Machine`] says it does not.
 
-use alloc::collections::BTreeMap;
+use alloc::collections::{BTreeMap, VecDeque};
 use alloc::vec::Vec;
 
 use feuerbird_abi::{Reply, Status, UNHEARD_OF, Upcall, UpcallKind};
@@ -43,10 +43,20 @@ pub struct FakeMachine {
     pub followed: Vec<(Slot, Slot)>,
     /// Who may not read the log any more.
     pub withdrawn_logs: Vec<DomainId>,
+    /// How many pieces memory is taken back in, beside the last one.
+    pub pieces: u32,
+    /// What is being taken, with how many pieces are left.
+    taking: VecDeque<(u32, Taking)>,
     /// What was written to validity words; the others are 0.
     pub validity: BTreeMap<(DomainId, u32), u32>,
     /// By domain, binding and peer: the word a pair has, and the value it is valid with.
     pairs: BTreeMap<(DomainId, u64, u64), (u32, u32)>,
+}
+
+/// Memory on its way.
+enum Taking {
+    Back(DomainId, FakeHandle),
+    Over(FakeHandle, DomainId, DomainId, bool),
 }
 
 /// Something to pass beside a record.
@@ -85,6 +95,22 @@ impl FakeMachine {
         } else if upcall.kind == UpcallKind::PeerLeft as u32 && peer != UNHEARD_OF {
             let (word, value) = self.pairs.remove(&pair).expect("only who has joined can leave");
             assert_ne!(self.word(domain, word), value, "told before the word had changed");
+        }
+    }
+
+    fn begin(&mut self, taking: Taking) {
+        match self.pieces {
+            0 => self.end(taking),
+            pieces => self.taking.push_back((pieces, taking)),
+        }
+    }
+
+    fn end(&mut self, taking: Taking) {
+        match taking {
+            Taking::Back(domain, memory) => self.withdrawn.push((domain, memory)),
+            Taking::Over(memory, from, to, is_writable) => {
+                self.handed_over.push((memory, from, to, is_writable));
+            }
         }
     }
 
@@ -131,7 +157,7 @@ impl Machine for FakeMachine {
 
     fn withdraw(&mut self, domain: DomainId, memory: &FakeHandle) {
         self.must_be_there(domain);
-        self.withdrawn.push((domain, *memory));
+        self.begin(Taking::Back(domain, *memory));
     }
 
     fn keep(&mut self, domain: DomainId, memory: &FakeHandle) {
@@ -158,7 +184,28 @@ impl Machine for FakeMachine {
 
     fn hand_over(&mut self, memory: &FakeHandle, from: DomainId, to: DomainId, is_writable: bool) {
         self.must_be_there(to);
-        self.handed_over.push((*memory, from, to, is_writable));
+        self.begin(Taking::Over(*memory, from, to, is_writable));
+    }
+
+    fn is_withdrawing(&self) -> bool {
+        !self.taking.is_empty()
+    }
+
+    fn is_on_its_way(&self, memory: &FakeHandle) -> bool {
+        let of = |taking: &Taking| match taking {
+            Taking::Back(_, memory) | Taking::Over(memory, ..) => *memory,
+        };
+        self.taking.iter().any(|(_, taking)| of(taking) == *memory)
+    }
+
+    fn go_on(&mut self) {
+        match self.taking.front_mut() {
+            Some((left @ 1.., _)) => *left -= 1,
+            _ => {
+                let first = self.taking.pop_front().expect("the kernel has asked whether there is something");
+                self.end(first.1);
+            }
+        }
     }
 
     fn check_sealed(&self, domain: DomainId, memory: &FakeHandle, bytes: u64) -> Result<(), Status> {

@@ -15,8 +15,10 @@
 //! pages for a while could keep a part of the authority, and with it all frames, from who pays for them.
 //!
 //! # Invariants
-//! 1. `holder` is who holds the youngest capability that is live, or held the last one there was. Between a revocation or a death and
-//!    the sweep it may be who held one that is not live any more; whoever asks meanwhile has it settled first.
+//! 1. `holder` is who holds the youngest capability that is live, or held the last one there was, or nobody where that was revoked. Between a
+//!    death and the sweep it may be who has ended; whoever asks meanwhile has it settled first. From a revocation on it is who had the
+//!    youngest that is not live any more, until the sweep comes to that one, or until the time is over that its holder was given; whoever asks
+//!    meanwhile is told [`Status::Busy`].
 //! 2. Memory that can be taken back from its holder is mapped by that holder and by nobody else: who holds it for others can neither
 //!    register it as a region nor give it to a new domain, and what others read cannot be handed over.
 
@@ -58,8 +60,8 @@ pub(crate) struct Frames<H> {
     youngest: u32,
     holder: DomainId,
     is_writable: bool,
-    /// Its holder's capability was revoked, and its holder has time to let the pages go.
-    is_noticed: bool,
+    /// Its holder's capability was revoked, and this is the time its holder has to let the pages go.
+    notice: Option<Id>,
 }
 
 /// A capability for all pages of a memory object, by the index of its slot.
@@ -91,7 +93,7 @@ impl<M: Machine> Kernel<M> {
             youngest: NONE,
             holder: domain,
             is_writable: true,
-            is_noticed: false,
+            notice: None,
         };
         let id = self.frames.insert(frames).ok_or(Status::ObjectsFull)?;
         let object = Object { kind: ObjectKind::Frame, id: id.0 };
@@ -133,7 +135,11 @@ impl<M: Machine> Kernel<M> {
         match (all.contains(pages), capability.range.contains(pages)) {
             (false, _) => Err(Status::BadArgument),
             (true, false) => Err(Status::Escalation),
-            (true, true) => frames.memory.clone().ok_or(Status::NoCapability),
+            (true, true) => {
+                let memory = frames.memory.clone().ok_or(Status::NoCapability)?;
+                self.wait_for(&memory);
+                Ok(memory)
+            }
         }
     }
 
@@ -226,10 +232,7 @@ impl<M: Machine> Kernel<M> {
             }
             at = younger.elder;
         }
-        match frames.youngest {
-            NONE => self.close_frames(id, cause),
-            _ => self.settle_frames(id),
-        }
+        self.settle_end(id, (cause == Cause::Revoked).then_some(share.holder));
     }
 
     /// What a capability names, if its pages are with this domain.
@@ -251,31 +254,45 @@ impl<M: Machine> Kernel<M> {
     /// Whether a capability is one by which its holder has pages, and would lose them with it.
     pub(crate) fn has_frames_by(&self, holder: DomainId, slot: Slot, object: Object) -> bool {
         let share = self.shares.get(slot.index as usize);
-        let is_whole = share.is_some_and(|share| share.ticket.is_some_and(|ticket| ticket.slot() == slot));
-        let frames = self.frames.get(Id(object.id)).filter(|it| is_whole && it.holder == holder);
-        let next = frames.map(|frames| self.first_live(frames.youngest));
-        frames.is_some_and(|it| !it.is_noticed)
-            && next.is_some_and(|next| next.is_none_or(|next| next.0 != holder))
+        let Some(share) = share.filter(|it| it.ticket.is_some_and(|ticket| ticket.slot() == slot)) else {
+            return false;
+        };
+        let frames = self.frames.get(Id(object.id));
+        let has_pages = frames.is_some_and(|it| it.holder == holder && it.notice.is_none());
+        has_pages && self.first_live(share.elder).is_none_or(|above| above.0 != holder)
     }
 
-    /// The holder of some pages is given time, or its time is over.
-    pub(crate) fn frames_under_notice(&mut self, object: Object, is_noticed: bool) {
-        let id = Id(object.id);
-        let Some(frames) = self.frames.get_mut(id) else { return };
-        frames.is_noticed = is_noticed;
-        match frames.youngest {
-            NONE => self.close_frames(id, Cause::Revoked),
-            _ => self.settle_frames(id),
+    /// The holder of some pages is given time.
+    pub(crate) fn give_time_for_frames(&mut self, object: Object, notice: Id) {
+        if let Some(frames) = self.frames.get_mut(Id(object.id)) {
+            frames.notice = Some(notice);
         }
     }
 
-    /// The last capability for all of some pages is gone. What was mapped by it stays, unless it was revoked.
-    fn close_frames(&mut self, id: Id, cause: Cause) {
-        let Some(frames) = self.frames.get_mut(id).filter(|frames| !frames.is_noticed) else { return };
-        if let Some(memory) = frames.memory.take()
-            && cause == Cause::Revoked
+    /// The time is over that this domain was given, which may have ended and others have the pages, and even time of their own.
+    pub(crate) fn end_time_for_frames(&mut self, object: Object, notice: Id, holder: DomainId) {
+        let id = Id(object.id);
+        if let Some(frames) = self.frames.get_mut(id) {
+            frames.notice.take_if(|it| *it == notice);
+        }
+        self.settle_end(id, Some(holder));
+    }
+
+    /// Has the pages go on after the end of a capability for all of them, or of a time; where it was a revocation's, from whom it took
+    /// them. Of a capability that its holder gave up, and there is no other one, what was mapped by it stays.
+    fn settle_end(&mut self, id: Id, revoked_from: Option<DomainId>) {
+        let Some(frames) = self.frames.get(id) else { return };
+        if frames.youngest != NONE && self.first_live(frames.youngest).is_some() {
+            return self.settle_frames(id);
+        }
+        // The others, if any, are as dead, and the sweep has not come there.
+        let is_taken = revoked_from == Some(frames.holder) && !self.is_to_be_told(frames);
+        if is_taken {
+            self.move_frames(id, NOBODY, false);
+        }
+        if let Some(frames) = self.frames.get_mut(id).filter(|it| it.youngest == NONE && it.notice.is_none())
         {
-            self.machine.hand_over(&memory, frames.holder, NOBODY, false);
+            frames.memory = None;
         }
     }
 
@@ -288,21 +305,42 @@ impl<M: Machine> Kernel<M> {
         let Some(frames) = self.frames.get(id) else { return };
         let Some((holder, is_writable)) = self.first_live(frames.youngest) else { return };
         let before = (frames.holder, frames.is_writable);
-        if (holder, is_writable) == before || holder != before.0 && self.is_to_be_told(frames) {
-            return;
+        let is_waited_for = holder != before.0 && self.is_to_be_told(frames);
+        if (holder, is_writable) != before && !is_waited_for {
+            self.move_frames(id, holder, is_writable);
+        } else if let Some(frames) = self.frames.get_mut(id).filter(|it| it.holder == holder) {
+            // Who was between its two capabilities is gone: it has them by the elder one and needs no time.
+            frames.notice = None;
         }
+    }
+
+    /// Has the machine move pages. Nobody has time for them any more.
+    fn move_frames(&mut self, id: Id, to: DomainId, is_writable: bool) {
         let Some(frames) = self.frames.get_mut(id) else { return };
         if let Some(memory) = &frames.memory {
-            self.machine.hand_over(memory, before.0, holder, is_writable);
+            self.machine.hand_over(memory, frames.holder, to, is_writable);
         }
-        (frames.holder, frames.is_writable) = (holder, is_writable);
+        (frames.holder, frames.is_writable, frames.notice) = (to, is_writable, None);
     }
 
     /// Whether who has some pages has time, or may get some when the sweep comes to its capability, which was revoked.
     fn is_to_be_told(&self, frames: &Frames<M::Handle>) -> bool {
-        let is_condemned = |(_, share): (u32, &Share)| share.holder == frames.holder && !self.is_live(share);
-        let mut chain = self.chain(frames.youngest);
-        self.is_alive(frames.holder) && (frames.is_noticed || chain.any(is_condemned))
+        self.is_alive(frames.holder) && (frames.notice.is_some() || self.is_revoked_from_holder(frames))
+    }
+
+    /// Whether a capability was revoked by which its holder has some pages. Where a live one of the same holder is right above, it has
+    /// them by that, whatever it revoked below, and can hand them on at once.
+    fn is_revoked_from_holder(&self, frames: &Frames<M::Handle>) -> bool {
+        let mut is_revoked = false;
+        for (_, share) in self.chain(frames.youngest) {
+            let is_holders = share.holder == frames.holder;
+            match self.is_live(share) {
+                false => is_revoked |= is_holders,
+                true if is_revoked && !is_holders => return true,
+                true => is_revoked = false,
+            }
+        }
+        is_revoked
     }
 
     /// Who holds the youngest capability that is live, and whether any of theirs from there on allows to write.

@@ -21,7 +21,8 @@ pub struct Limits {
     pub regions_per_domain: u32,
     /// Bytes in all regions of one domain.
     pub region_bytes_per_domain: u64,
-    /// Memory objects that capabilities name, in homes that have memory of their own; as many as there are slots are enough.
+    /// Memory objects that capabilities name, or that somebody has notice of, in homes that have memory of their own; as many as there are
+    /// slots and notices are enough.
     pub memory_objects: u32,
     /// Bindings that one domain has.
     pub bindings_per_domain: u32,
@@ -34,7 +35,8 @@ pub struct Limits {
     pub peers_per_binding: u32,
     /// Revocations of one domain that have not been answered.
     pub revocations_per_domain: u32,
-    /// Revoked capabilities that one domain is given time to let go of at one time, bindings apart. Of more it has none.
+    /// Revoked capabilities that one domain is given time to let go of at one time, bindings apart. Of more it has none. Whoever may grant
+    /// to a domain can use them up, for as long as that one lets nothing go: then what others revoke of it goes at once.
     pub notices_per_domain: u32,
     /// Domains below a first domain: those it has created, those that these have created, and so on. A created domain gets
     /// an eighth of its creator's quota as its own, and each domain counts against all above it: whoever one domain lets

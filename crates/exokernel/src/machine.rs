@@ -95,6 +95,12 @@ pub trait Machine {
         false
     }
 
+    /// Whether that is memory which somebody is still to lose: nobody may map it anew before.
+    fn is_on_its_way(&self, memory: &Self::Handle) -> bool {
+        let _ = memory;
+        false
+    }
+
     /// Does a bounded part of that.
     fn go_on(&mut self) {}
 

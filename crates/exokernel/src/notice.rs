@@ -13,7 +13,7 @@
 //! Then all of that is taken, by force if the deadline came first.
 
 use feuerbird_abi::{AuditKind, NO_BINDING, Status, UpcallKind};
-use feuerbird_capability::{Capability, ObjectKind, Rights, Slot};
+use feuerbird_capability::{Capability, Object, ObjectKind, Rights, Slot};
 
 use crate::audit::Event;
 use crate::binding::Ending;
@@ -31,7 +31,7 @@ pub(crate) struct Notice<H> {
     pub(crate) capability: Capability,
     /// The number of the upcall that said so.
     upcall: u64,
-    /// Of a region, whose owner may end first.
+    /// Of a region, whose owner may end first; until it is taken.
     pub(crate) memory: Option<H>,
     links: [Links; 2],
 }
@@ -95,7 +95,7 @@ impl<M: Machine> Kernel<M> {
         it.waits_for_another();
         self.notices.push(&mut it.noticed, id, Listed::Revocation);
         if object.kind == ObjectKind::Frame {
-            self.frames_under_notice(object, true);
+            self.give_time_for_frames(object, id);
         }
         let values = [NO_BINDING, WHOLE, due, slot.to_bits(), object.kind.number(), object.id];
         let upcall = self.tell(holder, UpcallKind::RevocationRequested, &values, None);
@@ -112,7 +112,7 @@ impl<M: Machine> Kernel<M> {
         let (holder, slot, capability) = (notice.holder, notice.slot, notice.capability);
         let object = capability.object;
         match (object.kind, notice.memory.take()) {
-            (ObjectKind::Frame, _) => self.frames_under_notice(object, false),
+            (ObjectKind::Frame, _) => self.end_time_for_frames(object, id, holder),
             (ObjectKind::Region, memory) => {
                 memory.iter().for_each(|memory| self.withdraw(holder, Id(object.id), memory));
             }
@@ -172,13 +172,18 @@ impl<M: Machine> Kernel<M> {
     /// What a domain has notice of, or will have as soon as the sweep comes there.
     fn on_notice(&self, domain: DomainId, slot: Slot) -> Option<Capability> {
         let mut noticed = self.notices_of(domain).filter_map(|id| self.notices.get(id));
-        if let Some(notice) = noticed.find(|notice| notice.slot == slot) {
-            return Some(notice.capability);
-        }
-        let revocation = self.sweeping?;
-        let space = self.alive(domain).ok()?.space;
-        let capability = self.capabilities.condemned(space, slot)?;
+        let (revocation, capability) = match noticed.find(|notice| notice.slot == slot) {
+            Some(notice) => (notice.revocation, notice.capability),
+            None => (self.sweeping?, self.capabilities.condemned(self.alive(domain).ok()?.space, slot)?),
+        };
+        // It may be over, and nobody have come to take it.
         (self.due(revocation) > self.machine.now_ns()).then_some(capability)
+    }
+
+    /// Whether a domain has notice that it loses a capability for this region.
+    pub(crate) fn has_notice_of(&self, domain: DomainId, region: Object) -> bool {
+        let mut noticed = self.notices_of(domain).filter_map(|id| self.notices.get(id));
+        noticed.any(|notice| notice.capability.object == region && notice.memory.is_some())
     }
 
     fn notices_of(&self, domain: DomainId) -> impl Iterator<Item = Id> {
@@ -192,7 +197,7 @@ impl<M: Machine> Kernel<M> {
         match object.kind {
             ObjectKind::Frame => self.has_frames_by(holder, slot, object),
             ObjectKind::Region => {
-                let is_anothers = self.regions.get(Id(object.id)).is_some_and(|it| it.owner != holder);
+                let is_anothers = self.whole_region(capability).is_ok_and(|region| region.owner != holder);
                 is_anothers && capability.rights.contains(Rights::MAP_READ)
             }
             ObjectKind::TimeSlice | ObjectKind::IoPort | ObjectKind::Interrupt => {

@@ -7,7 +7,9 @@
 //! Two revocations can meet. One that revokes the revoker of another (or is the same one asked for again) must not be
 //! answered before that other is complete, and its deadline holds for both: it *absorbs* the other. The same goes for one
 //! that comes while the sweep is still busy with another, because the sweep cannot tell whose descendant it finds. A
-//! revocation whose revoker is deleted, or whose domain ends, has nobody left who would grant time: it is due at once.
+//! revocation whose revoker is deleted, or whose domain ends, has nobody left who would grant time: it is due at once. Whoever comes next may
+//! have been above that revoker, so it absorbs it, too. Who comes after the one that revoked a revoker does not: if it is above the one, it
+//! is above the other.
 
 use feuerbird_abi::{AuditKind, Reply, Status, UpcallKind};
 use feuerbird_capability::{Cause, Finalised, ObjectKind, Rights, Ticket};
@@ -29,6 +31,7 @@ pub(crate) struct Revocation {
     sequence: u64,
     /// The capability whose descendants it revokes.
     pub(crate) revoker: Ticket,
+    standing: Standing,
     deadline: u64,
     /// The revocation that waits for this one.
     absorbed_by: Option<Id>,
@@ -43,6 +46,16 @@ pub(crate) struct Revocation {
     revoked: u64,
     forced: u64,
     answer: How,
+}
+
+/// What has become of a revoker.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Standing {
+    Live,
+    /// Revoked, by the revocation that has absorbed this one.
+    Revoked,
+    /// Deleted, or its domain has ended.
+    Gone,
 }
 
 /// How a revocation will be answered.
@@ -98,6 +111,7 @@ impl<M: Machine> Kernel<M> {
             requester: caller,
             sequence,
             revoker,
+            standing: Standing::Live,
             deadline,
             absorbed_by: None,
             waits_for: 0,
@@ -124,8 +138,11 @@ impl<M: Machine> Kernel<M> {
         for _ in 0..self.revocations.used() {
             let Some(other) = self.revocations.next_from(index) else { break };
             index = other.index() + 1;
-            let Some(found) = self.revocations.get(other) else { continue };
-            if found.revoker == *revoker || !self.capabilities.is_live(&found.revoker) {
+            let Some(found) = self.revocations.get_mut(other) else { continue };
+            if found.standing == Standing::Live && !self.capabilities.is_live(&found.revoker) {
+                found.standing = Standing::Revoked;
+                self.absorb(other, new);
+            } else if found.revoker == *revoker || found.standing == Standing::Gone {
                 self.absorb(other, new);
             }
         }
@@ -173,8 +190,11 @@ impl<M: Machine> Kernel<M> {
     pub(crate) fn hurry_orphaned_revocations(&mut self) {
         let capabilities = &self.capabilities;
         for (_, revocation) in self.revocations.iter_mut() {
-            if revocation.absorbed_by.is_none() && !capabilities.is_live(&revocation.revoker) {
-                revocation.deadline = 0;
+            if revocation.standing == Standing::Live && !capabilities.is_live(&revocation.revoker) {
+                revocation.standing = Standing::Gone;
+                if revocation.absorbed_by.is_none() {
+                    revocation.deadline = 0;
+                }
             }
         }
     }

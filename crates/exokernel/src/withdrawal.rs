@@ -54,16 +54,18 @@ impl<M: Machine> Kernel<M> {
         }
     }
 
-    /// Whether a domain has authority to map a region, by a capability or a peer.
+    /// Whether a domain has authority to map a region, by a capability or a peer, or has notice that it loses such a capability.
     ///
     /// # Cost
-    /// One look at each slot, binding and pair of the domain.
+    /// One look at each slot, notice, binding and pair of the domain.
     fn may_map(&self, domain: DomainId, region: Id) -> bool {
         let object = Object { kind: ObjectKind::Region, id: region.0 };
         let gives_all = |held: &Capability| {
             held.object == object && held.rights.contains(Rights::MAP_READ) && self.whole_region(held).is_ok()
         };
-        self.held(domain).any(|(_, held)| gives_all(&held)) || self.is_shared_with(domain, region)
+        self.held(domain).any(|(_, held)| gives_all(&held))
+            || self.has_notice_of(domain, object)
+            || self.is_shared_with(domain, region)
     }
 
     fn is_shared_with(&self, domain: DomainId, region: Id) -> bool {

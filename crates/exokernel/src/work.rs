@@ -74,9 +74,17 @@ impl<M: Machine> Kernel<M> {
         is_left
     }
 
+    /// Has nobody lose memory any more who had it: before somebody else has it.
+    #[inline]
+    pub fn wait_for(&mut self, memory: &M::Handle) {
+        if self.machine.is_on_its_way(memory) {
+            self.finish_withdrawals();
+        }
+    }
+
     /// Leaves nothing withdrawn in part: before what a domain did itself is answered, and before somebody else has the memory.
     #[inline]
-    pub fn finish_withdrawals(&mut self) {
+    pub(crate) fn finish_withdrawals(&mut self) {
         if self.withdraw_some() {
             while self.withdraw_some() {}
             self.answer_revocations();

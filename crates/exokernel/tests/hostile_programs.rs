@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 mod oracle;
+mod random;
 
 use feuerbird_abi::Call;
 use oracle::Oracle;

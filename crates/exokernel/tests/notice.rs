@@ -191,6 +191,78 @@ fn pages_without_a_name_do_not_stay_with_whom_they_were_revoked_from() {
     assert_eq!(world.kernel.verify(), Ok(()));
 }
 
+/// So many capabilities to revoke that one step for each call leaves most of them to be swept.
+fn keep_the_sweep_busy(world: &mut World) {
+    let other = world.endpoint(0);
+    for _ in 0..20 {
+        world.ok(world.root, Call::Derive, &[other, 1, 0, 0, 0, 0]);
+    }
+    revoke(world, world.root, other, DUE);
+}
+
+/// Whoever was above them has ended, too, and the sweep has not come anywhere.
+#[test]
+fn pages_do_not_stay_with_whom_they_were_revoked_from_when_nobody_is_left_above() {
+    for deadline in [0, DUE] {
+        let mut world = World::with(Limits { steps_per_call: 1, ..LIMITS });
+        let (owner, child) = (world.child(Trust::USER), world.child(Trust::USER));
+        let slot = world.kernel.mint_frames(owner.id, MEMORY, 4).unwrap().to_bits();
+        let known = world.grant(child.slot, owner, Rights::SEND, Trust::USER);
+        grant(&mut world, owner.id, slot, known);
+        moves(&mut world);
+        keep_the_sweep_busy(&mut world);
+        revoke(&mut world, owner.id, slot, deadline);
+        world.kernel.domain_died(owner.id);
+        at(&mut world, 1);
+        assert_eq!(moves(&mut world), [(child.id, DomainId::from_bits(0))]);
+    }
+}
+
+/// Who has ended keeps nobody from having pages, and nobody from having time for them.
+#[test]
+fn the_time_of_who_has_ended_is_nobody_elses() {
+    let mut world = World::with(Limits { steps_per_call: 1, ..LIMITS });
+    let (root, slot, endpoint) = (world.root, frames(&mut world), world.endpoint(0));
+    let (first, second) = (world.child(Trust::USER), world.child(Trust::USER));
+    let way = world.grant(endpoint, first, Rights::SEND, Trust::USER);
+    world.bind(first.id, way, Role::Sender, 0).unwrap();
+    grant(&mut world, root, slot, first.slot);
+    revoke(&mut world, root, slot, DUE);
+    at(&mut world, 0);
+    moves(&mut world);
+    // One step: its binding goes, and what it had notice of is still to be taken down.
+    world.kernel.domain_died(first.id);
+    assert_eq!(claim_frames(&mut world, root, slot), Ok(()));
+    let there = grant(&mut world, root, slot, second.slot);
+    assert_eq!(moves(&mut world), [(first.id, root), (root, second.id)]);
+    assert_eq!(claim_frames(&mut world, second.id, there), Ok(()));
+    revoke(&mut world, root, slot, DUE);
+    at(&mut world, DUE - 1);
+    assert_eq!((noticed(&mut world, second.id).len(), moves(&mut world)), (1, vec![]));
+    at(&mut world, DUE);
+    assert_eq!(moves(&mut world), [(second.id, root)]);
+}
+
+/// Pages that came back to who had lent them, by time that is not needed any more, and go on.
+#[test]
+fn who_has_pages_by_an_elder_capability_hands_them_on_at_once() {
+    for mut world in worlds() {
+        let [first, second, third] = [(); 3].map(|()| world.child(Trust::USER));
+        let slot = world.kernel.mint_frames(first.id, MEMORY, 4).unwrap().to_bits();
+        let to_second = world.grant(second.slot, first, Rights::SEND, Trust::USER);
+        let to_third = world.grant(third.slot, first, Rights::SEND, Trust::USER);
+        let back = world.grant(first.slot, second, Rights::SEND, Trust::USER);
+        let there = grant(&mut world, first.id, slot, to_second);
+        grant(&mut world, second.id, there, back);
+        revoke(&mut world, second.id, there, DUE);
+        at(&mut world, 0);
+        world.ok(second.id, Call::Delete, &[there]);
+        moves(&mut world);
+        grant(&mut world, first.id, slot, to_third);
+        assert_eq!(moves(&mut world), [(first.id, third.id)]);
+    }
+}
+
 #[test]
 fn without_a_deadline_nobody_has_time() {
     for mut world in worlds() {
@@ -240,6 +312,39 @@ fn what_is_mapped_of_a_region_stays_as_long() {
     }
 }
 
+/// A second capability for the same region that goes meanwhile takes nothing along.
+#[test]
+fn what_is_mapped_stays_whatever_else_ends_meanwhile() {
+    for mut world in worlds() {
+        let (root, child) = (world.root, world.child(Trust::USER));
+        let region = world.region(root, 64).unwrap()[0];
+        let revoked = world.ok(root, Call::Copy, &[region])[0];
+        grant(&mut world, root, revoked, child.slot);
+        let other = grant(&mut world, root, region, child.slot);
+        revoke(&mut world, root, revoked, DUE);
+        at(&mut world, 0);
+        world.ok(child.id, Call::Delete, &[other]);
+        at(&mut world, DUE - 1);
+        assert_eq!(world.kernel.machine().withdrawn, []);
+        at(&mut world, DUE);
+        assert_eq!(world.kernel.machine().withdrawn.len(), 1);
+    }
+}
+
+#[test]
+fn a_part_of_a_region_maps_nothing_and_there_is_nothing_to_let_go() {
+    for mut world in worlds() {
+        let (root, child) = (world.root, world.child(Trust::USER));
+        let region = world.region(root, 64).unwrap()[0];
+        let part = world.ok(root, Call::Derive, &[region, held(&world, root, region), 0, 0, 0, 32])[0];
+        grant(&mut world, root, part, child.slot);
+        let is_answered = revoke(&mut world, root, part, DUE);
+        at(&mut world, 0);
+        assert!(is_answered || answers(&mut world).len() == 1);
+        assert_eq!(noticed(&mut world, child.id), []);
+    }
+}
+
 fn claim(world: &World, domain: DomainId, slot: u64, kind: ObjectKind) -> Result<Range, Status> {
     world.kernel.claim(domain, Slot::from_bits(slot), kind, Rights::CONTROL).map(|it| it.range)
 }
@@ -268,6 +373,9 @@ fn slices_ports_and_lines_are_used_until_the_deadline_and_nothing_new_is_begun()
                 assert_eq!(world.kernel.machine().taken_back, []);
                 at(&mut world, now);
             }
+            // Also where nobody has come to take it yet.
+            world.kernel.machine_mut().now_ns = DUE;
+            assert_eq!(claim_use(&world, child.id, there, kind), Err(Status::NoCapability));
             at(&mut world, DUE);
             assert_eq!(claim_use(&world, child.id, there, kind), Err(Status::NoCapability));
             assert_eq!(world.kernel.machine().taken_back, [slots]);
@@ -283,12 +391,9 @@ fn before_the_sweep_it_is_used_if_there_is_time() {
     for (deadline, expected) in [(DUE, Ok(Range::new(0, 16))), (0, Err(Status::NoCapability))] {
         let mut world = World::with(Limits { steps_per_call: 1, ..LIMITS });
         let (root, kind) = (world.root, ObjectKind::IoPort);
-        let (slot, child, other) = (mint(&mut world, kind), world.child(Trust::USER), world.endpoint(0));
+        let (slot, child) = (mint(&mut world, kind), world.child(Trust::USER));
         let there = grant(&mut world, root, slot, child.slot);
-        for _ in 0..20 {
-            world.ok(root, Call::Derive, &[other, 1, 0, 0, 0, 0]);
-        }
-        revoke(&mut world, root, other, DUE);
+        keep_the_sweep_busy(&mut world);
         world.full(root, Call::Revoke, &[slot, deadline], &[], None);
         assert_eq!((world.kernel.next_deadline(), noticed(&mut world, child.id)), (Some(0), vec![]));
         assert_eq!(claim(&world, child.id, there, kind), Err(Status::NoCapability));
@@ -324,6 +429,30 @@ fn a_shorter_deadline_holds_for_what_has_time_already() {
         at(&mut world, DUE);
         assert_eq!(moves(&mut world), [(child.id, root)]);
         assert_eq!(answers(&mut world).len(), 2);
+    }
+}
+
+/// That of a revocation which another one is about: whoever comes along later is about neither.
+#[test]
+fn a_stranger_shortens_nobody_s_time_and_waits_for_nobody() {
+    for mut world in worlds() {
+        let (root, slot) = (world.root, mint(&mut world, ObjectKind::IoPort));
+        let [middle, last, stranger] = [(); 3].map(|()| world.child(Trust::USER));
+        let known = world.grant(last.slot, middle, Rights::SEND, Trust::USER);
+        let there = grant(&mut world, root, slot, middle.slot);
+        grant(&mut world, middle.id, there, known);
+        revoke(&mut world, middle.id, there, 2 * DUE);
+        at(&mut world, 0);
+        revoke(&mut world, root, slot, DUE);
+        at(&mut world, 0);
+        let own = world.ok(stranger.id, Call::CreateEndpoint, &[0])[0];
+        let is_answered = revoke(&mut world, stranger.id, own, 0);
+        at(&mut world, 0);
+        assert!(is_answered && answers(&mut world).is_empty());
+        assert_eq!(world.kernel.machine().taken_back, []);
+        // Who is above both still gets both.
+        at(&mut world, DUE);
+        assert_eq!((world.kernel.machine().taken_back.len(), answers(&mut world).len()), (2, 2));
     }
 }
 

@@ -15,8 +15,7 @@ pub struct Annulled<T> {
 
 /// Takes out of a queue what a newer upcall undoes. For homes.
 ///
-/// A queue kept so has at most one upcall for each capability that its domain can have, two for each binding, and three for each
-/// peer. What a peer sent before it left is still to be had: where the domain has heard of the peer, its memory stays announced.
+/// So a queue is bounded by what its domain may own ([`Upcall::undoes`]). What a peer sent before it left is still to be had: where the domain has heard of the peer, its memory stays announced.
 /// Peers that it has not heard of are told together as one that left, so that whoever waits for them hears that they are gone.
 ///
 /// # Cost

@@ -229,12 +229,6 @@ impl Native {
         }
     }
 
-    /// Whether somebody is still to lose memory, that is to say, nobody may map it anew.
-    #[inline]
-    pub(crate) fn is_on_its_way(&self, memory: &Memory) -> bool {
-        !self.withdrawals.is_empty() && self.withdrawals.iter().any(|it| it.memory.is(memory))
-    }
-
     /// The time of the core that a capability is for.
     fn slices_of(&mut self, capability: &Capability) -> Option<&mut Slices> {
         let core = usize::try_from(capability.object.id).ok()?;
@@ -364,6 +358,11 @@ impl Machine for Native {
 
     fn is_withdrawing(&self) -> bool {
         !self.withdrawals.is_empty()
+    }
+
+    #[inline]
+    fn is_on_its_way(&self, memory: &Memory) -> bool {
+        !self.withdrawals.is_empty() && self.withdrawals.iter().any(|it| it.memory.is(memory))
     }
 
     fn go_on(&mut self) {

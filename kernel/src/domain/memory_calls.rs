@@ -30,29 +30,25 @@ fn memory(
     needed: Rights,
     pages: Option<Range>,
 ) -> Result<Memory> {
-    let memory = match number {
-        ..FIRST_SLOT => own(world, caller)?.memory(number).cloned(),
+    match number {
+        ..FIRST_SLOT => by_handle(world, caller, number),
         _ => world.kernel.claim_frames(caller, Slot::from_bits(number), needed, pages),
-    }?;
-    arrived(world, memory)
+    }
+}
+
+/// What a handle is for, once whoever had it before has lost all of it: what was taken from a domain may come to it again.
+fn by_handle(world: &mut World, caller: DomainId, number: u64) -> Result<Memory> {
+    let memory = own(world, caller)?.memory(number)?.clone();
+    world.kernel.wait_for(&memory);
+    Ok(memory)
 }
 
 /// As [`memory`], all of it, and nobody can take it back from the caller.
 pub(super) fn own_memory(world: &mut World, caller: DomainId, number: u64, needed: Rights) -> Result<Memory> {
-    let memory = match number {
-        ..FIRST_SLOT => own(world, caller)?.memory(number).cloned(),
+    match number {
+        ..FIRST_SLOT => by_handle(world, caller, number),
         _ => world.kernel.own_frames(caller, Slot::from_bits(number), needed),
-    }?;
-    arrived(world, memory)
-}
-
-/// Memory that nobody has any more from whom it was taken.
-#[inline]
-fn arrived(world: &mut World, memory: Memory) -> Result<Memory> {
-    if world.kernel.machine().is_on_its_way(&memory) {
-        world.kernel.finish_withdrawals();
     }
-    Ok(memory)
 }
 
 /// What a mapping needs. Who may read what nobody can write may execute it.

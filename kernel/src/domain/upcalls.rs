@@ -24,7 +24,8 @@ impl Upcalls {
     pub(crate) fn new(limits: &Limits) -> Self {
         let [slots, bindings, peers] =
             [limits.slots_per_domain, limits.bindings_per_domain, limits.words_per_domain];
-        let capacity = (2 * slots + 2 * bindings + 3 * peers) as usize;
+        let notices = limits.notices_per_domain;
+        let capacity = (2 * slots + 3 * notices + 2 * bindings + 3 * peers) as usize;
         Self { waiting: VecDeque::with_capacity(capacity), capacity, undoable: 0, lost: 0 }
     }
 

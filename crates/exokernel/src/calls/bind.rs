@@ -110,6 +110,8 @@ impl<M: Machine> Kernel<M> {
                 _ => next = self.bindings.next(id, Chain::Holder),
             }
         }
+        // One that is being taken by force has not been let go.
+        self.finish_withdrawals();
         let notice = self.notice_told_by(asked.caller, asked.arguments[0]).ok_or(Status::BadArgument)?;
         self.end_notice(notice, Ending::Acknowledged);
         self.finish_withdrawals();

@@ -18,8 +18,10 @@ impl<M: Machine> Kernel<M> {
             chained += length;
             check(length <= self.shares.len(), Damage::Frames)?;
             check(members().all(|(index, share)| self.is_member(id, frames, index, share)), Damage::Frames)?;
-            let is_open = frames.youngest != NONE || frames.is_noticed;
+            let is_open = frames.youngest != NONE || frames.notice.is_some();
             check(frames.memory.is_some() == is_open, Damage::Frames)?;
+            let notice = frames.notice.map(|notice| self.notices.get(notice).map(|it| it.holder));
+            check(notice.is_none_or(|holder| holder == Some(frames.holder)), Damage::Frames)?;
             if self.capabilities.is_swept() {
                 self.verify_current(id, frames, length)?;
             }
@@ -38,7 +40,7 @@ impl<M: Machine> Kernel<M> {
         let mut links = self.chain(frames.youngest).zip(elders);
         check(links.all(|((_, share), elder)| self.is_below(share, elder.map(|it| it.1))), Damage::Frames)?;
         // Who has time has the pages, and no capability for them any more.
-        let current = self.first_live(frames.youngest).filter(|_| !frames.is_noticed);
+        let current = self.first_live(frames.youngest).filter(|_| frames.notice.is_none());
         check(current.is_none_or(|current| current == (frames.holder, frames.is_writable)), Damage::Frames)
     }
 

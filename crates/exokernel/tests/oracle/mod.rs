@@ -2,7 +2,6 @@
 #![allow(unreachable_pub, reason = "shared by module, not by crate")]
 
 mod claims;
-mod random;
 
 use std::collections::BTreeMap;
 
@@ -11,8 +10,8 @@ use feuerbird_capability::{Capability, ObjectKind, Slot, Trust};
 use feuerbird_exokernel::fake::{FakeHandle, FakeMachine};
 use feuerbird_exokernel::{DomainId, Kernel, Limits, Outcome};
 
+use crate::random::Random;
 use claims::Claims;
-use random::Random;
 use zerocopy::IntoBytes;
 
 pub const LIMITS: Limits = Limits {

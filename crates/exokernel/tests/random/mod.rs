@@ -1,4 +1,5 @@
 //! Numbers that look random and come again with the same seed.
+#![allow(unreachable_pub, reason = "shared by module, not by crate")]
 
 /// Marsaglia's xorshift64*: enough to choose by.
 pub struct Random(pub u64);

@@ -119,6 +119,43 @@ impl View {
         unsafe { core::slice::from_raw_parts_mut(self.base.as_ptr().cast::<u8>().add(offset), bytes) }
     }
 
+    /// Has bytes in place filled, and says what `fill` says.
+    ///
+    /// # Safety
+    /// As for [`bytes_mut`](Self::bytes_mut), while `fill` runs.
+    #[cfg(not(loom))]
+    #[inline(always)] // with what fills them: a result that passes through memory costs as much as the rest of a small message
+    pub(crate) unsafe fn fill<R>(
+        &mut self,
+        offset: usize,
+        bytes: usize,
+        fill: impl FnOnce(&mut [u8]) -> R,
+    ) -> R {
+        // SAFETY: the caller's word.
+        fill(unsafe { self.bytes_mut(offset, bytes) })
+    }
+
+    /// The same for models, which know no bytes: these are written word by word once they are known, which is what the processor does.
+    ///
+    /// # Safety
+    /// As for [`word`](Self::word), for each word that holds one of them.
+    #[cfg(loom)]
+    pub(crate) unsafe fn fill<R>(
+        &mut self,
+        offset: usize,
+        bytes: usize,
+        fill: impl FnOnce(&mut [u8]) -> R,
+    ) -> R {
+        let mut aside = crate::buffer::Buffer::with_capacity(bytes);
+        let result = fill(&mut aside.bytes_mut()[..bytes]);
+        for (index, word) in aside.bytes().chunks_exact(8).enumerate() {
+            let word = u64::from_ne_bytes(word.try_into().expect("chunks of eight"));
+            // SAFETY: the caller's word.
+            unsafe { self.word(offset / 8 + index) }.store(word, Ordering::Relaxed);
+        }
+        result
+    }
+
     /// Copies the bytes of a small message out, word by word.
     ///
     /// # Safety

@@ -156,7 +156,7 @@ impl<H: Home> Consumer<H> {
     }
 
     /// As [`take_into`](Self::take_into).
-    #[inline(always)] // the one way that every message takes
+    #[inline(always)] // every message takes this way or that of `take_plain`
     pub(crate) fn take(&mut self, into: &mut [u8]) -> Result<Option<Taken>, PollError> {
         assert!(into.len() >= self.layout.message_bytes(), "room for the largest message");
         match self.take_plain(into) {
@@ -193,7 +193,7 @@ impl<H: Home> Consumer<H> {
     }
 
     #[inline(never)] // out of the way of the common case
-    pub(crate) fn take_slowly(&mut self, into: &mut [u8]) -> Result<Option<Taken>, PollError> {
+    fn take_slowly(&mut self, into: &mut [u8]) -> Result<Option<Taken>, PollError> {
         // Each round of a ring that drops its oldest, the message was overwritten once more: bounded, so that a producer
         // that only ever overwrites cannot hold the consumer here.
         for _ in 0..64 {
@@ -455,7 +455,7 @@ impl<H: Home> Consumer<H> {
     }
 
     /// Takes the message at `head`: gives its place back, and wakes the producer if it waits for room.
-    #[inline]
+    #[inline(always)] // as `take_plain`
     fn advance(&mut self, buffer: Option<BufferId>) {
         if let Some(id) = buffer {
             self.returns.push(&self.own, id);

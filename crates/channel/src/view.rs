@@ -160,20 +160,22 @@ impl View {
     ///
     /// # Safety
     /// As for [`word`](Self::word), for each word that holds a byte of it.
-    #[inline]
+    #[inline(always)] // a call and a loop cost more than the one word that the smallest messages are
     pub(crate) unsafe fn copy_out(&self, first: usize, into: &mut [u8]) {
-        let mut index = first;
-        let mut into = into;
-        // A loop costs more than the one word that the smallest messages are.
-        if into.len() >= 8 {
-            let (word, behind) = into.split_at_mut(8);
+        if into.len() == 8 {
             // SAFETY: the caller's word.
-            word.copy_from_slice(&unsafe { self.load(index) }.to_ne_bytes());
-            if behind.is_empty() {
-                return;
-            }
-            (index, into) = (index + 1, behind);
+            into.copy_from_slice(&unsafe { self.load(first) }.to_ne_bytes());
+            return;
         }
+        // SAFETY: the caller's word.
+        unsafe { self.copy_out_words(first, into) }
+    }
+
+    /// # Safety
+    /// As for [`copy_out`](Self::copy_out).
+    #[inline(never)]
+    unsafe fn copy_out_words(&self, first: usize, into: &mut [u8]) {
+        let mut index = first;
         let mut chunks = into.chunks_exact_mut(8);
         for chunk in chunks.by_ref() {
             // SAFETY: the caller's word.

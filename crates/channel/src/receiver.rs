@@ -345,7 +345,11 @@ impl<H: Home> Lanes<H> {
                     looked += 1;
                     self.turn();
                 }
-                Err(error) => self.remove(self.at, error, statistics)?,
+                Err(error) => {
+                    self.remove(self.at, error, statistics)?;
+                    // Another lane stands here now, which may have been looked at already, or not.
+                    looked = 0;
+                }
             }
         }
         self.hear_failure(statistics)?;

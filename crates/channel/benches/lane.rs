@@ -1,8 +1,11 @@
 //! Sending and receiving on one thread: what a lane costs without contention.
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
+use std::sync::Arc;
+
+use feuerbird_capability::Trust;
 use feuerbird_channel::{
-    Consumer, HeapHome, Producer, Terms, Validity,
+    Arriving, Consumer, HeapHome, LaneIn, LaneOut, Producer, Receiver, Sender, Terms, Validity,
     layout::{Half, LaneLayout},
     local, prepare,
 };
@@ -68,5 +71,28 @@ fn within_one_domain(criterion: &mut Criterion) {
     assert_eq!(sender.statistics().messages, receiver.statistics().messages);
 }
 
-criterion_group!(benches, uncontended, within_one_domain);
+/// Through the typed endpoints, in the layer that the receiver's trust calls for, copied out before it is read.
+fn typed(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("channel/typed send+receive, 8 B, one thread");
+    for (name, trust) in [("Raw", Trust::KERNEL), ("Lite", Trust::LIBOS), ("Full", Trust::USER)] {
+        let terms = Terms::new(64, 64).expect("good terms");
+        let (producer, consumer) = lane(terms);
+        let (outgoing, incoming) = (Arc::new(Arriving::new()), Arc::new(Arriving::new()));
+        outgoing.push(LaneOut::new(producer, trust, terms));
+        incoming.push(LaneIn::new(consumer, trust, terms));
+        let valid = Validity::unconditional;
+        let mut sender: Sender<Plain<u64>, _> = Sender::new(HeapHome, valid(), outgoing);
+        let mut receiver: Receiver<Plain<u64>, _> = Receiver::new(HeapHome, valid(), incoming);
+        group.bench_function(name, |bencher| {
+            bencher.iter(|| {
+                sender.send(&42).expect("the lane is empty");
+                receiver.recv(|value| assert_eq!(value, 42)).expect("just sent");
+            });
+        });
+        assert_eq!(sender.statistics().messages, receiver.statistics().messages);
+    }
+    group.finish();
+}
+
+criterion_group!(benches, uncontended, typed, within_one_domain);
 criterion_main!(benches);

@@ -156,7 +156,7 @@ impl<H: Home> Consumer<H> {
     }
 
     /// As [`take_into`](Self::take_into).
-    #[inline(always)] // the one way that every message takes
+    #[inline(always)] // every message takes this way or that of `take_plain`
     pub(crate) fn take(&mut self, into: &mut [u8]) -> Result<Option<Taken>, PollError> {
         assert!(into.len() >= self.layout.message_bytes(), "room for the largest message");
         match self.take_plain(into) {
@@ -182,7 +182,9 @@ impl<H: Home> Consumer<H> {
         }
         // SAFETY: `slot_bytes` bounds what was read to the slot, all of which is in the layout.
         unsafe { self.peer_words.copy_out(word + 1, &mut into[..bytes]) };
-        // Looked at last, so that a copy that a revocation overtook is not taken: its message goes to another one.
+        // Looked at last, so that a copy that a revocation overtook is not taken: its message goes to another one, and what it reads may
+        // have been withdrawn. The look is not to come before the copy.
+        fence(Ordering::Acquire);
         if !self.validity.is_valid() {
             return None;
         }
@@ -191,13 +193,14 @@ impl<H: Home> Consumer<H> {
     }
 
     #[inline(never)] // out of the way of the common case
-    pub(crate) fn take_slowly(&mut self, into: &mut [u8]) -> Result<Option<Taken>, PollError> {
+    fn take_slowly(&mut self, into: &mut [u8]) -> Result<Option<Taken>, PollError> {
         // Each round of a ring that drops its oldest, the message was overwritten once more: bounded, so that a producer
         // that only ever overwrites cannot hold the consumer here.
         for _ in 0..64 {
             let Some(place) = self.poll()? else { return Ok(None) };
             self.peer.copy_out(place.start, &mut into[..place.bytes]);
             // Looked at again, as above, with what `poll` says about it.
+            fence(Ordering::Acquire);
             if self.is_overwritten(place) || self.validity.is_barred() {
                 continue;
             }
@@ -441,19 +444,18 @@ impl<H: Home> Consumer<H> {
         true
     }
 
-    /// Whether a message was being replaced while it was copied; always false where producers wait.
+    /// Whether a message was being replaced while it was copied; always false where producers wait. An acquire fence is between the copy
+    /// and this: it pairs with the release fence in `Claim::replace`, so that a byte of the new message brings the busy stamp with it.
     #[inline]
     fn is_overwritten(&self, place: Place) -> bool {
         if self.layout.terms().policy() == Overflow::Wait {
             return false;
         }
-        // Pairs with the release fence in `Claim::replace`: a byte of the new message brings the busy stamp with it.
-        fence(Ordering::Acquire);
         self.peer.words().load(self.layout.stamp_word(self.head)) != place.stamp.0
     }
 
     /// Takes the message at `head`: gives its place back, and wakes the producer if it waits for room.
-    #[inline]
+    #[inline(always)] // as `take_plain`
     fn advance(&mut self, buffer: Option<BufferId>) {
         if let Some(id) = buffer {
             self.returns.push(&self.own, id);

@@ -428,36 +428,25 @@ impl From<ClaimError> for Refusal {
 }
 
 /// Encodes a message in place and announces it: with nothing in between where it is raw and has room in its slot.
-#[cfg(not(loom))]
 #[inline(always)] // part of `try_send`
 fn publish_now<T: Message, H: Home>(
     lane: &mut LaneOut<H>,
     message: &impl Encode<T>,
 ) -> Result<usize, Refusal> {
     const RAW: Format = Layer::Raw.format();
-    let bound = message.encoded_bound(RAW);
-    if lane.layer == Layer::Raw
-        && let Some(slot) = lane.producer.free_slot(bound)
-    {
-        let bytes =
-            message.encode(RAW, slot).map_err(|error| Refusal::Caller(SendError::Unencodable(error)))?;
-        assert!(bytes <= bound, "more bytes than were asked for");
-        lane.producer.announce_slot(bytes).map_err(ClaimError::Ended)?;
-        return Ok(bytes);
+    if lane.layer == Layer::Raw {
+        let bound = message.encoded_bound(RAW);
+        if let Some(encoded) = lane.producer.fill_slot(bound, |slot| message.encode(RAW, slot)) {
+            let bytes = encoded.map_err(unencodable)?;
+            assert!(bytes <= bound, "more bytes than were asked for");
+            lane.producer.announce_slot(bytes).map_err(ClaimError::Ended)?;
+            return Ok(bytes);
+        }
     }
     publish::<T, H>(lane, message, Announce::Now)
 }
 
-#[cfg(loom)]
-fn publish_now<T: Message, H: Home>(
-    lane: &mut LaneOut<H>,
-    message: &impl Encode<T>,
-) -> Result<usize, Refusal> {
-    publish::<T, H>(lane, message, Announce::Now)
-}
-
 /// Encodes a message in place, in the lane's own layer.
-#[cfg(not(loom))]
 #[inline]
 fn publish<T: Message, H: Home>(
     lane: &mut LaneOut<H>,
@@ -465,10 +454,8 @@ fn publish<T: Message, H: Home>(
     announce: Announce,
 ) -> Result<usize, Refusal> {
     let mut claim = lane.producer.claim(message.encoded_bound(lane.format))?;
-    let bytes = lane
-        .format
-        .known(|format| message.encode(format, claim.bytes_mut()))
-        .map_err(|error| Refusal::Caller(SendError::Unencodable(error)))?;
+    let encoded = lane.format.known(|format| claim.fill(|into| message.encode(format, into)));
+    let bytes = encoded.map_err(unencodable)?;
     match announce {
         Announce::Now => claim.publish(bytes),
         Announce::Later => claim.defer(bytes),
@@ -477,24 +464,8 @@ fn publish<T: Message, H: Home>(
     Ok(bytes)
 }
 
-#[cfg(loom)]
-fn publish<T: Message, H: Home>(
-    lane: &mut LaneOut<H>,
-    message: &impl Encode<T>,
-    announce: Announce,
-) -> Result<usize, Refusal> {
-    let bound = message.encoded_bound(lane.format);
-    let claim = lane.producer.claim(bound)?;
-    let mut buffer = Buffer::with_capacity(bound);
-    let bytes = message
-        .encode(lane.format, &mut buffer.bytes_mut()[..bound])
-        .map_err(|error| Refusal::Caller(SendError::Unencodable(error)))?;
-    match announce {
-        Announce::Now => claim.publish_copy(&buffer.bytes()[..bytes]),
-        Announce::Later => claim.defer_copy(&buffer.bytes()[..bytes]),
-    }
-    .map_err(ClaimError::Ended)?;
-    Ok(bytes)
+fn unencodable(error: EncodeError) -> Refusal {
+    Refusal::Caller(SendError::Unencodable(error))
 }
 
 /// Encodes a message beside which capabilities go, and has these granted before it is seen.
@@ -524,7 +495,7 @@ fn fill_with<H: Home>(
     let claim = producer.claim(bound.saturating_add(TAIL_BYTES))?;
     let mut buffer = Buffer::with_capacity(bound + TAIL_BYTES);
     let into = buffer.bytes_mut();
-    let bytes = encode(&mut into[..bound]).map_err(|error| Refusal::Caller(SendError::Unencodable(error)))?;
+    let bytes = encode(&mut into[..bound]).map_err(unencodable)?;
     *token += 1;
     into[bytes..bytes + TAIL_BYTES].copy_from_slice(Tail::new(*token, gifts).as_bytes());
     granter.grant(*token, gifts).map_err(|error| match error {
@@ -557,6 +528,6 @@ fn republish<T: Message, H: Home>(lane: &mut LaneOut<H>, left: &Left) -> Result<
         Ok(message) if gifts.is_empty() => publish::<T, H>(lane, &message, Announce::Now),
         Ok(message) => publish_with::<T, H>(lane, &message, gifts),
         // It is what this side wrote, so nobody lied: its type has no way to another layer.
-        Err(_) => Err(Refusal::Caller(SendError::Unencodable(EncodeError::Refused))),
+        Err(_) => Err(unencodable(EncodeError::Refused)),
     }
 }

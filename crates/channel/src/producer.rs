@@ -45,7 +45,6 @@ pub struct Producer<H: Home> {
     validity: Validity<H::Reader>,
     life: Option<H::Life>,
     /// Messages shorter than this go into their slots without a second look; none where slots are overwritten under a reader.
-    #[cfg_attr(loom, expect(dead_code, reason = "models see no bytes in place"))]
     slot_limit: usize,
     /// Messages published; the next one's index.
     tail: u64,
@@ -170,30 +169,30 @@ impl<H: Home> Producer<H> {
         Ok(Claim { bytes, kept, producer: self })
     }
 
-    /// The next message's slot, of which `bytes` bytes are to be filled, where nothing has to be done for it: [`claim`](Self::claim)
-    /// does all else. Nothing is looked at that a peer or the kernel writes: [`announce_slot`](Self::announce_slot) does.
-    #[cfg(not(loom))]
+    /// Has the next message's slot filled with at most `bytes` bytes, where nothing else has to be done for it, and says what `fill` says.
+    /// `None`, and nothing is written, where [`claim`](Self::claim) has to do more, or to say why the lane has ended.
+    ///
+    /// A lane is looked at before anything is written to it: a consumer that was revoked can see its slots for as long as it likes, whether
+    /// they are announced or not.
     #[inline(always)] // as `claim`
-    pub(crate) fn free_slot(&mut self, bytes: usize) -> Option<&mut [u8]> {
+    pub(crate) fn fill_slot<R>(&mut self, bytes: usize, fill: impl FnOnce(&mut [u8]) -> R) -> Option<R> {
         let is_free = self.deferred == 0 && self.layout.has_place_behind(self.tail - self.head);
-        if !is_free || bytes >= self.slot_limit {
+        if !is_free || bytes >= self.slot_limit || !self.is_open() {
             return None;
         }
         let start = self.layout.slot_bytes(self.tail);
         // SAFETY: as for `Claim::bytes_mut`: `slot_limit` bounds the range to the slot, all of which is in the layout, and the consumer
-        // is past it. The slice borrows the producer.
-        Some(unsafe { self.own_words.bytes_mut(start, bytes) })
+        // is past it. The producer is borrowed while it is filled.
+        Some(unsafe { self.own_words.fill(start, bytes, fill) })
     }
 
-    /// Announces the message in [`free_slot`](Self::free_slot), filled as far as `bytes`, which is no more than was asked for there.
+    /// Announces what [`fill_slot`](Self::fill_slot) has just filled as far as `bytes`, which is no more than was asked for there.
     ///
     /// # Errors
-    /// Why the lane ended; nothing was published.
-    #[cfg(not(loom))]
+    /// Why the lane ended meanwhile; nothing was published.
     #[inline(always)] // as `claim`
     pub(crate) fn announce_slot(&mut self, bytes: usize) -> Result<(), PollError> {
-        // Looked at once the bytes are there: a lane that ended before they were written has ended now as well.
-        self.check_open()?;
+        self.check_valid()?;
         self.announce(Stamp::new(self.tail, bytes, false));
         Ok(())
     }
@@ -377,13 +376,16 @@ impl<H: Home> Producer<H> {
         &self.validity
     }
 
+    /// Whether the lane holds, and its consumer has not closed it.
+    #[inline(always)]
+    fn is_open(&self) -> bool {
+        // SAFETY: the word is one of the layout that the view was made for.
+        self.validity.is_valid() && unsafe { self.peer_words.load(CLOSED_WORD) } == 0
+    }
+
     #[inline(always)]
     pub(crate) fn check_open(&self) -> Result<(), PollError> {
-        // SAFETY: the word is one of the layout that the view was made for.
-        if self.validity.is_valid() && unsafe { self.peer_words.load(CLOSED_WORD) } == 0 {
-            return Ok(());
-        }
-        self.why_ended()
+        if self.is_open() { Ok(()) } else { self.why_ended() }
     }
 
     /// The part of [`check_open`](Self::check_open) that matters once a message is written: whether it may be seen.

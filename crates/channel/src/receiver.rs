@@ -288,8 +288,38 @@ impl<T: Message, H: Home> Receiver<T, H> {
 }
 
 impl<H: Home> Lanes<H> {
+    /// The common case in one run: a raw message in its slot, in the lane whose turn it is. All else is looked at from the beginning.
     #[inline]
     fn attempt<T: Message, R>(
+        &mut self,
+        handler: &mut impl Handler<T, R>,
+        statistics: &mut ReceiverStatistics,
+    ) -> Result<R, RecvError> {
+        if let Some(lane) = self.lanes.get_mut(self.at)
+            && lane.is_plain
+            && self.burst > 0
+            && self.arriving.is_empty()
+            && self.binding.is_valid()
+            && let Some(result) = deliver_plain(lane, &mut self.copy, handler, statistics)
+        {
+            self.burst -= 1;
+            return result.or_else(|error| self.refuse(error, statistics));
+        }
+        self.attempt_each(handler, statistics)
+    }
+
+    /// A message that is none, and perhaps the end of the lane that it came from.
+    #[cold]
+    fn refuse<R>(&mut self, error: RecvError, statistics: &mut ReceiverStatistics) -> Result<R, RecvError> {
+        if let Err(breach) = refused::<R>(Err(error)) {
+            self.remove(self.at, breach, statistics)?;
+        }
+        Err(error)
+    }
+
+    /// Takes a message from the lane whose turn it is, or from the next one that has any.
+    #[inline(never)] // out of the way of the common case
+    fn attempt_each<T: Message, R>(
         &mut self,
         handler: &mut impl Handler<T, R>,
         statistics: &mut ReceiverStatistics,
@@ -305,16 +335,7 @@ impl<H: Home> Lanes<H> {
             if self.at >= self.lanes.len() || self.burst == 0 {
                 self.turn();
             }
-            let lane = &mut self.lanes[self.at];
-            let delivered = match deliver_plain(lane, &mut self.copy, handler, statistics) {
-                Some(Ok(result)) => {
-                    self.burst -= 1;
-                    return Ok(result);
-                }
-                Some(refusal) => refused(refusal),
-                None => deliver(lane, &mut self.copy, handler, statistics),
-            };
-            match delivered {
+            match deliver(&mut self.lanes[self.at], &mut self.copy, handler, statistics) {
                 Ok(Some(result)) => {
                     self.burst -= 1;
                     return result;
@@ -324,7 +345,11 @@ impl<H: Home> Lanes<H> {
                     looked += 1;
                     self.turn();
                 }
-                Err(error) => self.remove(self.at, error, statistics)?,
+                Err(error) => {
+                    self.remove(self.at, error, statistics)?;
+                    // Another lane stands here now, which may have been looked at already, or not.
+                    looked = 0;
+                }
             }
         }
         self.hear_failure(statistics)?;
@@ -459,13 +484,7 @@ fn deliver<T: Message, H: Home, R>(
         }
         return refused(open(lane.format, borrowed.bytes(), &[], handler, statistics));
     }
-    let taken = if lane.is_plain {
-        // Looked for already.
-        lane.consumer.take_slowly(copy.bytes_mut())?
-    } else {
-        lane.consumer.take(copy.bytes_mut())?
-    };
-    let Some(taken) = taken else { return Ok(None) };
+    let Some(taken) = lane.consumer.take(copy.bytes_mut())? else { return Ok(None) };
     statistics.copies_made += 1;
     let bytes = &copy.bytes()[..taken.bytes()];
     if taken.has_gifts() {
@@ -474,8 +493,8 @@ fn deliver<T: Message, H: Home, R>(
     refused(open(lane.format, bytes, &[], handler, statistics))
 }
 
-/// The same where it is quickest: a raw message in its slot that is copied, and beside which nothing comes. `None` where there is none.
-#[inline(always)] // the results of all other cases are in the way of this one's
+/// The same for a lane that is plain, where it is quickest: a message in its slot, beside which nothing comes. `None` where there is none.
+#[inline(always)] // part of `attempt`
 fn deliver_plain<T: Message, H: Home, R>(
     lane: &mut LaneIn<H>,
     copy: &mut Buffer,
@@ -483,9 +502,6 @@ fn deliver_plain<T: Message, H: Home, R>(
     statistics: &mut ReceiverStatistics,
 ) -> Option<Result<R, RecvError>> {
     const RAW: Format = Layer::Raw.format();
-    if !lane.is_plain {
-        return None;
-    }
     let copy = copy.bytes_mut();
     let bytes = lane.consumer.take_plain(copy)?;
     statistics.copies_made += 1;

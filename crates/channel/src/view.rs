@@ -119,24 +119,63 @@ impl View {
         unsafe { core::slice::from_raw_parts_mut(self.base.as_ptr().cast::<u8>().add(offset), bytes) }
     }
 
+    /// Has bytes in place filled, and says what `fill` says.
+    ///
+    /// # Safety
+    /// As for [`bytes_mut`](Self::bytes_mut), while `fill` runs.
+    #[cfg(not(loom))]
+    #[inline(always)] // with what fills them: a result that passes through memory costs as much as the rest of a small message
+    pub(crate) unsafe fn fill<R>(
+        &mut self,
+        offset: usize,
+        bytes: usize,
+        fill: impl FnOnce(&mut [u8]) -> R,
+    ) -> R {
+        // SAFETY: the caller's word.
+        fill(unsafe { self.bytes_mut(offset, bytes) })
+    }
+
+    /// The same for models, which know no bytes: these are written word by word once they are known, which is what the processor does.
+    ///
+    /// # Safety
+    /// As for [`word`](Self::word), for each word that holds one of them.
+    #[cfg(loom)]
+    pub(crate) unsafe fn fill<R>(
+        &mut self,
+        offset: usize,
+        bytes: usize,
+        fill: impl FnOnce(&mut [u8]) -> R,
+    ) -> R {
+        let mut aside = crate::buffer::Buffer::with_capacity(bytes);
+        let result = fill(&mut aside.bytes_mut()[..bytes]);
+        for (index, word) in aside.bytes().chunks_exact(8).enumerate() {
+            let word = u64::from_ne_bytes(word.try_into().expect("chunks of eight"));
+            // SAFETY: the caller's word.
+            unsafe { self.word(offset / 8 + index) }.store(word, Ordering::Relaxed);
+        }
+        result
+    }
+
     /// Copies the bytes of a small message out, word by word.
     ///
     /// # Safety
     /// As for [`word`](Self::word), for each word that holds a byte of it.
-    #[inline]
+    #[inline(always)] // a call and a loop cost more than the one word that the smallest messages are
     pub(crate) unsafe fn copy_out(&self, first: usize, into: &mut [u8]) {
-        let mut index = first;
-        let mut into = into;
-        // A loop costs more than the one word that the smallest messages are.
-        if into.len() >= 8 {
-            let (word, behind) = into.split_at_mut(8);
+        if into.len() == 8 {
             // SAFETY: the caller's word.
-            word.copy_from_slice(&unsafe { self.load(index) }.to_ne_bytes());
-            if behind.is_empty() {
-                return;
-            }
-            (index, into) = (index + 1, behind);
+            into.copy_from_slice(&unsafe { self.load(first) }.to_ne_bytes());
+            return;
         }
+        // SAFETY: the caller's word.
+        unsafe { self.copy_out_words(first, into) }
+    }
+
+    /// # Safety
+    /// As for [`copy_out`](Self::copy_out).
+    #[inline(never)]
+    unsafe fn copy_out_words(&self, first: usize, into: &mut [u8]) {
+        let mut index = first;
         let mut chunks = into.chunks_exact_mut(8);
         for chunk in chunks.by_ref() {
             // SAFETY: the caller's word.

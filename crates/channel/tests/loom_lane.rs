@@ -6,9 +6,10 @@ mod support;
 use std::sync::Arc;
 
 use feuerbird_channel::{
-    ClaimError, Ended, HeapHome, Home, Overflow, PollError, Producer, Terms, Validity, layout::HEAD_WORD,
+    ClaimError, Consumer, Ended, HeapHome, Home, Overflow, PollError, Producer, Terms, Validity,
+    layout::{HEAD_WORD, Stamp},
 };
-use feuerbird_zero_copy::{WriteRegion, heap_region, sync::Ordering};
+use feuerbird_zero_copy::{BufferId, WriteRegion, heap_region, sync::Ordering};
 use support::{Halves, lane};
 
 /// Messages arrive whole and in order, in slots that are used again.
@@ -326,4 +327,41 @@ fn withdrawn_memory_is_not_held_against_its_writer() {
         assert!(matches!(untaken, Ok(0) | Err(PollError::Ending)), "{untaken:?}");
         let _kept = kernel.join().unwrap();
     });
+}
+
+/// The same for a consumer that is copying a message out, in its slot and in a buffer: it takes the message as it was, or none.
+#[test]
+fn withdrawn_memory_is_not_taken_for_a_message() {
+    for (largest, length) in [(8, 8), (256, 64)] {
+        let mut model = loom::model::Builder::new();
+        model.preemption_bound = Some(3);
+        model.check(move || {
+            let terms = Terms::new(largest, 2).unwrap();
+            // SAFETY: the word is an atomic, and nothing else is in there.
+            let (word, word_view) = unsafe { heap_region(64) };
+            word.writable()[0].store(1, Ordering::Relaxed);
+            let validity = Validity::new(Arc::new(word_view), 0, 1).unwrap();
+            let Halves { layout, out, out_view, back, .. } = support::halves(terms);
+            let mut consumer = Consumer::attach(HeapHome, terms, back, out_view, validity, None).unwrap();
+            let is_pooled = length > layout.inline_bytes();
+            // Buffer 0, where there is one, in the second word of the slot.
+            let bytes =
+                if is_pooled { layout.pooled(BufferId(0), length) } else { Some(layout.slot_bytes(0)) };
+            let last = (bytes.unwrap() + length) / 8 - 1;
+            out.writable()[last].store(u64::MAX, Ordering::Relaxed);
+            out.writable()[layout.stamp_word(0)].store(Stamp::new(0, length, is_pooled).0, Ordering::Release);
+            let kernel = loom::thread::spawn(move || {
+                word.writable()[0].store(2, Ordering::Release);
+                out.writable()[last].store(0, Ordering::Release);
+                (word, out)
+            });
+            let mut copy = [0; 256];
+            match consumer.take_into(&mut copy) {
+                Ok(None) => {}
+                Ok(Some(bytes)) => assert_eq!((bytes, copy[length - 1]), (length, 0xff), "zeroes of nobody"),
+                Err(error) => panic!("{error:?}"),
+            }
+            let _kept = kernel.join().unwrap();
+        });
+    }
 }

@@ -325,3 +325,27 @@ fn a_message_that_names_a_capability_is_refused_where_it_is_sent() {
         assert_eq!(receiver.recv(|value| value), Ok(7));
     }
 }
+
+/// The lane that a lane that has ended leaves its place to was looked at already, and another one was not.
+#[test]
+fn a_message_is_found_though_a_lane_ends_on_the_way_to_it() {
+    let lanes: [_; 4] = std::array::from_fn(|_| lane(terms(8)));
+    let arriving = Arc::new(Arriving::new());
+    let mut producers: Vec<_> = lanes
+        .into_iter()
+        .map(|(producer, consumer)| {
+            arriving.push(LaneIn::new(consumer, Trust::KERNEL, terms(8)));
+            Some(producer)
+        })
+        .collect();
+    let mut receiver: Receiver<Plain<u64>, _> = Receiver::new(HeapHome, Validity::unconditional(), arriving);
+    let mut send = |lane: usize, value: u64| {
+        let producer = producers[lane].as_mut().unwrap();
+        producer.claim(8).unwrap().publish_copy(&value.to_ne_bytes()).unwrap();
+    };
+    send(3, 1);
+    assert_eq!(receiver.try_recv(|value| value), Ok(1));
+    send(2, 2);
+    producers[0] = None;
+    assert_eq!(receiver.try_recv(|value| value), Ok(2));
+}

@@ -16,7 +16,7 @@ pub(crate) const BARE_TARGET: &str = "x86_64-unknown-none";
 /// its own, but what it is made of has: zerocopy and the `capnp` crate.
 const UNDER_MIRI: [(&str, &[&str]); 3] = [
     ("feuerbird-zero-copy", &["pool", "returns"]),
-    ("feuerbird-channel", &["lane", "hostile"]),
+    ("feuerbird-channel", &["lane", "hostile", "revoked"]),
     ("feuerbird-serialization", &["corners", "evolution", "known_bugs"]),
 ];
 

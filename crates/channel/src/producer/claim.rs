@@ -32,6 +32,22 @@ impl<H: Home> Claim<'_, H> {
         unsafe { self.producer.own_words.bytes_mut(start, bytes) }
     }
 
+    /// Has the room claimed filled, and says what `fill` says.
+    #[inline(always)]
+    pub(crate) fn fill<R>(&mut self, fill: impl FnOnce(&mut [u8]) -> R) -> R {
+        #[cfg(not(loom))]
+        return fill(self.bytes_mut());
+        #[cfg(loom)]
+        {
+            if self.producer.copies_in() {
+                return fill(&mut self.producer.scratch.bytes_mut()[..self.bytes]);
+            }
+            let (start, bytes) = (self.start(), self.bytes);
+            // SAFETY: as for `bytes_mut`.
+            unsafe { self.producer.own_words.fill(start, bytes, fill) }
+        }
+    }
+
     /// Copies bytes in and publishes them.
     ///
     /// # Errors

@@ -282,6 +282,11 @@ impl OwnMemory {
 }
 
 impl OwnMemory {
+    /// Where it is.
+    pub(crate) fn address(&self) -> u64 {
+        self.mapping.address
+    }
+
     /// Writes a word of it.
     ///
     /// # Panics

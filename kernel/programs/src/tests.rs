@@ -13,7 +13,7 @@
 //! | `tests/authority`: another type, stricter layers, the audit log | [`typed`] (mismatch, layers), [`monitor`] |
 //! | `tests/beside`: capabilities beside messages | [`typed`] (beside), [`transfers`] (along), [`ownership`] (by call) |
 //! | `tests/floods`: grants, peers and descriptors without end | [`talk`] (flooded), [`frames`] (objects), [`calls`] (a full space) |
-//! | `tests/hostile`, `demos/cheat`: a peer that writes what no peer writes | the demonstration of attempts of the image; [`withdrawal`] (of a peer) |
+//! | `tests/hostile`, `demos/cheat`: a peer that writes what no peer writes | [`scribble`]; the demonstration of attempts of the image; [`withdrawal`] (of a peer) |
 //! | `tests/quiet`: no call per message | `cargo xtask bench kernel`: every instruction of a message is counted, and there is no call among them |
 //! | `hosted/tests/os_memory`: one writer, zeroed, sealed | [`pages`], [`frames`], [`ownership`] |
 //! | `hosted/tests/gate`, `libos_pairs`: calls that are too long, pairs that come to nothing | [`calls`] (beside), [`hostile`] (a revoked binding), [`typed`] (in flight, before they meet) |
@@ -38,6 +38,7 @@ mod ownership;
 mod pages;
 mod policies;
 mod random;
+mod scribble;
 mod space;
 mod talk;
 mod time;
@@ -172,6 +173,8 @@ const TESTS: &[Test] = &[
     ("a peer that dies leaves what it shared readable", talk::died),
     ("typed channels carry every message in each layer", typed::layers),
     ("typed channels are revoked while messages are in flight", typed::in_flight),
+    ("others are heard whole whatever a sender scribbles", scribble::senders),
+    ("a receiver that scribbles holds up nobody", scribble::receivers),
     ("a hundred kills at random moments lose no message of a survivor", kills::at_random),
     ("a worker that fails, which nobody kills, is noticed at once", kills::noticed),
     ("an endpoint of another type says what differs", typed::mismatch),

@@ -9,39 +9,59 @@ use feuerbird_libos::{Authority, Error};
 use feuerbird_serialization::Plain;
 use feuerbird_serialization::sample::{Sample, SampleMessage, SampleReader};
 
-use super::{Checked, Ground, end_if, ensure, ensure_ends};
+use super::{Checked, Ground, end_if, ensure, ensure_ends, scribble};
 use crate::child::Child;
 use crate::gate;
 use crate::proof;
 use crate::ring::{self, Domain};
 use crate::role::Role;
 
-const LAYERS: [Trust; 3] = [Trust::BASE, Trust::LIBOS, Trust::USER];
+pub(super) const LAYERS: [Trust; 3] = [Trust::BASE, Trust::LIBOS, Trust::USER];
 
 /// What a domain in this role does.
-const FLOOD: u64 = 0;
-const DRAIN: u64 = 1;
-const BIND_ANOTHER_TYPE: u64 = 2;
-const INTRODUCE: u64 = 3;
-const FOLLOW: u64 = 4;
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u64)]
+pub(super) enum Habit {
+    Flood,
+    Drain,
+    BindAnotherType,
+    Introduce,
+    Follow,
+    ScribbleSending,
+    ScribbleReceiving,
+    SendMarked,
+    SendAnyway,
+    Endure,
+}
+
+type Way = fn(&Domain) -> Result<bool, Error>;
+
+/// In the order of the habits.
+const WAYS: [(Habit, Way); 10] = [
+    (Habit::Flood, flood),
+    (Habit::Drain, drain),
+    (Habit::BindAnotherType, bind_another_type),
+    (Habit::Introduce, introduce),
+    (Habit::Follow, follow),
+    (Habit::ScribbleSending, scribble::scribble_sending),
+    (Habit::ScribbleReceiving, scribble::scribble_receiving),
+    (Habit::SendMarked, scribble::send_marked),
+    (Habit::SendAnyway, scribble::send_anyway),
+    (Habit::Endure, scribble::endure),
+];
 
 /// How long a domain waits for what it was given before it began, which may be gone when it looks.
-const GRANTED_NS: u64 = 200_000_000;
+pub(super) const GRANTED_NS: u64 = 200_000_000;
 
-const PATIENCE_NS: u64 = 60_000_000_000;
+pub(super) const PATIENCE_NS: u64 = 60_000_000_000;
 
 /// A domain of these tests, by its habit. Ends where it found what it should.
 pub(crate) fn talk_typed(habit: u64) {
-    let ended = ring::enter().and_then(|domain| match habit {
-        FLOOD => flood(&domain),
-        DRAIN => drain(&domain),
-        INTRODUCE => introduce(&domain),
-        FOLLOW => follow(&domain),
-        _ => bind_another_type(&domain),
-    });
+    let (habit, way) = WAYS[habit as usize % WAYS.len()];
+    let ended = ring::enter().and_then(|domain| way(&domain));
     // Where the revocation was first, there is nothing to be had, or to bind by.
     let came_late = matches!(ended, Err(Error::DeadlinePassed | Error::Refused(Status::NoCapability)));
-    end_if(ended == Ok(true) || came_late && habit != BIND_ANOTHER_TYPE);
+    end_if(ended == Ok(true) || came_late && matches!(habit, Habit::Flood | Habit::Drain));
 }
 
 /// Sends until it is revoked.
@@ -119,23 +139,28 @@ pub(super) fn layers(ground: &Ground<'_>) -> Checked {
 }
 
 /// An endpoint, and what the domains of a test get derived from.
-fn endpoint(trust: Trust) -> gate::Result<[u64; 2]> {
+pub(super) fn endpoint(trust: Trust) -> gate::Result<[u64; 2]> {
     let terms = Terms::new(256, 64).expect("small terms are good ones");
     let endpoint = gate::call(Call::CreateEndpoint, &[terms.to_bits()])?.values[0];
     let all = u64::from(Rights::all().bits());
     Ok([endpoint, gate::call(Call::Derive, &[endpoint, all, trust.level().into(), 0, 0, 0])?.values[0]])
 }
 
-fn delete(slots: [u64; 2]) -> Checked {
+pub(super) fn delete(slots: [u64; 2]) -> Checked {
     slots.into_iter().try_for_each(|slot| gate::call(Call::Delete, &[slot]).map(|_| ()))?;
     Ok(())
 }
 
 /// A domain that has what it is to bind by before it runs: on a machine that is busy it would wait for that in vain.
-fn start(ground: &Ground<'_>, habit: u64, trust: Trust, granted: &[(u64, Rights)]) -> gate::Result<Child> {
+pub(super) fn start(
+    ground: &Ground<'_>,
+    habit: Habit,
+    trust: Trust,
+    granted: &[(u64, Rights)],
+) -> gate::Result<Child> {
     let child = Child::new(ground.image, trust)?;
     granted.iter().try_for_each(|&(slot, rights)| child.grant(slot, rights, trust).map(drop))?;
-    child.start(ground.image, Role::Typed.argument(habit))?;
+    child.start(ground.image, Role::Typed.argument(habit as u64))?;
     Ok(child)
 }
 
@@ -144,8 +169,8 @@ pub(super) fn in_flight(ground: &Ground<'_>) -> Checked {
         for trust in LAYERS {
             let slots = endpoint(trust)?;
             let [_, shared] = slots;
-            let from = start(ground, FLOOD, trust, &[(shared, Rights::SEND)])?;
-            let to = start(ground, DRAIN, trust, &[(shared, Rights::RECEIVE)])?;
+            let from = start(ground, Habit::Flood, trust, &[(shared, Rights::SEND)])?;
+            let to = start(ground, Habit::Drain, trust, &[(shared, Rights::RECEIVE)])?;
             // Before they meet, while they do, and long after.
             gate::sleep(round * 15_000_000)?;
             gate::call(Call::Revoke, &[shared, 0])?;
@@ -161,8 +186,8 @@ pub(super) fn beside(ground: &Ground<'_>) -> Checked {
     for trust in LAYERS {
         let ([first, to_follow], [second, to_hear]) = (endpoint(trust)?, endpoint(trust)?);
         let all = Rights::SEND | Rights::RECEIVE | Rights::GRANT;
-        let from = start(ground, INTRODUCE, trust, &[(to_follow, Rights::SEND), (to_hear, all)])?;
-        let to = start(ground, FOLLOW, trust, &[(to_follow, Rights::RECEIVE)])?;
+        let from = start(ground, Habit::Introduce, trust, &[(to_follow, Rights::SEND), (to_hear, all)])?;
+        let to = start(ground, Habit::Follow, trust, &[(to_follow, Rights::RECEIVE)])?;
         ensure_ends(from)?;
         ensure_ends(to)?;
         delete([first, to_follow])?;
@@ -174,9 +199,9 @@ pub(super) fn beside(ground: &Ground<'_>) -> Checked {
 pub(super) fn mismatch(ground: &Ground<'_>) -> Checked {
     let slots = endpoint(Trust::USER)?;
     let [_, shared] = slots;
-    let first = start(ground, DRAIN, Trust::USER, &[(shared, Rights::RECEIVE)])?;
+    let first = start(ground, Habit::Drain, Trust::USER, &[(shared, Rights::RECEIVE)])?;
     gate::sleep(20_000_000)?;
-    let second = start(ground, BIND_ANOTHER_TYPE, Trust::USER, &[(shared, Rights::SEND)])?;
+    let second = start(ground, Habit::BindAnotherType, Trust::USER, &[(shared, Rights::SEND)])?;
     ensure_ends(second)?;
     gate::call(Call::Revoke, &[shared, 0])?;
     ensure_ends(first)?;

@@ -196,6 +196,10 @@ impl Native {
             return writer.into_iter().for_each(|writer| memory.set_writer(writer));
         };
         resident.replace(memory, other);
+        // There is no heap any more for a longer list.
+        while self.withdrawals.len() == WITHDRAWALS {
+            self.take_some(u32::MAX);
+        }
         let (memory, other) = (memory.clone(), other.clone());
         self.withdrawals.push_back(Withdrawal { domain, memory, other, writer, next: 0 });
     }

@@ -106,11 +106,17 @@ fn device(world: &mut Option<World>, vector: u64) {
     apic::acknowledge();
 }
 
-/// In ring 0 only an idle core is interrupted; anything else is a bug of the kernel.
+/// In ring 0 a core is only interrupted where nobody is in its registers and it has given the lock back: it is idle, or between two pieces
+/// of work. Anything else is a bug of the kernel.
 fn in_kernel(registers: &Registers) {
     match registers.vector {
-        apic::TIMER | apic::WAKE | apic::SPURIOUS => return,
-        // Only where a core halts, with the lock given back.
+        // Who left that work has no more of the slice for it.
+        apic::TIMER => {
+            let mut world = lock::lock();
+            let core = world.as_mut().map(|world| &mut world.kernel.machine_mut().cores[core::number()]);
+            return core.into_iter().for_each(|core| core.slices.end_current());
+        }
+        apic::WAKE | apic::SPURIOUS => return,
         apic::DEVICES..apic::SPURIOUS => return device(&mut lock::lock(), registers.vector),
         _ => (),
     }
@@ -198,7 +204,10 @@ fn reschedule(mut world: Guard, registers: &mut Registers) {
                 return take_up(world, number, next, registers);
             }
             if pieces == 0 {
-                rest(world, number);
+                vacate(world, number);
+            }
+            if !is_work_left {
+                world.kernel.machine_mut().cores[number].slices.rest();
             }
         }
         drop(world);
@@ -227,14 +236,13 @@ fn next_domain(world: &mut World, number: usize) -> Option<DomainId> {
     choose(world, number)
 }
 
-/// Nobody is here.
-fn rest(world: &mut World, number: usize) {
+/// Nobody is in this core's registers.
+fn vacate(world: &mut World, number: usize) {
     let machine = world.kernel.machine_mut();
     load_space(machine.kernel_space.root());
     let core = &mut machine.cores[number];
     core.current.clear();
     core.is_idle = true;
-    core.slices.rest();
     if let Some(remains) = core.remains.take() {
         remains.end();
     }

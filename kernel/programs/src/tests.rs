@@ -144,6 +144,7 @@ const TESTS: &[Test] = &[
     ("calls about time without authority are refused", time::refused),
     ("a slice can be given to one domain", time::directed),
     ("who yields takes nothing of the next slice", time::whole),
+    ("who leaves the kernel work has no more than its slices", time::not_renewed),
     ("who overstays its slices loses as many", time::overstayed),
     ("a driver in ring 3 has its ports and its interrupts", devices::driver),
     ("a line that interrupts by its level does so once", devices::level),

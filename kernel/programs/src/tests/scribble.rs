@@ -22,7 +22,7 @@ const MARK: u64 = 0x5ca1_ab1e;
 const ROUNDS: u32 = 1000;
 const WORDS: u32 = 8;
 
-/// A receiver gets every message of an honest sender, in order and once, whatever another sender writes meanwhile.
+/// A receiver gets every message of an honest sender, in order and once, whatever another sender writes meanwhile; and sees that it lies.
 pub(super) fn senders(ground: &Ground<'_>) -> Checked {
     for trust in LAYERS {
         let slots = endpoint(trust)?;
@@ -82,29 +82,38 @@ impl Scribbler {
     /// see it.
     fn go_on(&mut self, mut honest: impl FnMut()) {
         // Once: of what this domain allocates nothing comes back.
-        let mut before: Vec<u64> = (0..self.words).map(|_| 0).collect();
+        let words = 0..u64::from(self.words);
+        let mut before: Vec<u64> = words.clone().map(|_| 0).collect();
+        let mut changed: Vec<u64> = Vec::with_capacity(words.end as usize);
         for _ in 0..ROUNDS {
-            honest();
-            let (start, end) = (self.address, self.address + 8 * u64::from(self.words));
-            let places = (start..end).step_by(8);
+            let places = words.clone().map(|index| self.address + 8 * index);
             before.iter_mut().zip(places.clone()).for_each(|(before, place)| *before = word(place));
-            self.scribble();
+            honest();
+            changed.clear();
+            for (before, place) in before.iter_mut().zip(places.clone()) {
+                if core::mem::replace(before, word(place)) != *before {
+                    changed.push(place);
+                }
+            }
+            self.scribble(&changed);
             gate::give_way();
+            let places = words.clone().map(|index| self.address + 8 * index);
             places.zip(&before).for_each(|(place, value)| set_word(place, *value));
             ring::hear();
         }
     }
 
-    /// Writes some words: anything, small numbers, what was there and one more, what was elsewhere.
-    fn scribble(&mut self) {
+    /// Writes some words, mostly of what was just sent: anything, small numbers, what was there and one more, what was elsewhere.
+    fn scribble(&mut self, changed: &[u64]) {
         for _ in 0..self.random.below(WORDS) {
-            let place = self.address + 8 * u64::from(self.random.below(self.words));
-            let other = self.address + 8 * u64::from(self.random.below(self.words));
+            let any = self.address + 8 * u64::from(self.random.below(self.words));
+            let recent = changed.get(self.random.below(changed.len() as u32 + 1) as usize);
+            let place = recent.copied().unwrap_or(any);
             let value = match self.random.below(4) {
                 0 => u64::from(self.random.below(u32::MAX)) << 32 | u64::from(self.random.below(u32::MAX)),
                 1 => self.random.below(300).into(),
                 2 => word(place).wrapping_add(1),
-                _ => word(other),
+                _ => word(any),
             };
             set_word(place, value);
         }
@@ -144,11 +153,11 @@ pub(super) fn send_anyway(domain: &Domain) -> Result<bool, Error> {
     Ok(true)
 }
 
-/// Takes what comes, until it has all that was marked.
+/// Takes what comes, until it has all that was marked, and has seen a lie.
 pub(super) fn endure(domain: &Domain) -> Result<bool, Error> {
     let mut receiver = domain.receiver::<SampleMessage>(&domain.granted(GRANTED_NS)?.0)?;
-    let (mut next, deadline) = (0, gate::now_ns() + PATIENCE_NS);
-    while next < MESSAGES && gate::now_ns() < deadline {
+    let (mut next, mut lies, deadline) = (0, 0, gate::now_ns() + PATIENCE_NS);
+    while (next < MESSAGES || lies == 0) && gate::now_ns() < deadline {
         match receiver.recv_timeout(GRANTED_NS, |it| (it.sequence(), it.digest(), it.payload() == [7; 24])) {
             Ok((sequence, digest, is_whole)) if digest == sequence ^ MARK => {
                 if sequence != next || !is_whole {
@@ -157,7 +166,8 @@ pub(super) fn endure(domain: &Domain) -> Result<bool, Error> {
                 next += 1;
             }
             // Of who scribbles.
-            Ok(_) | Err(RecvError::PeerMisbehaved(_) | RecvError::Malformed(_)) => (),
+            Ok(_) => (),
+            Err(RecvError::PeerMisbehaved(_) | RecvError::Malformed(_)) => lies += 1,
             // One of them has gone before the other one came.
             Err(RecvError::Disconnected | RecvError::DeadlinePassed) => {
                 gate::give_way();
@@ -166,5 +176,5 @@ pub(super) fn endure(domain: &Domain) -> Result<bool, Error> {
             Err(_) => return Ok(false),
         }
     }
-    Ok(next == MESSAGES)
+    Ok(next == MESSAGES && lies > 0)
 }

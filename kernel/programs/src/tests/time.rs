@@ -122,6 +122,14 @@ pub(super) fn whole(ground: &Ground<'_>) -> Checked {
     ensure(2 * honest > thief)
 }
 
+/// Who leaves the kernel work all the time has its slices and no more: neither does that begin a new one, nor is the end of one overlooked
+/// while the kernel is at it.
+pub(super) fn not_renewed(ground: &Ground<'_>) -> Checked {
+    let [alone, _] = share(ground, [HONEST, STEALS])?;
+    let [honest, revoker] = share(ground, [HONEST, REVOKES])?;
+    ensure(revoker > 0 && 2 * honest > alone)
+}
+
 /// Who is told that its slice ends, and stays, has half of the slices that another one has who goes.
 pub(super) fn overstayed(ground: &Ground<'_>) -> Checked {
     let [polite, rude] = share(ground, [GOES, OVERSTAYS])?;
@@ -162,12 +170,15 @@ const HONEST: u64 = 0;
 const STEALS: u64 = 1;
 const GOES: u64 = 2;
 const OVERSTAYS: u64 = 3;
+/// Or it revokes so many capabilities again and again.
+const REVOKES: u64 = 5;
+const BELOW: u64 = 40;
 
 /// Says how much it did; or, where it is told of its slices, how many began.
 pub(crate) fn share_core(habit: u64) {
     let slot = lane::expect(UpcallKind::Granted).map_or(0, |(granted, _)| granted.values[0]);
     let done = match habit {
-        HONEST | STEALS => work(habit),
+        HONEST | STEALS | REVOKES => work(habit),
         _ => count_slices(if habit == GOES { Overtime::Yields } else { Overtime::Overstays }),
     };
     super::end_if(transfer::send(slot, words([habit % 2, done, 0, 0]), 0).is_ok());
@@ -184,12 +195,25 @@ fn count_slices(overtime: Overtime) -> u64 {
     is_ready.and_then(|()| events::stop()).map_or(0, |()| events::count(event::SLICE_BEGINS))
 }
 
+/// Has the kernel sweep.
+fn leave_work(endpoint: u64) {
+    for _ in 0..BELOW {
+        let _ = gate::call(Call::Derive, &[endpoint, 0, 0, 0, 0, 0]);
+    }
+    let _ = gate::call(Call::Revoke, &[endpoint, 0]);
+    while let Ok(Some(_)) = gate::wait(0) {}
+}
+
 fn work(habit: u64) -> u64 {
+    let endpoint = gate::call(Call::CreateEndpoint, &[0]).map_or(0, |made| made.values[0]);
     let (mut work, start) = (1, gate::now_ns());
     let mut began = start;
     while gate::now_ns() - start < SHARED_NS {
         crate::fault::sum_without_calls(2000);
         work += 1;
+        if habit == REVOKES {
+            leave_work(endpoint);
+        }
         if habit == STEALS && gate::now_ns() - began > SLICE_NS - LEFT_NS {
             gate::give_way();
             began = gate::now_ns();

@@ -120,6 +120,7 @@ const GROUPS: [Group; 21] = [
         of: &[
             "crates/channel/src/sender.rs",
             "crates/channel/src/receiver.rs",
+            "crates/channel/src/receiver/deliver.rs",
             "crates/channel/src/lanes_out.rs",
             "crates/channel/src/arriving.rs",
         ],
